@@ -1,0 +1,50 @@
+//! The words that other programs read: API group, labels, annotations, finalizers.
+
+pub const GROUP: &str = "lifecycle.open-cluster-management.io";
+
+/// Field manager of everything written to the managed cluster.
+pub const FIELD_MANAGER: &str = "addon-lifecycle-agent";
+
+/// Where Secrets and leases live unless told otherwise; OCM's own default for add-ons.
+pub const DEFAULT_NAMESPACE: &str = "open-cluster-management-agent-addon";
+
+/// The service account whose rights are used when an assignment names none.
+pub const DEFAULT_SERVICE_ACCOUNT: &str = "addon-installer";
+
+/// The klusterlet's own lease in the cluster's namespace on the hub; no add-on may have this name.
+pub const RESERVED_NAME: &str = "managed-cluster-lease";
+
+/// Keeps a `ManagedAddOn` until what it installed is removed or let go.
+pub const FINALIZER: &str = "lifecycle.open-cluster-management.io/uninstall";
+
+pub mod label {
+    /// The add-on an object, release Secret or lease belongs to.
+    pub const ADD_ON: &str = "lifecycle.open-cluster-management.io/addon";
+    /// First 12 hex digits of the release that last applied an object.
+    pub const RELEASE: &str = "lifecycle.open-cluster-management.io/release";
+    /// What a retained release is: `candidate`, `current` or `previous`.
+    pub const STATE: &str = "lifecycle.open-cluster-management.io/state";
+    /// Who made a `ManagedAddOn`; `hub-sync` writes only those that say `hub-sync`.
+    pub const WRITTEN_BY: &str = "lifecycle.open-cluster-management.io/written-by";
+}
+
+pub mod annotation {
+    /// On objects: the version that last applied them. On templates: the version they carry.
+    pub const VERSION: &str = "lifecycle.open-cluster-management.io/version";
+    /// The bundle's digest that last applied an object.
+    pub const DIGEST: &str = "lifecycle.open-cluster-management.io/digest";
+    /// `"true"`: nothing new starts.
+    pub const PAUSED: &str = "lifecycle.open-cluster-management.io/paused";
+    /// A new value tries a failed or rejected assignment again.
+    pub const RETRY: &str = "lifecycle.open-cluster-management.io/retry";
+    /// Which `AddOnTemplate` an assignment came from.
+    pub const TEMPLATE: &str = "lifecycle.open-cluster-management.io/template";
+    /// Present: removal and prune also delete what holds data.
+    pub const DELETE_DATA: &str = "lifecycle.open-cluster-management.io/delete-data";
+    /// The version for which a sharply shrunk bundle is accepted.
+    pub const ALLOW_SHRINK: &str = "lifecycle.open-cluster-management.io/allow-shrink";
+    /// Fields of an object that others own, as comma-separated JSON pointers.
+    pub const IGNORE_DIFFERENCES: &str = "lifecycle.open-cluster-management.io/ignore-differences";
+    /// On the status lease: the status as JSON.
+    pub const STATUS: &str = "lifecycle.open-cluster-management.io/status";
+}

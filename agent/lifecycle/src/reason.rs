@@ -1,0 +1,135 @@
+//! The closed list of reasons, and whose each one is to mend.
+
+use serde::{Deserialize, Serialize};
+
+/// Who can do something about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// Nobody needs to: it is how things should be, or will be by themselves.
+    Nobody,
+    /// Whoever wrote the assignment or the bundle: looked at again when the assignment changes.
+    Assignment,
+    /// Whoever runs the cluster, network or registry: looked at again by itself.
+    Environment,
+}
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident => $owner:ident,)*) => {
+        /// Why a `ManagedAddOn` is as it is. `docs/reasons.md` says what to do about each.
+        #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Reason { $($(#[$doc])* $name,)* }
+
+        impl Reason {
+            pub const ALL: &'static [Reason] = &[$(Reason::$name,)*];
+
+            pub fn name(self) -> &'static str {
+                match self { $(Reason::$name => stringify!($name),)* }
+            }
+
+            pub fn owner(self) -> Owner {
+                match self { $(Reason::$name => Owner::$owner,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The assignment is new.
+    Assigned => Nobody,
+    /// A rollout is going on.
+    Progressing => Nobody,
+    InstallSucceeded => Nobody,
+    UpgradeSucceeded => Nobody,
+    RollbackSucceeded => Nobody,
+    /// A newer assignment took this one's place.
+    Superseded => Nobody,
+    /// The assignment went back to the version it came from.
+    ReturnRequested => Nobody,
+    /// The annotation `paused` is set.
+    Paused => Nobody,
+    /// As many rollouts as are allowed at once are going on.
+    Queued => Nobody,
+    /// Removal is going on.
+    Removing => Nobody,
+    /// The version is not semver 2.0.0.
+    InvalidVersion => Assignment,
+    /// Another field of the assignment cannot be read.
+    InvalidAssignment => Assignment,
+    /// A field whose behaviour does not exist yet.
+    NotYetSupported => Assignment,
+    /// The hub names an `AddOnTemplate` that does not exist.
+    UnknownTemplate => Environment,
+    /// The step is larger than `policy.upgrades` allows.
+    UpgradeNotAllowed => Assignment,
+    /// `policy.downgrades` does not allow going to this version.
+    DowngradeNotAllowed => Assignment,
+    /// `upgradeFrom` does not hold the version that runs.
+    UpgradePathNotSupported => Assignment,
+    /// The API server's version is not in `kubernetes`.
+    KubernetesNotSupported => Environment,
+    /// A version that is known here has come with another digest.
+    DigestChanged => Assignment,
+    /// The bundle's bytes are not those the assignment names.
+    DigestMismatch => Assignment,
+    /// The bundle could not be fetched.
+    PullFailed => Environment,
+    /// The bundle is over a limit.
+    BundleTooLarge => Assignment,
+    /// The bundle is not the YAML of Kubernetes objects.
+    InvalidBundle => Assignment,
+    /// An object of the bundle has no usable identity.
+    InvalidObject => Assignment,
+    /// The bundle holds the same object twice.
+    DuplicateObject => Assignment,
+    /// The bundle is empty.
+    EmptyBundle => Assignment,
+    /// The bundle lost more than half of its objects, at least ten.
+    BundleShrunk => Assignment,
+    /// The API server does not know a kind of the bundle.
+    UnknownKind => Environment,
+    /// A namespace that the bundle does not bring is missing.
+    NamespaceMissing => Environment,
+    /// An existing object is not this add-on's.
+    NotOurs => Environment,
+    /// The service account may not do what the bundle needs.
+    Forbidden => Environment,
+    /// A field that cannot be changed on a living object.
+    ImmutableField => Assignment,
+    /// The API server refuses an object.
+    ObjectRefused => Assignment,
+    /// The check could not be finished.
+    CheckFailed => Environment,
+    /// A retained release could not be saved or read.
+    RetainFailed => Environment,
+    /// A write was refused in mid-rollout.
+    ApplyFailed => Environment,
+    /// An object says that it failed.
+    Unhealthy => Assignment,
+    /// Not everything became healthy within `policy.timeout`.
+    TimedOut => Assignment,
+    /// The last good version could not be put back.
+    RollbackFailed => Environment,
+    /// The ledger was written by an agent that knows more than this one.
+    UnknownLedger => Environment,
+}
+
+/// Something that went wrong, in words for a person.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Fault {
+    pub reason: Reason,
+    pub message: String,
+    /// Likely gone when tried again in a moment.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub passing: bool,
+}
+
+impl Fault {
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into(), passing: false }
+    }
+
+    pub fn passing(reason: Reason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into(), passing: true }
+    }
+}
