@@ -1,0 +1,250 @@
+//! One control plane: started, used, disturbed, and gone when dropped.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use std::{fs, process};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::{Api, Client};
+use serde_json::Value;
+use tokio::task::spawn_blocking;
+
+use crate::binaries::{Binaries, Tool};
+use crate::pki::{Authority, Identity};
+use crate::process::Process;
+use crate::servers::Servers;
+use crate::{apply, clients, nodes, wait};
+
+/// From nothing it takes 3 s; a machine that also compiles takes longer.
+const START: Duration = Duration::from_secs(90);
+/// An API server lets requests finish for up to 60 s; without any it ends within a second.
+const STOP: Duration = Duration::from_secs(75);
+/// Ports are picked before they are listened on, so another process may be first.
+const ATTEMPTS: usize = 3;
+
+/// What a control plane consists of, beyond etcd and the API server.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// For messages.
+    pub name: String,
+    /// Deployments, garbage collection, namespace deletion, service accounts, certificate requests.
+    pub controller_manager: bool,
+    /// Pods get nodes.
+    pub scheduler: bool,
+    /// Played by kwok; pods on them live as `nodes/stages.yaml` says.
+    pub nodes: usize,
+}
+
+impl Options {
+    /// Only etcd and the API server.
+    pub fn api_only(name: &str) -> Self {
+        Self { name: name.into(), controller_manager: false, scheduler: false, nodes: 0 }
+    }
+
+    /// Everything, with one node.
+    pub fn full(name: &str) -> Self {
+        Self { name: name.into(), controller_manager: true, scheduler: true, nodes: 1 }
+    }
+}
+
+pub struct ControlPlane {
+    name: String,
+    api: Mutex<Arc<Process>>,
+    etcd: Process,
+    controllers: Vec<Process>,
+    authority: Authority,
+    admin: Identity,
+    admin_kubeconfig: PathBuf,
+    kubeconfigs: AtomicU32,
+    // The last field: the folder goes after the processes that write into it.
+    servers: Servers,
+}
+
+impl ControlPlane {
+    /// Returns when everything asked for is ready. The first call on a machine builds the programs, for minutes.
+    pub async fn start(options: Options) -> Result<Self> {
+        let binaries = spawn_blocking(Binaries::ensure).await??;
+        let mut attempt = 1;
+        loop {
+            let started = Self::start_once(binaries.clone(), &options).await;
+            let started = started.with_context(|| format!("start control plane {}", options.name));
+            match started {
+                Err(error) if attempt < ATTEMPTS && lost_port(&error) => attempt += 1,
+                done => return done,
+            }
+        }
+    }
+
+    async fn start_once(binaries: Binaries, options: &Options) -> Result<Self> {
+        let authority = Authority::new()?;
+        let servers = Servers::prepare(binaries, &authority, options.controller_manager)?;
+        let admin = authority.client("admin", &["system:masters"])?;
+        let admin_kubeconfig = authority.kubeconfig(&servers.url(), &admin);
+        let mut plane = Self {
+            name: options.name.clone(),
+            etcd: servers.start_etcd()?,
+            api: Mutex::new(Arc::new(servers.start_api()?)),
+            controllers: Vec::new(),
+            authority,
+            admin,
+            admin_kubeconfig: servers.folder().write("admin.kubeconfig", admin_kubeconfig)?,
+            kubeconfigs: AtomicU32::new(0),
+            servers,
+        };
+        plane.ready().await?;
+        plane.start_controllers(options).await?;
+        Ok(plane)
+    }
+
+    async fn start_controllers(&mut self, options: &Options) -> Result<()> {
+        let wanted = [
+            (options.controller_manager, "system:kube-controller-manager"),
+            (options.scheduler, "system:kube-scheduler"),
+            (options.nodes > 0, "kwok"),
+        ];
+        let starts =
+            [Servers::start_controller_manager, Servers::start_scheduler, Servers::start_kwok];
+        for ((wanted, user), start) in wanted.into_iter().zip(starts) {
+            if wanted {
+                let kubeconfig = self.kubeconfig(user, &["system:masters"])?;
+                self.controllers.push(start(&self.servers, &kubeconfig.to_string_lossy())?);
+            }
+        }
+        let admin = self.admin();
+        nodes::add(&admin, options.nodes).await.with_context(|| self.last_log_lines(10))?;
+        if options.controller_manager {
+            controllers_work(&admin).await.with_context(|| self.last_log_lines(10))?;
+        }
+        Ok(())
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn server_url(&self) -> String {
+        self.servers.url()
+    }
+
+    /// May do everything. Made anew for each call, for the tokio runtime of the caller.
+    pub fn admin(&self) -> Client {
+        clients::client(&self.server_url(), &self.authority, &self.admin)
+            .expect("the identity is ours")
+    }
+
+    /// See `kubeconfig`.
+    pub fn client(&self, user: &str, groups: &[&str]) -> Result<Client> {
+        clients::client(&self.server_url(), &self.authority, &self.authority.client(user, groups)?)
+    }
+
+    /// The file with which anyone is whom you say, by client certificate: `system:serviceaccount:shop:installer` too,
+    /// with its groups `system:serviceaccounts` and `system:serviceaccounts:shop`. At most two groups.
+    pub fn kubeconfig(&self, user: &str, groups: &[&str]) -> Result<PathBuf> {
+        let content =
+            self.authority.kubeconfig(&self.server_url(), &self.authority.client(user, groups)?);
+        let number = self.kubeconfigs.fetch_add(1, Ordering::Relaxed);
+        self.servers.folder().write(&format!("{number}.kubeconfig"), content)
+    }
+
+    /// The administrator's kubeconfig.
+    pub fn admin_kubeconfig(&self) -> PathBuf {
+        self.admin_kubeconfig.clone()
+    }
+
+    /// What kubectl printed; where it failed, the error holds what it complained of.
+    pub async fn kubectl(&self, args: &[&str]) -> Result<String> {
+        let mut command = process::Command::new(self.servers.binaries().path(Tool::Kubectl));
+        command.arg("--kubeconfig").arg(&self.admin_kubeconfig).args(args);
+        command.arg("--cache-dir").arg(self.servers.folder().path().join("kubectl-cache"));
+        let output = spawn_blocking(move || command.output()).await?.context("run kubectl")?;
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "kubectl {}: {}", args.join(" "), complaint.trim());
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Server-side apply of every document, in order, as administrator. A CRD is established before the next document.
+    pub async fn apply_yaml(&self, yaml: &str) -> Result<()> {
+        apply::apply(&self.admin(), yaml).await
+    }
+
+    /// ManagedCluster, ManagedClusterAddOn, ClusterManagementAddOn, AddOnTemplate, AddOnDeploymentConfig, ManifestWork.
+    pub async fn install_ocm_crds(&self) -> Result<()> {
+        self.apply_yaml(&self.servers.binaries().ocm_crds()?.join("\n---\n")).await
+    }
+
+    /// Every answered request so far, as audit events without bodies. A line still being written is left out.
+    pub fn audit(&self) -> Result<Vec<Value>> {
+        let log = fs::read_to_string(self.servers.audit_log()).context("read the audit log")?;
+        Ok(log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+    }
+
+    /// Gracefully: requests finish, watches are closed. Port and data stay.
+    pub async fn stop_api(&self) -> Result<()> {
+        let api = self.api();
+        api.terminate()?;
+        api.wait(STOP).await?;
+        Ok(())
+    }
+
+    /// In one blow.
+    pub fn kill_api(&self) -> Result<()> {
+        self.api().kill()
+    }
+
+    /// After `stop_api` or `kill_api`; returns when it is ready.
+    pub async fn start_api(&self) -> Result<()> {
+        let api = Arc::new(self.servers.start_api()?);
+        *self.api.lock().unwrap_or_else(PoisonError::into_inner) = api;
+        self.ready().await
+    }
+
+    /// It keeps its connections, accepts new ones, and answers nothing.
+    pub fn freeze_api(&self) -> Result<()> {
+        self.api().freeze()
+    }
+
+    pub fn thaw_api(&self) -> Result<()> {
+        self.api().thaw()
+    }
+
+    /// Of every process of this control plane.
+    pub(crate) fn last_log_lines(&self, count: usize) -> String {
+        let api = self.api();
+        let processes = [&self.etcd, &*api].into_iter().chain(&self.controllers);
+        processes.map(|process| process.last_lines(count)).collect()
+    }
+
+    async fn ready(&self) -> Result<()> {
+        let client = self.admin();
+        let what = format!("the API server of {} to be ready", self.name);
+        wait::until(&what, START, || async {
+            if self.etcd.exited()?.is_some() || self.api().exited()?.is_some() {
+                return Ok(Some(Err(anyhow!("a process ended\n{}", self.last_log_lines(20)))));
+            }
+            client.request_text(http::Request::get("/readyz").body(Vec::new())?).await?;
+            Ok(Some(Ok(())))
+        })
+        .await?
+    }
+
+    fn api(&self) -> Arc<Process> {
+        self.api.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// The first thing that only a working controller-manager brings, and that every pod needs.
+async fn controllers_work(admin: &Client) -> Result<()> {
+    let accounts: Api<ServiceAccount> = Api::namespaced(admin.clone(), "default");
+    wait::until("the default service account", START, || async {
+        Ok(accounts.get_opt("default").await?)
+    })
+    .await
+    .map(drop)
+}
+
+fn lost_port(error: &anyhow::Error) -> bool {
+    format!("{error:#}").contains("address already in use")
+}

@@ -1,0 +1,32 @@
+//! Real Kubernetes control planes for tests and the demo: etcd, API server, controller-manager, scheduler
+//! and nodes played by kwok, on free loopback ports, several side by side, gone when their value is dropped.
+//!
+//! ```no_run
+//! # async fn story() -> anyhow::Result<()> {
+//! let plane = testbed::ControlPlane::start(testbed::Options::full("edge")).await?;
+//! plane.apply_yaml("{apiVersion: v1, kind: Namespace, metadata: {name: shop}}").await?;
+//! println!("{}", plane.kubectl(&["get", "namespaces"]).await?);
+//! # Ok(()) }
+//! ```
+
+mod control_plane;
+pub use control_plane::{ControlPlane, Options};
+
+pub mod wait;
+
+pub mod process;
+
+pub mod binaries;
+
+mod agent;
+pub use agent::agent_binary;
+
+mod apply;
+mod clients;
+mod dump;
+mod nodes;
+mod pki;
+mod ports;
+mod run_folder;
+mod servers;
+mod target;

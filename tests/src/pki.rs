@@ -1,0 +1,104 @@
+//! A certificate authority of one control plane, and the kubeconfigs of the users it vouches for.
+
+use std::net::Ipv4Addr;
+
+use anyhow::{Result, ensure};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, SanType,
+};
+
+pub struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+/// PEM texts.
+pub struct Identity {
+    pub certificate: String,
+    pub key: String,
+}
+
+impl Authority {
+    pub fn new() -> Result<Self> {
+        let mut params = params("testbed", &[])?;
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
+        Ok(Self(CertifiedIssuer::self_signed(params, KeyPair::generate()?)?))
+    }
+
+    pub fn identity(&self) -> Identity {
+        Identity { certificate: self.0.pem(), key: self.0.key().serialize_pem() }
+    }
+
+    pub fn der(&self) -> Vec<u8> {
+        self.0.der().to_vec()
+    }
+
+    pub fn server(&self, service_ip: Ipv4Addr) -> Result<Identity> {
+        let mut params = params("kube-apiserver", &[])?;
+        let names = ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"];
+        for name in names {
+            params.subject_alt_names.push(SanType::DnsName(name.try_into()?));
+        }
+        for address in [Ipv4Addr::LOCALHOST, service_ip] {
+            params.subject_alt_names.push(SanType::IpAddress(address.into()));
+        }
+        self.issue(params, ExtendedKeyUsagePurpose::ServerAuth)
+    }
+
+    pub fn client(&self, user: &str, groups: &[&str]) -> Result<Identity> {
+        self.issue(params(user, groups)?, ExtendedKeyUsagePurpose::ClientAuth)
+    }
+
+    /// The kubeconfig with which `identity` reaches `server`, everything inlined.
+    pub fn kubeconfig(&self, server: &str, identity: &Identity) -> String {
+        let Identity { certificate, key } = identity;
+        let [authority, certificate, key] =
+            [&self.0.pem(), certificate, key].map(|pem| BASE64_STANDARD.encode(pem));
+        format!(
+            "apiVersion: v1
+kind: Config
+current-context: testbed
+clusters:
+- name: testbed
+  cluster: {{server: '{server}', certificate-authority-data: {authority}}}
+users:
+- name: testbed
+  user: {{client-certificate-data: {certificate}, client-key-data: {key}}}
+contexts:
+- name: testbed
+  context: {{cluster: testbed, user: testbed}}
+"
+        )
+    }
+
+    fn issue(
+        &self,
+        mut params: CertificateParams,
+        usage: ExtendedKeyUsagePurpose,
+    ) -> Result<Identity> {
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![usage];
+        let key = KeyPair::generate()?;
+        let certificate = params.signed_by(&key, &self.0)?;
+        Ok(Identity { certificate: certificate.pem(), key: key.serialize_pem() })
+    }
+}
+
+/// Kubernetes reads the user from the common name and the groups from the organizations. rcgen keeps one value
+/// a type, and the same object identifier as a custom type is the one way to a second organization.
+fn params(user: &str, groups: &[&str]) -> Result<CertificateParams> {
+    let organization = [DnType::OrganizationName, DnType::CustomDnType(vec![2, 5, 4, 10])];
+    ensure!(
+        groups.len() <= organization.len(),
+        "a test bed's user has at most two groups, not {groups:?}"
+    );
+    let mut name = DistinguishedName::new();
+    name.push(DnType::CommonName, user);
+    for (kind, group) in organization.into_iter().zip(groups) {
+        name.push(kind, *group);
+    }
+    let mut params = CertificateParams::default();
+    params.distinguished_name = name;
+    Ok(params)
+}

@@ -1,0 +1,113 @@
+//! Child processes that never outlive this one, and that can be stopped in every way a test needs.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
+
+mod spawner;
+use crate::wait;
+
+/// A running program, killed when dropped.
+pub struct Process {
+    name: String,
+    pid: u32,
+    child: Mutex<Child>,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts `program` with both of its output streams appended to the file `log`. It inherits the environment.
+    pub fn spawn<A: AsRef<OsStr>>(
+        program: &Path,
+        args: impl IntoIterator<Item = A>,
+        env: &[(&str, &str)],
+        log: &Path,
+    ) -> Result<Self> {
+        let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let mut command = Command::new(program);
+        command.args(args).envs(env.iter().copied()).stdin(Stdio::null());
+        let output = File::options().create(true).append(true).open(log);
+        let output = output.with_context(|| format!("open {}", log.display()))?;
+        command.stdout(output.try_clone()?).stderr(output);
+        let child = spawner::spawn(command).with_context(|| format!("start {name}"))?;
+        Ok(Self { name, pid: child.id(), child: Mutex::new(child), log: log.to_path_buf() })
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// SIGKILL; returns when the process is gone.
+    pub fn kill(&self) -> Result<()> {
+        let mut child = self.child();
+        child.kill().with_context(|| format!("kill {}", self.name))?;
+        child.wait().with_context(|| format!("reap {}", self.name))?;
+        Ok(())
+    }
+
+    /// SIGTERM; `wait` tells when it had its effect.
+    pub fn terminate(&self) -> Result<()> {
+        self.signal(Signal::TERM)
+    }
+
+    /// SIGSTOP: the process keeps its connections and answers nothing.
+    pub fn freeze(&self) -> Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// SIGCONT, after `freeze`.
+    pub fn thaw(&self) -> Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    /// The exit status, once there is one.
+    pub fn exited(&self) -> Result<Option<ExitStatus>> {
+        Ok(self.child().try_wait()?)
+    }
+
+    /// Waits for the process to end by itself or after `terminate`.
+    pub async fn wait(&self, deadline: Duration) -> Result<ExitStatus> {
+        let what = format!("the end of {} ({})", self.name, self.pid);
+        wait::until(&what, deadline, || async { self.exited() }).await
+    }
+
+    /// All it has written so far.
+    pub fn log(&self) -> String {
+        let bytes = fs::read(&self.log).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// The last `count` lines it has written, under its name.
+    pub fn last_lines(&self, count: usize) -> String {
+        let log = self.log();
+        let lines: Vec<&str> = log.lines().collect();
+        let tail = lines[lines.len().saturating_sub(count)..].join("\n");
+        format!("--- {} ({}), last lines of its log\n{tail}\n", self.name, self.pid)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        // A child that was not reaped keeps its pid, so the signal cannot reach a stranger.
+        let mut child = self.child();
+        if let Some(status) = child.try_wait()? {
+            bail!("{} has already ended: {status}", self.name);
+        }
+        kill_process(Pid::from_child(&child), signal)
+            .with_context(|| format!("signal {}", self.name))
+    }
+
+    fn child(&self) -> MutexGuard<'_, Child> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill().ok();
+    }
+}

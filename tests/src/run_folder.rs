@@ -1,0 +1,56 @@
+//! The temporary folder of one control plane: `target/testbed/run/<pid>-<n>`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Once;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use anyhow::{Context, Result};
+
+use crate::target;
+
+/// Removed when dropped; what a crashed process left is removed by the next one.
+pub struct RunFolder(PathBuf);
+
+impl RunFolder {
+    pub fn create() -> Result<Self> {
+        static SWEPT: Once = Once::new();
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let runs = target::testbed_dir().join("run");
+        SWEPT.call_once(|| remove_stale(&runs));
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = runs.join(format!("{}-{number}", std::process::id()));
+        fs::create_dir_all(&path).with_context(|| format!("create {}", path.display()))?;
+        Ok(Self(path))
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> Result<PathBuf> {
+        let path = self.0.join(name);
+        fs::write(&path, content).with_context(|| format!("write {}", path.display()))?;
+        Ok(path)
+    }
+}
+
+impl Drop for RunFolder {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.0).ok();
+    }
+}
+
+/// Best effort: two processes may sweep at once.
+fn remove_stale(runs: &Path) {
+    let folders = fs::read_dir(runs).into_iter().flatten().flatten();
+    for folder in folders.filter(|folder| is_stale(&folder.file_name().to_string_lossy())) {
+        fs::remove_dir_all(folder.path()).ok();
+    }
+}
+
+/// Before this process made its first folder, one under its own id is an earlier process's too.
+fn is_stale(name: &str) -> bool {
+    let Some((pid, _)) = name.split_once('-') else { return false };
+    pid == std::process::id().to_string() || !Path::new("/proc").join(pid).exists()
+}

@@ -1,0 +1,167 @@
+//! The command lines of the programs that make up one control plane, and the files they read.
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::binaries::{Binaries, Tool};
+use crate::nodes::STAGES;
+use crate::pki::{Authority, Identity};
+use crate::ports::free_port;
+use crate::process::Process;
+use crate::run_folder::RunFolder;
+
+const SERVICE_RANGE: &str = "10.96.0.0/16";
+const FIRST_SERVICE: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 1);
+
+const AUDIT_POLICY: &str = "
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules: [{level: Metadata}]
+";
+
+/// Where everything of one control plane is, fixed for its life: an API server that starts again finds its port and data.
+pub struct Servers {
+    binaries: Binaries,
+    folder: RunFolder,
+    etcd: String,
+    etcd_peer: String,
+    api_port: u16,
+    admits_service_accounts: bool,
+}
+
+impl Servers {
+    /// Picks ports and writes the files. Pods need service accounts only where a controller-manager makes them.
+    pub fn prepare(
+        binaries: Binaries,
+        authority: &Authority,
+        admits_service_accounts: bool,
+    ) -> Result<Self> {
+        let folder = RunFolder::create()?;
+        write_identity(&folder, "ca", &authority.identity())?;
+        write_identity(&folder, "server", &authority.server(FIRST_SERVICE)?)?;
+        write_identity(&folder, "service-account", &authority.client("service-account", &[])?)?;
+        folder.write("audit-policy.yaml", AUDIT_POLICY)?;
+        folder.write("stages.yaml", STAGES)?;
+        let [etcd, etcd_peer] =
+            [free_port()?, free_port()?].map(|port| format!("http://127.0.0.1:{port}"));
+        Ok(Self {
+            binaries,
+            folder,
+            etcd,
+            etcd_peer,
+            api_port: free_port()?,
+            admits_service_accounts,
+        })
+    }
+
+    pub fn folder(&self) -> &RunFolder {
+        &self.folder
+    }
+
+    pub fn binaries(&self) -> &Binaries {
+        &self.binaries
+    }
+
+    pub fn url(&self) -> String {
+        format!("https://127.0.0.1:{}", self.api_port)
+    }
+
+    pub fn audit_log(&self) -> PathBuf {
+        self.folder.path().join("audit.jsonl")
+    }
+
+    pub fn start_etcd(&self) -> Result<Process> {
+        let args = [
+            "--unsafe-no-fsync".into(),
+            "--log-level=warn".into(),
+            format!("--data-dir={}", self.file("etcd")),
+            format!("--listen-client-urls={}", self.etcd),
+            format!("--advertise-client-urls={}", self.etcd),
+            format!("--listen-peer-urls={}", self.etcd_peer),
+            format!("--initial-advertise-peer-urls={}", self.etcd_peer),
+            format!("--initial-cluster=default={}", self.etcd_peer),
+        ];
+        self.start(Tool::Etcd, &args)
+    }
+
+    pub fn start_api(&self) -> Result<Process> {
+        let mut args = vec![
+            format!("--etcd-servers={}", self.etcd),
+            "--bind-address=127.0.0.1".into(),
+            format!("--secure-port={}", self.api_port),
+            format!("--tls-cert-file={}", self.file("server.crt")),
+            format!("--tls-private-key-file={}", self.file("server.key")),
+            format!("--client-ca-file={}", self.file("ca.crt")),
+            format!("--service-account-key-file={}", self.file("service-account.key")),
+            format!("--service-account-signing-key-file={}", self.file("service-account.key")),
+            "--service-account-issuer=https://kubernetes.default.svc".into(),
+            format!("--service-cluster-ip-range={SERVICE_RANGE}"),
+            // A loopback address cannot be an endpoint, and nothing here uses the service.
+            "--endpoint-reconciler-type=none".into(),
+            "--authorization-mode=RBAC,Node".into(),
+            "--allow-privileged=true".into(),
+            format!("--audit-policy-file={}", self.file("audit-policy.yaml")),
+            format!("--audit-log-path={}", self.audit_log().display()),
+        ];
+        // Nodes are ready from the start: see start_controller_manager.
+        let mut off = vec!["TaintNodesByCondition"];
+        if !self.admits_service_accounts {
+            off.push("ServiceAccount");
+        }
+        args.push(format!("--disable-admission-plugins={}", off.join(",")));
+        self.start(Tool::ApiServer, &args)
+    }
+
+    pub fn start_controller_manager(&self, kubeconfig: &str) -> Result<Process> {
+        let args = [
+            format!("--kubeconfig={kubeconfig}"),
+            "--leader-elect=false".into(),
+            "--secure-port=0".into(),
+            // It would call every node lost, and their pods unready for good, after an API server was away for a while.
+            "--controllers=*,-node-lifecycle-controller".into(),
+            format!("--root-ca-file={}", self.file("ca.crt")),
+            format!("--service-account-private-key-file={}", self.file("service-account.key")),
+            format!("--cluster-signing-cert-file={}", self.file("ca.crt")),
+            format!("--cluster-signing-key-file={}", self.file("ca.key")),
+        ];
+        self.start(Tool::ControllerManager, &args)
+    }
+
+    pub fn start_scheduler(&self, kubeconfig: &str) -> Result<Process> {
+        let args = [
+            format!("--kubeconfig={kubeconfig}"),
+            "--leader-elect=false".into(),
+            "--secure-port=0".into(),
+        ];
+        self.start(Tool::Scheduler, &args)
+    }
+
+    pub fn start_kwok(&self, kubeconfig: &str) -> Result<Process> {
+        let args = [
+            format!("--kubeconfig={kubeconfig}"),
+            format!("--config={}", self.file("stages.yaml")),
+            "--manage-all-nodes".into(),
+            // Nobody reads node leases here.
+            "--node-lease-duration-seconds=0".into(),
+        ];
+        self.start(Tool::Kwok, &args)
+    }
+
+    fn start(&self, tool: Tool, args: &[String]) -> Result<Process> {
+        let log = self.folder.path().join(format!("{}.log", tool.name()));
+        Process::spawn(&self.binaries.path(tool), args, &[], &log)
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.folder.path().join(name).to_string_lossy().into_owned()
+    }
+}
+
+fn write_identity(folder: &RunFolder, name: &str, identity: &Identity) -> Result<()> {
+    folder.write(&format!("{name}.crt"), &identity.certificate)?;
+    folder.write(&format!("{name}.key"), &identity.key)?;
+    Ok(())
+}
