@@ -13,6 +13,9 @@ use crate::process::Process;
 use crate::run_folder::RunFolder;
 
 const SERVICE_RANGE: &str = "10.96.0.0/16";
+/// No packet goes there; pods and nodes have addresses because controllers ask for them.
+const POD_RANGE: &str = "10.244.0.0/16";
+const NODE_IP: &str = "10.97.0.1";
 const FIRST_SERVICE: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 1);
 
 const AUDIT_POLICY: &str = "
@@ -91,11 +94,13 @@ impl Servers {
         let mut args = vec![
             format!("--etcd-servers={}", self.etcd),
             "--bind-address=127.0.0.1".into(),
+            // Without it the API server looks for a default route, which a machine may not have.
+            "--advertise-address=127.0.0.1".into(),
             format!("--secure-port={}", self.api_port),
             format!("--tls-cert-file={}", self.file("server.crt")),
             format!("--tls-private-key-file={}", self.file("server.key")),
             format!("--client-ca-file={}", self.file("ca.crt")),
-            format!("--service-account-key-file={}", self.file("service-account.key")),
+            format!("--service-account-key-file={}", self.file("service-account.crt")),
             format!("--service-account-signing-key-file={}", self.file("service-account.key")),
             "--service-account-issuer=https://kubernetes.default.svc".into(),
             format!("--service-cluster-ip-range={SERVICE_RANGE}"),
@@ -103,6 +108,8 @@ impl Servers {
             "--endpoint-reconciler-type=none".into(),
             "--authorization-mode=RBAC,Node".into(),
             "--allow-privileged=true".into(),
+            // Without it a graceful end does not close watches, and waits a minute for them.
+            "--shutdown-watch-termination-grace-period=2s".into(),
             format!("--audit-policy-file={}", self.file("audit-policy.yaml")),
             format!("--audit-log-path={}", self.audit_log().display()),
         ];
@@ -144,6 +151,8 @@ impl Servers {
             format!("--kubeconfig={kubeconfig}"),
             format!("--config={}", self.file("stages.yaml")),
             "--manage-all-nodes".into(),
+            format!("--node-ip={NODE_IP}"),
+            format!("--cidr={POD_RANGE}"),
             // Nobody reads node leases here.
             "--node-lease-duration-seconds=0".into(),
         ];

@@ -23,9 +23,11 @@ where
             Ok(Ok(Some(value))) => return Ok(value),
             Ok(Ok(None)) => {}
             Ok(Err(error)) => seen = format!("{error:#}"),
-            Err(_) => bail!("waited {deadline:?} for {what}; a look at it hung; last seen: {seen}"),
+            Err(_) => bail!(
+                "waited {deadline:?} for {what}; last seen: {seen}; the last look did not return"
+            ),
         }
-        if Instant::now() >= end {
+        if Instant::now() + INTERVAL >= end {
             bail!("waited {deadline:?} for {what}; last seen: {seen}");
         }
         sleep(INTERVAL).await;
