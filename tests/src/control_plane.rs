@@ -7,49 +7,25 @@ use std::time::Duration;
 use std::{fs, process};
 
 use anyhow::{Context, Result, anyhow, ensure};
-use k8s_openapi::api::core::v1::ServiceAccount;
-use kube::{Api, Client};
+use kube::Client;
 use serde_json::Value;
 use tokio::task::spawn_blocking;
 
-use crate::binaries::{Binaries, Tool};
+mod start;
+pub use start::Options;
+
+use crate::binaries::Tool;
 use crate::pki::{Authority, Identity};
 use crate::process::Process;
 use crate::servers::Servers;
-use crate::{apply, clients, nodes, wait};
+use crate::{apply, clients, wait};
 
 /// From nothing it takes 3 s; a machine that also compiles takes longer.
 const START: Duration = Duration::from_secs(90);
 /// An API server lets requests finish for up to 60 s; without any it ends within a second.
 const STOP: Duration = Duration::from_secs(75);
-/// Ports are picked before they are listened on, so another process may be first.
-const ATTEMPTS: usize = 3;
 
-/// What a control plane consists of, beyond etcd and the API server.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// For messages.
-    pub name: String,
-    /// Deployments, garbage collection, namespace deletion, service accounts, certificate requests.
-    pub controller_manager: bool,
-    /// Pods get nodes.
-    pub scheduler: bool,
-    /// Played by kwok; pods on them live as `nodes/stages.yaml` says.
-    pub nodes: usize,
-}
-
-impl Options {
-    /// Only etcd and the API server.
-    pub fn api_only(name: &str) -> Self {
-        Self { name: name.into(), controller_manager: false, scheduler: false, nodes: 0 }
-    }
-
-    /// Everything, with one node.
-    pub fn full(name: &str) -> Self {
-        Self { name: name.into(), controller_manager: true, scheduler: true, nodes: 1 }
-    }
-}
-
+/// Dropping it ends every process and removes the folder.
 pub struct ControlPlane {
     name: String,
     api: Mutex<Arc<Process>>,
@@ -64,63 +40,6 @@ pub struct ControlPlane {
 }
 
 impl ControlPlane {
-    /// Returns when everything asked for is ready. The first call on a machine builds the programs, for minutes.
-    pub async fn start(options: Options) -> Result<Self> {
-        let binaries = spawn_blocking(Binaries::ensure).await??;
-        let mut attempt = 1;
-        loop {
-            let started = Self::start_once(binaries.clone(), &options).await;
-            let started = started.with_context(|| format!("start control plane {}", options.name));
-            match started {
-                Err(error) if attempt < ATTEMPTS && lost_port(&error) => attempt += 1,
-                done => return done,
-            }
-        }
-    }
-
-    async fn start_once(binaries: Binaries, options: &Options) -> Result<Self> {
-        let authority = Authority::new()?;
-        let servers = Servers::prepare(binaries, &authority, options.controller_manager)?;
-        let admin = authority.client("admin", &["system:masters"])?;
-        let admin_kubeconfig = authority.kubeconfig(&servers.url(), &admin);
-        let mut plane = Self {
-            name: options.name.clone(),
-            etcd: servers.start_etcd()?,
-            api: Mutex::new(Arc::new(servers.start_api()?)),
-            controllers: Vec::new(),
-            authority,
-            admin,
-            admin_kubeconfig: servers.folder().write("admin.kubeconfig", admin_kubeconfig)?,
-            kubeconfigs: AtomicU32::new(0),
-            servers,
-        };
-        plane.ready().await?;
-        plane.start_controllers(options).await?;
-        Ok(plane)
-    }
-
-    async fn start_controllers(&mut self, options: &Options) -> Result<()> {
-        let wanted = [
-            (options.controller_manager, "system:kube-controller-manager"),
-            (options.scheduler, "system:kube-scheduler"),
-            (options.nodes > 0, "kwok"),
-        ];
-        let starts =
-            [Servers::start_controller_manager, Servers::start_scheduler, Servers::start_kwok];
-        for ((wanted, user), start) in wanted.into_iter().zip(starts) {
-            if wanted {
-                let kubeconfig = self.kubeconfig(user, &["system:masters"])?;
-                self.controllers.push(start(&self.servers, &kubeconfig.to_string_lossy())?);
-            }
-        }
-        let admin = self.admin();
-        nodes::add(&admin, options.nodes).await.with_context(|| self.last_log_lines(10))?;
-        if options.controller_manager {
-            controllers_work(&admin).await.with_context(|| self.last_log_lines(10))?;
-        }
-        Ok(())
-    }
-
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -233,18 +152,4 @@ impl ControlPlane {
     fn api(&self) -> Arc<Process> {
         self.api.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
-}
-
-/// The first thing that only a working controller-manager brings, and that every pod needs.
-async fn controllers_work(admin: &Client) -> Result<()> {
-    let accounts: Api<ServiceAccount> = Api::namespaced(admin.clone(), "default");
-    wait::until("the default service account", START, || async {
-        Ok(accounts.get_opt("default").await?)
-    })
-    .await
-    .map(drop)
-}
-
-fn lost_port(error: &anyhow::Error) -> bool {
-    format!("{error:#}").contains("address already in use")
 }

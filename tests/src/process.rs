@@ -111,3 +111,22 @@ impl Drop for Process {
         self.kill().ok();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    #[tokio::test]
+    async fn a_child_outlives_the_thread_that_asked_for_it() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let log = folder.path().join("log");
+        let spawn = move || Process::spawn(Path::new("sleep"), ["60"], &[], &log);
+        let process = thread::spawn(spawn).join().expect("the thread ends")?;
+        let ended = process.wait(Duration::from_millis(300)).await;
+        assert!(ended.is_err(), "it has ended: {ended:?}");
+        process.terminate()?;
+        assert!(!process.wait(Duration::from_secs(5)).await?.success());
+        Ok(())
+    }
+}

@@ -33,3 +33,23 @@ where
         sleep(INTERVAL).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_error_says_what_was_awaited_and_what_was_last_seen() {
+        let never = until("rain", Duration::from_secs(9), || async { bail!("sky is blue") });
+        let error = never.await.map(|()| "rain").expect_err("it never rains");
+        assert_eq!(error.to_string(), "waited 9s for rain; last seen: sky is blue");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_look_that_hangs_does_not_outlast_the_deadline() {
+        let hung =
+            until("rain", Duration::from_secs(9), std::future::pending::<Result<Option<()>>>);
+        let error = hung.await.expect_err("it hangs");
+        assert!(error.to_string().ends_with("the last look did not return"), "{error}");
+    }
+}
