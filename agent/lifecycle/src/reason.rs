@@ -113,6 +113,16 @@ reasons! {
     UnknownLedger => Environment,
 }
 
+impl Reason {
+    /// Reasons that are only given once something was written.
+    pub fn is_after_first_write(self) -> bool {
+        matches!(
+            self,
+            Reason::ApplyFailed | Reason::Unhealthy | Reason::TimedOut | Reason::RollbackFailed
+        )
+    }
+}
+
 /// Something that went wrong, in words for a person.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]

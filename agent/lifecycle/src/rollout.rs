@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::api::{HistoryEntry, OperationKind, OperationResult, Phase};
+use crate::api::{HistoryEntry, ManagedAddOnStatus, OperationKind, OperationResult, Phase};
 use crate::duration::millis;
 use crate::reason::{Fault, Reason};
 use crate::release::Release;
@@ -38,6 +38,9 @@ pub struct Rollout {
     /// Versions that became Available here, ever.
     #[serde(default)]
     pub transitions: i32,
+    /// Newest first; saved beside the ledger, as `status.history`.
+    #[serde(skip)]
+    pub history: Vec<HistoryEntry>,
 }
 
 impl Default for Rollout {
@@ -52,6 +55,36 @@ impl Default for Rollout {
             patience: Patience::default(),
             sequence: 0,
             transitions: 0,
+            history: Vec::new(),
+        }
+    }
+}
+
+/// A release kept in a Secret, by what its labels say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retained {
+    pub release: Release,
+    pub state: RetainedState,
+}
+
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(rename_all = "lowercase")]
+pub enum RetainedState {
+    Candidate,
+    Current,
+    Previous,
+}
+
+impl RetainedState {
+    pub const ALL: [RetainedState; 3] =
+        [RetainedState::Candidate, RetainedState::Current, RetainedState::Previous];
+
+    /// As the label on the Secret says it.
+    pub fn name(self) -> &'static str {
+        match self {
+            RetainedState::Candidate => "candidate",
+            RetainedState::Current => "current",
+            RetainedState::Previous => "previous",
         }
     }
 }
@@ -125,6 +158,9 @@ pub enum State {
         /// How long everything has been healthy without a break.
         #[serde(with = "millis")]
         healthy: Duration,
+        /// How long an object has said without a break that it failed.
+        #[serde(with = "millis")]
+        failing: Duration,
     },
     Pruning {
         #[serde(with = "millis")]
@@ -133,6 +169,9 @@ pub enum State {
     Available,
     Rejected {
         reason: Reason,
+        /// What is tried again by itself; absent until the assignment changes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        again: Option<Again>,
     },
     RollingBack {
         back: Back,
@@ -148,7 +187,19 @@ pub enum State {
     Failed {
         cause: Fault,
     },
-    Removing,
+    Removing {
+        /// Nothing is left but to let the `ManagedAddOn` go.
+        done: bool,
+    },
+}
+
+/// Where a refusal came from, and so what to look at again.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    Begin,
+    Pull,
+    Stage,
+    Check,
 }
 
 /// How far a rollback is.
@@ -184,7 +235,7 @@ impl State {
             State::RollingBack { .. } => Phase::RollingBack,
             State::RolledBack { .. } => Phase::RolledBack,
             State::Failed { .. } => Phase::Failed,
-            State::Removing => Phase::Removing,
+            State::Removing { .. } => Phase::Removing,
         }
     }
 }
@@ -207,7 +258,8 @@ fn is_zero(n: &u32) -> bool {
 
 impl Rollout {
     /// Reads a saved ledger; one of another form is refused, never guessed at.
-    pub fn load(saved: &serde_json::Value) -> Result<Self, Fault> {
+    pub fn load(status: &ManagedAddOnStatus) -> Result<Option<Self>, Fault> {
+        let Some(saved) = &status.rollout else { return Ok(None) };
         let format = saved.get("format").and_then(serde_json::Value::as_u64);
         if format != Some(u64::from(FORMAT)) {
             return Err(Fault::new(
@@ -232,7 +284,19 @@ impl Rollout {
         match &self.state {
             State::Verifying { .. } => self.operation.as_ref()?.target.as_ref(),
             State::RollingBack { back: Back::Verify { .. }, .. } => self.current.as_ref(),
-            _ => None,
+            State::Pending
+            | State::Waiting { .. }
+            | State::Pulling
+            | State::Staging
+            | State::Checking { .. }
+            | State::Applying { .. }
+            | State::Pruning { .. }
+            | State::Available
+            | State::Rejected { .. }
+            | State::RollingBack { .. }
+            | State::RolledBack { .. }
+            | State::Failed { .. }
+            | State::Removing { .. } => None,
         }
     }
 
@@ -245,9 +309,8 @@ impl Rollout {
                 State::Checking { unsure: spent }
                 | State::Applying { spent, .. }
                 | State::Pruning { spent } => *spent = Duration::ZERO,
-                State::Verifying { spent, healthy } => {
-                    *spent = Duration::ZERO;
-                    *healthy = Duration::ZERO;
+                State::Verifying { spent, healthy, failing } => {
+                    (*spent, *healthy, *failing) = Default::default();
                 }
                 State::RollingBack { spent, back, .. } => {
                     *spent = Duration::ZERO;
@@ -263,11 +326,55 @@ impl Rollout {
                 | State::Rejected { .. }
                 | State::RolledBack { .. }
                 | State::Failed { .. }
-                | State::Removing => {}
+                | State::Removing { .. } => {}
             }
             rollout
         };
         still(self) == still(other)
+    }
+}
+
+/// History entries kept.
+const MOST_HISTORY: usize = 20;
+
+impl Rollout {
+    /// Begins an operation; the one before has ended.
+    pub(crate) fn open(
+        mut self,
+        kind: OperationKind,
+        target: Option<Release>,
+        reason: Reason,
+        asked: Asked,
+        now: Timestamp,
+    ) -> Self {
+        self.sequence += 1;
+        self.operation = Some(Operation {
+            kind,
+            sequence: self.sequence,
+            target,
+            result: OperationResult::InProgress,
+            started: now,
+            completed: None,
+            reason,
+            message: String::new(),
+            verified: false,
+            asked,
+        });
+        self
+    }
+
+    /// Ends the operation and enters it into the history.
+    pub(crate) fn finish(mut self, result: OperationResult, said: Fault, now: Timestamp) -> Self {
+        let Some(operation) = &mut self.operation else { return self };
+        operation.result = result;
+        operation.reason = said.reason;
+        operation.message = said.message;
+        operation.completed = Some(now.max(operation.started));
+        let entry = operation.entry();
+        self.history.retain(|old| old.sequence != entry.sequence);
+        self.history.insert(0, entry);
+        self.history.truncate(MOST_HISTORY);
+        self
     }
 }
 

@@ -1,0 +1,233 @@
+//! From the documents of a bundle to the objects of a release: unfold, substitute, normalise, refuse.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::names::GROUP;
+use crate::object::Object;
+use crate::reason::{Fault, Reason};
+
+/// More objects than any add-on known to us has, few enough to be checked one by one.
+const MOST_OBJECTS: usize = 1000;
+
+/// Written by the API server; in a bundle they are leftovers of an export.
+const SERVER_FIELDS: [&str; 6] =
+    ["uid", "resourceVersion", "creationTimestamp", "managedFields", "generation", "selfLink"];
+
+/// The objects of a bundle. `namespace` counts as the namespace of objects that name none.
+pub fn read(
+    documents: Vec<Value>,
+    values: &BTreeMap<String, String>,
+    namespace: &str,
+) -> Result<Vec<Object>, Fault> {
+    let mut objects = Vec::new();
+    for document in documents {
+        unfold(document, &mut objects)?;
+    }
+    for object in &mut objects {
+        substitute(&mut object.0, values);
+        check_identity(object)?;
+        normalise(object);
+    }
+    if objects.is_empty() {
+        return Err(Fault::new(Reason::EmptyBundle, "the bundle holds no objects"));
+    }
+    refuse_duplicates(&objects, namespace)?;
+    Ok(objects)
+}
+
+/// Takes `kind: List` and every typed list apart; empty documents are skipped.
+fn unfold(document: Value, objects: &mut Vec<Object>) -> Result<(), Fault> {
+    if document.is_null() {
+        return Ok(());
+    }
+    let is_list = document.get("kind").and_then(Value::as_str).is_some_and(|k| k.ends_with("List"));
+    match (is_list, document) {
+        (true, Value::Object(mut list)) if list.get("items").is_some_and(Value::is_array) => {
+            if let Some(Value::Array(items)) = list.remove("items") {
+                for item in items {
+                    unfold(item, objects)?;
+                }
+            }
+        }
+        (_, document @ Value::Object(_)) => objects.push(Object(document)),
+        (_, other) => {
+            return Err(Fault::new(
+                Reason::InvalidBundle,
+                format!("document {} is no object but {}", objects.len() + 1, kind_of(&other)),
+            ));
+        }
+    }
+    if objects.len() > MOST_OBJECTS {
+        return Err(Fault::new(
+            Reason::BundleTooLarge,
+            format!("the bundle holds more than {MOST_OBJECTS} objects"),
+        ));
+    }
+    Ok(())
+}
+
+fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// Replaces `${NAME}` in string scalars; names without a value stay as they are, for the add-on's own templates.
+fn substitute(value: &mut Value, values: &BTreeMap<String, String>) {
+    match value {
+        Value::String(text) if text.contains("${") => *text = fill(text, values),
+        Value::Array(items) => items.iter_mut().for_each(|item| substitute(item, values)),
+        Value::Object(fields) => fields.values_mut().for_each(|field| substitute(field, values)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+fn fill(text: &str, values: &BTreeMap<String, String>) -> String {
+    let mut filled = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find("${") {
+        let (before, from) = rest.split_at(start);
+        filled.push_str(before);
+        let name_and_rest = from.get(2..).unwrap_or_default();
+        let known = name_and_rest
+            .split_once('}')
+            .and_then(|(name, after)| values.get(name).map(|value| (value, after)));
+        match known {
+            Some((value, after)) => {
+                filled.push_str(value);
+                rest = after;
+            }
+            None => {
+                filled.push_str("${");
+                rest = name_and_rest;
+            }
+        }
+    }
+    filled + rest
+}
+
+fn check_identity(object: &Object) -> Result<(), Fault> {
+    let refused = |what: &str| {
+        Err(Fault::new(
+            Reason::InvalidObject,
+            format!("{} {:?} {what}", object.kind(), object.name()),
+        ))
+    };
+    if object.kind().is_empty() || object.api_version().is_empty() {
+        return refused("has no kind or no apiVersion");
+    }
+    if object.0.pointer("/metadata/generateName").is_some() {
+        return refused("uses generateName; a release needs fixed names");
+    }
+    if object.name().is_empty() {
+        return refused("has no name");
+    }
+    if object.group() == GROUP {
+        return refused("is the agent's own; a bundle cannot assign add-ons");
+    }
+    Ok(())
+}
+
+fn normalise(object: &mut Object) {
+    let Some(fields) = object.0.as_object_mut() else { return };
+    fields.remove("status");
+    if let Some(metadata) = fields.get_mut("metadata").and_then(Value::as_object_mut) {
+        for field in SERVER_FIELDS {
+            metadata.remove(field);
+        }
+        // Explicit nulls would be applied as "remove this field".
+        metadata.retain(|_, value| !value.is_null());
+    }
+}
+
+fn refuse_duplicates(objects: &[Object], namespace: &str) -> Result<(), Fault> {
+    let mut seen = BTreeSet::new();
+    for object in objects {
+        let mut key = object.key();
+        key.namespace.get_or_insert_with(|| namespace.to_owned());
+        if !seen.insert(key) {
+            return Err(Fault::new(
+                Reason::DuplicateObject,
+                format!("{} is in the bundle twice", object.key()),
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn check(documents: Value) -> Result<Vec<String>, Reason> {
+        let documents = documents.as_array().cloned().expect("a list of documents");
+        let values = BTreeMap::from([("REGION".to_owned(), "eu-1".to_owned())]);
+        read(documents, &values, "here")
+            .map(|objects| objects.iter().map(|object| object.0.to_string()).collect())
+            .map_err(|fault| fault.reason)
+    }
+
+    fn map(name: &str) -> Value {
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}})
+    }
+
+    #[test]
+    fn lists_are_unfolded_and_empty_documents_skipped() {
+        let list = json!({"apiVersion": "v1", "kind": "List", "items": [map("a"), map("b")]});
+        assert_eq!(check(json!([null, list, map("c")])).map(|o| o.len()), Ok(3));
+    }
+
+    #[test]
+    fn what_the_server_writes_is_dropped() {
+        let mut exported = map("a");
+        exported["status"] = json!({"ready": true});
+        exported["metadata"]["uid"] = json!("1");
+        exported["metadata"]["creationTimestamp"] = json!(null);
+        assert_eq!(check(json!([exported])), Ok(vec![map("a").to_string()]));
+    }
+
+    #[test]
+    fn only_values_that_were_given_are_substituted() {
+        let mut templated = map("a");
+        templated["data"] = json!({"k": "${REGION} ${OTHER} ${REGION", "${REGION}": "key"});
+        let mut wanted = map("a");
+        wanted["data"] = json!({"k": "eu-1 ${OTHER} ${REGION", "${REGION}": "key"});
+        assert_eq!(check(json!([templated])), Ok(vec![wanted.to_string()]));
+    }
+
+    #[test]
+    fn bundles_without_clear_objects_are_refused() {
+        let mut generated = map("");
+        generated["metadata"] = json!({"generateName": "a-"});
+        let mut elsewhere = map("a");
+        elsewhere["metadata"]["namespace"] = json!("here");
+        let own = json!({"apiVersion": "lifecycle.open-cluster-management.io/v1alpha1", "kind": "ManagedAddOn", "metadata": {"name": "x"}});
+        for (documents, reason) in [
+            (json!([]), Reason::EmptyBundle),
+            (json!([null]), Reason::EmptyBundle),
+            (json!(["text"]), Reason::InvalidBundle),
+            (json!([[map("a")]]), Reason::InvalidBundle),
+            (json!([map("")]), Reason::InvalidObject),
+            (json!([{"metadata": {"name": "a"}}]), Reason::InvalidObject),
+            (json!([generated]), Reason::InvalidObject),
+            (json!([own]), Reason::InvalidObject),
+            (json!([map("a"), map("a")]), Reason::DuplicateObject),
+            (json!([map("a"), elsewhere]), Reason::DuplicateObject),
+            (
+                json!((0..1001).map(|n| map(&n.to_string())).collect::<Vec<_>>()),
+                Reason::BundleTooLarge,
+            ),
+        ] {
+            assert_eq!(check(documents).err(), Some(reason));
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! What the shell saw, and what it is told to do: everything that crosses the border of the pure core.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::api::Deletion;
+use crate::assignment::{Assignment, Policy};
+use crate::health::Verdict;
+use crate::plan::Stage;
+use crate::reason::Fault;
+use crate::release::{Release, ReleaseId};
+use crate::rollout::{Asked, Retained, RetainedState};
+
+/// One look at the world.
+#[derive(Clone, Debug)]
+pub struct Observation {
+    pub assignment: Result<Arc<Assignment>, Fault>,
+    /// Of the `ManagedAddOn`.
+    pub generation: i64,
+    /// The retry annotation.
+    pub retry: Option<String>,
+    pub paused: bool,
+    /// The `ManagedAddOn` has a deletionTimestamp.
+    pub deleting: bool,
+    /// Read apart from the assignment, so that it holds even when the rest cannot be read.
+    pub deletion: Deletion,
+    /// Our finalizer is on the `ManagedAddOn`.
+    pub finalizer: bool,
+    /// This add-on may be rolled out now; the number of rollouts at once is bounded.
+    pub slot: bool,
+    /// Of the API server.
+    pub kubernetes: Option<semver::Version>,
+    pub retained: Vec<Retained>,
+    /// How the last action ended; absent after a restart.
+    pub outcome: Option<Outcome>,
+    /// The health of [`crate::Rollout::watched`].
+    pub verdict: Option<Verdict>,
+    /// Time since the last look during which the API server could be reached.
+    pub elapsed: Duration,
+    /// A random number from 0 to 1 that spreads retries.
+    pub jitter: f64,
+}
+
+impl Observation {
+    pub fn asked(&self) -> Asked {
+        Asked {
+            release: self.wanted().cloned(),
+            generation: self.generation,
+            retry: self.retry.clone(),
+        }
+    }
+
+    pub fn wanted(&self) -> Option<&Release> {
+        self.assignment.as_ref().ok().map(|assignment| &assignment.release)
+    }
+
+    /// The policy in force; the defaults where the assignment cannot be read.
+    pub fn policy(&self) -> Policy {
+        self.assignment.as_ref().map(|assignment| assignment.policy.clone()).unwrap_or_default()
+    }
+
+    pub fn is_retained(&self, id: &ReleaseId) -> bool {
+        self.retained.iter().any(|retained| &retained.release.id == id)
+    }
+}
+
+/// One thing to do. Each may be done twice without harm.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Put our finalizer on the `ManagedAddOn`.
+    Hold,
+    /// Fetch the assigned bundle and compare its digest.
+    Pull,
+    /// Read the bundle and retain the release.
+    Stage,
+    /// Try the whole release without writing.
+    Check { release: Release, from: Option<Release> },
+    /// Write one stage of a release. Going back, Jobs are left out.
+    Apply { release: Release, stage: Stage, back: bool },
+    /// Remove what these releases have and `keep` has not; only webhooks and APIServices if so asked.
+    Prune { keep: Option<Release>, of: Vec<Release>, only_extensions: bool },
+    /// Mark the retained releases so and forget all others.
+    Retain { keep: Vec<(ReleaseId, RetainedState)> },
+    /// Remove everything this add-on installed.
+    Remove { of: Vec<Release> },
+    /// Forget the retained releases and let the `ManagedAddOn` go.
+    Release,
+}
+
+/// How an action ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    Held,
+    Pulled,
+    Staged,
+    Checked,
+    Applied(Stage),
+    /// What could not be removed, in words; guarded objects are not in it.
+    Pruned {
+        left: Vec<String>,
+    },
+    /// What is not gone yet, in words.
+    Removed {
+        left: Vec<String>,
+    },
+    Retained,
+    Released,
+    /// The release or its bundle is not at hand any more: it has to be pulled again.
+    Missing,
+    Failed(Fault),
+}

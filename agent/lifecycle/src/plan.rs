@@ -1,0 +1,217 @@
+//! In which order objects are written and removed, and which removals are not made.
+
+use std::collections::BTreeSet;
+
+use crate::names::{annotation, label};
+use crate::object::{Object, ObjectKey};
+use crate::reason::{Fault, Reason};
+use crate::release::Release;
+
+/// Steps of applying, in order. Each is finished before the next begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    Namespaces,
+    /// Until each is Established.
+    Definitions,
+    /// RBAC, configuration, services, volumes.
+    Configuration,
+    Workloads,
+    CustomResources,
+    /// Admission webhooks and APIServices: what they point at is there by then.
+    Extensions,
+}
+
+impl Stage {
+    pub const ALL: [Stage; 6] = [
+        Stage::Namespaces,
+        Stage::Definitions,
+        Stage::Configuration,
+        Stage::Workloads,
+        Stage::CustomResources,
+        Stage::Extensions,
+    ];
+
+    /// The stage with this number in a ledger; past the last there is none.
+    pub fn numbered(number: u32) -> Option<Stage> {
+        Stage::ALL.get(usize::try_from(number).ok()?).copied()
+    }
+
+    pub fn of(group: &str, kind: &str) -> Stage {
+        match (group, kind) {
+            ("", "Namespace") => Stage::Namespaces,
+            ("apiextensions.k8s.io", _) => Stage::Definitions,
+            ("admissionregistration.k8s.io" | "apiregistration.k8s.io", _) => Stage::Extensions,
+            ("apps" | "batch", _)
+            | ("autoscaling", "HorizontalPodAutoscaler")
+            | ("", "Pod" | "ReplicationController") => Stage::Workloads,
+            _ if is_built_in(group) => Stage::Configuration,
+            _ => Stage::CustomResources,
+        }
+    }
+}
+
+pub(crate) fn is_built_in(group: &str) -> bool {
+    matches!(
+        group,
+        "" | "apps"
+            | "batch"
+            | "autoscaling"
+            | "policy"
+            | "rbac.authorization.k8s.io"
+            | "networking.k8s.io"
+            | "storage.k8s.io"
+            | "scheduling.k8s.io"
+            | "coordination.k8s.io"
+            | "discovery.k8s.io"
+            | "node.k8s.io"
+            | "flowcontrol.apiserver.k8s.io"
+            | "certificates.k8s.io"
+            | "resource.k8s.io"
+            | "events.k8s.io"
+    )
+}
+
+/// Kinds whose living objects may be deleted and created anew when a field of theirs cannot be changed:
+/// nothing is lost by it.
+pub fn is_replaceable(object: &Object) -> bool {
+    match (object.group(), object.kind()) {
+        ("batch", "Job")
+        | ("", "ConfigMap" | "Secret")
+        | ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding")
+        | ("storage.k8s.io", "StorageClass")
+        | ("apps", "Deployment" | "DaemonSet") => true,
+        ("", "Service") => {
+            object.0.pointer("/spec/type").and_then(|t| t.as_str()) != Some("LoadBalancer")
+        }
+        _ => false,
+    }
+}
+
+/// What goes when only `kept` is to stay: everything of `known` that is not in it, last applied first.
+pub fn removals(kept: &[Object], known: Vec<Object>) -> Vec<Object> {
+    let kept: BTreeSet<ObjectKey> = kept.iter().map(Object::key).collect();
+    let mut seen = BTreeSet::new();
+    let mut gone: Vec<Object> = known
+        .into_iter()
+        .filter(|object| !kept.contains(&object.key()) && seen.insert(object.key()))
+        .collect();
+    gone.sort_by_key(|object| std::cmp::Reverse(Stage::of(object.group(), object.kind())));
+    gone
+}
+
+/// Refuses a bundle that lost more than half of its objects, and at least ten: likelier a mistake than a wish.
+pub fn refuse_shrunk(now: usize, before: usize) -> Result<(), Fault> {
+    let lost = before.saturating_sub(now);
+    if lost < 10 || lost * 2 <= before {
+        return Ok(());
+    }
+    Err(Fault::new(
+        Reason::BundleShrunk,
+        format!(
+            "the bundle has {now} objects, the running version {before}; annotate the ManagedAddOn with \
+             lifecycle.open-cluster-management.io/allow-shrink: <version> if that is meant"
+        ),
+    ))
+}
+
+/// What a look at the living object told, for the kinds where removal is guarded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Holds {
+    /// Objects in the namespace that are not this add-on's, or instances of the definition.
+    pub others: usize,
+}
+
+/// Whether removing this object would lose what the add-on did not bring: the words to say so.
+pub fn guard(object: &Object, holds: &Holds, delete_data: bool) -> Option<String> {
+    if delete_data {
+        return None;
+    }
+    match (object.group(), object.kind()) {
+        ("", "PersistentVolumeClaim" | "PersistentVolume") => Some("it holds data".to_owned()),
+        ("", "Namespace") if holds.others > 0 => {
+            Some(format!("{} objects of others are in it", holds.others))
+        }
+        ("apiextensions.k8s.io", "CustomResourceDefinition") if holds.others > 0 => {
+            Some(format!("{} objects of its kind exist", holds.others))
+        }
+        _ => None,
+    }
+}
+
+/// What an object's stamp says.
+pub struct Stamp<'a> {
+    pub add_on: &'a str,
+    pub release: &'a Release,
+}
+
+impl Stamp<'_> {
+    /// Marks an object as this add-on's.
+    pub fn put(&self, object: &mut Object) {
+        object.mark("labels", label::ADD_ON, self.add_on);
+        object.mark("labels", label::RELEASE, self.release.id.short());
+        object.mark("annotations", annotation::VERSION, &self.release.version.to_string());
+        object.mark("annotations", annotation::DIGEST, &self.release.digest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(api_version: &str, kind: &str, name: &str) -> Object {
+        Object(json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": name}}))
+    }
+
+    #[test]
+    fn every_kind_has_its_stage() {
+        for (group, kind, stage) in [
+            ("", "Namespace", Stage::Namespaces),
+            ("apiextensions.k8s.io", "CustomResourceDefinition", Stage::Definitions),
+            ("", "ConfigMap", Stage::Configuration),
+            ("rbac.authorization.k8s.io", "ClusterRole", Stage::Configuration),
+            ("apps", "Deployment", Stage::Workloads),
+            ("batch", "Job", Stage::Workloads),
+            ("example.com", "Backend", Stage::CustomResources),
+            ("snapshot.storage.k8s.io", "VolumeSnapshotClass", Stage::CustomResources),
+            ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration", Stage::Extensions),
+            ("apiregistration.k8s.io", "APIService", Stage::Extensions),
+        ] {
+            assert_eq!(Stage::of(group, kind), stage, "{group} {kind}");
+        }
+    }
+
+    #[test]
+    fn what_was_applied_last_is_removed_first() {
+        let known = vec![
+            object("v1", "Namespace", "n"),
+            object("v1", "ConfigMap", "kept"),
+            object("apps/v1", "Deployment", "d"),
+            object("apps/v1", "Deployment", "d"),
+            object("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration", "w"),
+        ];
+        let gone = removals(&[object("v1", "ConfigMap", "kept")], known);
+        let names: Vec<_> = gone.iter().map(Object::name).collect();
+        assert_eq!(names, ["w", "d", "n"]);
+    }
+
+    #[test]
+    fn a_sharply_shrunk_bundle_is_refused() {
+        for (before, now, refused) in
+            [(20, 9, true), (20, 10, false), (18, 9, false), (9, 0, false), (100, 49, true)]
+        {
+            assert_eq!(refuse_shrunk(now, before).is_err(), refused, "{before} to {now}");
+        }
+    }
+
+    #[test]
+    fn what_holds_data_stays_unless_asked() {
+        let claim = object("v1", "PersistentVolumeClaim", "c");
+        let namespace = object("v1", "Namespace", "n");
+        assert!(guard(&claim, &Holds::default(), false).is_some());
+        assert!(guard(&claim, &Holds::default(), true).is_none());
+        assert!(guard(&namespace, &Holds { others: 0 }, false).is_none());
+        assert!(guard(&namespace, &Holds { others: 2 }, false).is_some());
+    }
+}

@@ -1,0 +1,169 @@
+//! What is shown of a rollout: the status of a `ManagedAddOn` as a function of the ledger.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use crate::api::{ManagedAddOnStatus, OperationResult, Phase};
+use crate::reason::Reason;
+use crate::rollout::{Rollout, State};
+
+/// Messages are for a person, and every report carries them.
+const LONGEST_MESSAGE: usize = 1024;
+
+/// What the status shows beside the ledger.
+#[derive(Clone, Debug, Default)]
+pub struct Beside {
+    pub generation: Option<i64>,
+    pub desired_version: Option<String>,
+    /// Why nobody assigns this add-on any more.
+    pub orphaned: Option<String>,
+}
+
+pub fn status(
+    rollout: &Rollout,
+    beside: &Beside,
+    before: &[Condition],
+    now: Timestamp,
+) -> ManagedAddOnStatus {
+    let version = |release: &Option<crate::Release>| {
+        release.as_ref().map(|release| release.version.to_string())
+    };
+    let operation = rollout.operation.as_ref();
+    ManagedAddOnStatus {
+        observed_generation: beside.generation,
+        phase: Some(rollout.phase()),
+        operation: operation.map(|operation| operation.kind),
+        result: operation.map(|operation| operation.result),
+        current_version: version(&rollout.current),
+        desired_version: beside.desired_version.clone(),
+        previous_version: version(&rollout.previous),
+        started_time: operation.map(|operation| Time(operation.started)),
+        completion_time: operation.and_then(|operation| operation.completed).map(Time),
+        reason: Some(reason(rollout).name().to_owned()),
+        message: Some(message(rollout)).filter(|message| !message.is_empty()),
+        conditions: conditions(rollout, beside, before, now),
+        history: rollout.history.clone(),
+        rollout: serde_json::to_value(rollout).ok(),
+    }
+}
+
+/// The one reason for being where it is.
+pub fn reason(rollout: &Rollout) -> Reason {
+    match &rollout.state {
+        State::Pending => Reason::Assigned,
+        State::Waiting { reason } | State::Rejected { reason, .. } => *reason,
+        State::RollingBack { cause, .. }
+        | State::RolledBack { cause }
+        | State::Failed { cause } => cause.reason,
+        State::Pulling
+        | State::Staging
+        | State::Checking { .. }
+        | State::Applying { .. }
+        | State::Verifying { .. }
+        | State::Pruning { .. }
+        | State::Available
+        | State::Removing { .. } => {
+            rollout.operation.as_ref().map_or(Reason::Progressing, |operation| operation.reason)
+        }
+    }
+}
+
+fn message(rollout: &Rollout) -> String {
+    let operation = rollout.operation.as_ref();
+    let said = match (&rollout.state, operation) {
+        (State::Waiting { reason: Reason::Paused }, _) => {
+            "paused by annotation; nothing new starts"
+        }
+        (State::Waiting { .. }, _) => "waiting for other rollouts here to end",
+        (_, operation) => operation.map_or("", |operation| &operation.message),
+    };
+    printable(said)
+}
+
+/// One line without control characters, at most [`LONGEST_MESSAGE`] bytes.
+pub fn printable(text: &str) -> String {
+    let mut line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if line.len() > LONGEST_MESSAGE {
+        let mut end = LONGEST_MESSAGE - '…'.len_utf8();
+        while !line.is_char_boundary(end) {
+            end -= 1;
+        }
+        line.truncate(end);
+        line.push('…');
+    }
+    line
+}
+
+fn conditions(
+    rollout: &Rollout,
+    beside: &Beside,
+    before: &[Condition],
+    now: Timestamp,
+) -> Vec<Condition> {
+    let phase = rollout.phase();
+    let because = reason(rollout);
+    let stalled = matches!(
+        rollout.state,
+        State::Rejected { again: None, .. } | State::RolledBack { .. } | State::Failed { .. }
+    );
+    let degraded = matches!(phase, Phase::RolledBack | Phase::Failed | Phase::RollingBack)
+        && !matches!(rollout.state, State::RollingBack { asked: true, .. });
+    let operation = rollout.operation.as_ref();
+    let verified = match operation {
+        Some(operation) if operation.verified => "True",
+        Some(operation) if operation.result == OperationResult::Failed => "False",
+        _ => "Unknown",
+    };
+    let mut rows = vec![
+        ("Ready", truth(phase == Phase::Available), because.name()),
+        ("Reconciling", truth(!phase.is_settled()), because.name()),
+        ("Stalled", truth(stalled), because.name()),
+        ("Degraded", truth(degraded), because.name()),
+        ("Verified", verified, if verified == "True" { "DigestVerified" } else { because.name() }),
+    ];
+    let orphan_message = beside.orphaned.clone().unwrap_or_default();
+    if beside.orphaned.is_some() {
+        rows.push(("Orphaned", "True", "NoAssignment"));
+    }
+    let said = message(rollout);
+    rows.into_iter()
+        .map(|(kind, status, because)| {
+            let said = if kind == "Orphaned" { &orphan_message } else { &said };
+            condition(before, [kind, status, because, said], beside.generation, now)
+        })
+        .collect()
+}
+
+fn truth(is: bool) -> &'static str {
+    if is { "True" } else { "False" }
+}
+
+/// The time of the last transition changes only with the status.
+fn condition(
+    before: &[Condition],
+    [kind, status, reason, message]: [&str; 4],
+    generation: Option<i64>,
+    now: Timestamp,
+) -> Condition {
+    let since = before.iter().find(|old| old.type_ == kind && old.status == status);
+    Condition {
+        type_: kind.to_owned(),
+        status: status.to_owned(),
+        reason: reason.to_owned(),
+        message: message.to_owned(),
+        observed_generation: generation,
+        last_transition_time: since.map_or(Time(now), |old| old.last_transition_time.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_one_printable_line_of_bounded_length() {
+        assert_eq!(printable("a\nb\u{1b}[31mc"), "a b [31mc");
+        let long = printable(&"ä".repeat(2000));
+        assert!(long.len() <= LONGEST_MESSAGE && long.ends_with('…'));
+    }
+}

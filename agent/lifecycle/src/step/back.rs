@@ -1,0 +1,170 @@
+//! Going back to the last release that was Available; for a first install, to nothing.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::outcome;
+use crate::api::{OperationKind, OperationResult};
+use crate::health::Verdict;
+use crate::observation::{Action, Observation, Outcome};
+use crate::plan::Stage;
+use crate::reason::{Fault, Reason};
+use crate::rollout::{Back, Rollout, State};
+
+/// A rollback under way, taken out of its state.
+pub(super) struct Going {
+    pub back: Back,
+    pub cause: Fault,
+    pub asked: bool,
+    pub spent: Duration,
+}
+
+/// Ends what was tried and begins to go back. A failed first install stays one operation: there is nothing to go to.
+pub(super) fn begin(
+    rollout: Rollout,
+    cause: Fault,
+    asked: bool,
+    seen: &Observation,
+    now: Timestamp,
+) -> Rollout {
+    let state =
+        |back| State::RollingBack { back, cause: cause.clone(), asked, spent: Duration::ZERO };
+    let Some(current) = rollout.current.clone() else {
+        let message = format!("removing what was installed: {}", cause.message);
+        return rollout.say(message).to(state(Back::Prune));
+    };
+    let mut rollout = rollout;
+    let answered = rollout.operation.as_ref().map(|operation| operation.asked.clone());
+    let is_open = rollout.operation.as_ref().is_some_and(|operation| operation.completed.is_none());
+    if is_open {
+        rollout = rollout.finish(OperationResult::Failed, cause.clone(), now);
+    }
+    // A rollback that nobody asked for still answers the assignment that failed.
+    let asked = answered.filter(|_| !asked).unwrap_or_else(|| seen.asked());
+    rollout = rollout.open(OperationKind::Rollback, Some(current), cause.reason, asked, now);
+    rollout = rollout.say(cause.message.clone());
+    if let Some(operation) = &mut rollout.operation {
+        operation.verified = true;
+    }
+    rollout.to(state(Back::Withdraw))
+}
+
+pub(super) fn due(rollout: &Rollout, back: &Back) -> Option<Action> {
+    let prune = |only_extensions| Action::Prune {
+        keep: rollout.current.clone(),
+        of: rollout.touched.clone(),
+        only_extensions,
+    };
+    match back {
+        Back::Withdraw => Some(prune(true)),
+        Back::Apply { stage } => Some(Action::Apply {
+            release: rollout.current.clone()?,
+            stage: Stage::numbered(*stage)?,
+            back: true,
+        }),
+        Back::Verify { .. } => None,
+        Back::Prune => Some(prune(false)),
+    }
+}
+
+pub(super) fn advance(
+    rollout: Rollout,
+    seen: &Observation,
+    now: Timestamp,
+    going: Going,
+) -> Rollout {
+    let late = going.spent >= seen.policy().timeout;
+    let stay = |rollout: Rollout, back| Rollout { state: going.state(back), ..rollout };
+    match (going.back.clone(), outcome(seen)) {
+        (Back::Withdraw, Some(Outcome::Pruned { .. })) => {
+            rollout.to(going.state(Back::Apply { stage: 0 }))
+        }
+        (Back::Apply { stage }, Some(Outcome::Applied(done)))
+            if Some(*done) == Stage::numbered(stage) =>
+        {
+            let next = match Stage::numbered(stage + 1) {
+                Some(_) => Back::Apply { stage: stage + 1 },
+                None => Back::Verify { healthy: Duration::ZERO },
+            };
+            rollout.to(going.state(next))
+        }
+        (Back::Verify { healthy }, _) => verify(rollout, seen, now, going, healthy),
+        (Back::Prune, Some(Outcome::Pruned { left })) => finish(rollout, going, left, now),
+        (Back::Prune, Some(Outcome::Failed(fault))) if !fault.passing || late => {
+            finish(rollout, going, std::slice::from_ref(&fault.message), now)
+        }
+        (_, Some(Outcome::Missing)) => {
+            let gone = "the retained release to go back to is gone";
+            give_up(rollout, gone, now)
+        }
+        (_, Some(Outcome::Failed(fault))) if late => give_up(rollout, &fault.message, now),
+        // Going back is tried until its time is over, whatever the fault: there is nothing better to do.
+        (back, Some(Outcome::Failed(fault))) => stay(rollout, back).retry(fault, seen.jitter),
+        (back, _) => stay(rollout, back),
+    }
+}
+
+impl Going {
+    fn state(&self, back: Back) -> State {
+        State::RollingBack { back, cause: self.cause.clone(), asked: self.asked, spent: self.spent }
+    }
+}
+
+fn verify(
+    rollout: Rollout,
+    seen: &Observation,
+    now: Timestamp,
+    going: Going,
+    healthy: Duration,
+) -> Rollout {
+    let policy = seen.policy();
+    let stay =
+        |rollout, healthy| Rollout { state: going.state(Back::Verify { healthy }), ..rollout };
+    match &seen.verdict {
+        None => stay(rollout, healthy),
+        Some(Verdict::Healthy) if healthy + seen.elapsed >= policy.soak => {
+            rollout.to(going.state(Back::Prune))
+        }
+        Some(Verdict::Healthy) => stay(rollout, healthy + seen.elapsed),
+        Some(Verdict::Awaited(what) | Verdict::Failed(what)) if going.spent >= policy.timeout => {
+            give_up(rollout, &format!("not healthy in time: {what}"), now)
+        }
+        // What the failed version left behind may look like failure for a while.
+        Some(Verdict::Awaited(what) | Verdict::Failed(what)) => {
+            let message = format!("{}; waiting for {what}", going.cause.message);
+            stay(rollout, Duration::ZERO).say(message)
+        }
+    }
+}
+
+fn finish(rollout: Rollout, going: Going, left: &[String], now: Timestamp) -> Rollout {
+    let mut rollout = rollout;
+    rollout.touched.clear();
+    let Going { cause, asked, .. } = going;
+    let Some(current) = rollout.current.clone() else {
+        let message = format!("{}{}", cause.message, leftovers(left));
+        let cause = Fault::new(cause.reason, message);
+        let rollout = rollout.finish(OperationResult::Failed, cause.clone(), now);
+        return rollout.to(State::Failed { cause });
+    };
+    let message = format!("back at {}: {}{}", current.version, cause.message, leftovers(left));
+    let done = Fault::new(Reason::RollbackSucceeded, message);
+    let rollout = rollout.finish(OperationResult::Succeeded, done, now);
+    rollout.to(if asked { State::Available } else { State::RolledBack { cause } })
+}
+
+fn give_up(rollout: Rollout, why: &str, now: Timestamp) -> Rollout {
+    let cause = Fault::new(Reason::RollbackFailed, why);
+    let rollout = rollout.finish(OperationResult::Failed, cause.clone(), now);
+    rollout.to(State::Failed { cause })
+}
+
+/// Said at the end of a message when something could not be removed.
+pub(super) fn leftovers(left: &[String]) -> String {
+    match left {
+        [] => String::new(),
+        [one] => format!("; could not be removed: {one}"),
+        [one, more @ ..] => format!("; could not be removed: {one} (and {} more)", more.len()),
+    }
+}

@@ -1,0 +1,217 @@
+//! From begun to Available.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{back, begin, outcome, timed_out};
+use crate::api::{OperationKind, OperationResult};
+use crate::health::Verdict;
+use crate::observation::{Observation, Outcome};
+use crate::plan::Stage;
+use crate::reason::{Fault, Reason};
+use crate::rollout::{Again, Rollout, State};
+
+/// How long a check that the API server cannot finish is tried before it counts as refused.
+const UNSURE: Duration = Duration::from_secs(30);
+
+/// An object may say that it failed because of what ran before; after this long it means this version.
+const FAILED_GRACE: Duration = Duration::from_secs(10);
+
+/// How long removing leftovers is tried. The version is healthy by then, so leftovers are told, not rolled back for.
+const PRUNE_PATIENCE: Duration = Duration::from_secs(120);
+
+/// Pulling, Staging, Checking: nothing is written yet, so a new assignment simply takes the place.
+pub(super) fn prepare(
+    rollout: Rollout,
+    seen: &Observation,
+    now: Timestamp,
+    again: Again,
+) -> Rollout {
+    if !rollout.untouched() {
+        if let Some(redirected) = redirected(&rollout, seen, now) {
+            return redirected;
+        }
+    } else if !answers(&rollout, seen) {
+        let rollout = begin::supersede(rollout, now);
+        return begin::advance(rollout.to(State::Pending), seen, now);
+    }
+    let Some(outcome) = outcome(seen) else { return rollout };
+    match (outcome, again) {
+        (Outcome::Pulled, Again::Pull) => rollout.to(State::Staging),
+        (Outcome::Staged, Again::Stage) => {
+            verified(rollout).to(State::Checking { unsure: Duration::ZERO })
+        }
+        (Outcome::Checked, Again::Check) => checked(rollout, seen),
+        (Outcome::Missing, _) => rollout.to(State::Pulling),
+        (Outcome::Failed(fault), Again::Check) if fault.passing => {
+            unsure(rollout, fault, seen, now)
+        }
+        (Outcome::Failed(fault), _) if fault.passing => rollout.retry(fault, seen.jitter),
+        (Outcome::Failed(fault), _) => rollout.reject(fault.clone(), again, seen, now),
+        _ => rollout,
+    }
+}
+
+/// Whether what is going on is still what is asked. A changed policy or a retry asks for nothing else.
+fn answers(rollout: &Rollout, seen: &Observation) -> bool {
+    let target = rollout.operation.as_ref().and_then(|operation| operation.target.as_ref());
+    target.is_some() && target == seen.wanted()
+}
+
+fn verified(mut rollout: Rollout) -> Rollout {
+    if let Some(operation) = &mut rollout.operation {
+        operation.verified = true;
+    }
+    rollout
+}
+
+/// The last moment before the first write.
+fn checked(rollout: Rollout, seen: &Observation) -> Rollout {
+    if let Some(reason) = begin::blocked(seen) {
+        return rollout.to(State::Waiting { reason });
+    }
+    let mut rollout = rollout;
+    if let Some(target) = rollout.operation.as_ref().and_then(|operation| operation.target.clone())
+        && !rollout.touched.contains(&target)
+    {
+        rollout.touched.push(target);
+    }
+    rollout.say("").to(State::Applying { stage: 0, spent: Duration::ZERO })
+}
+
+fn unsure(rollout: Rollout, fault: &Fault, seen: &Observation, now: Timestamp) -> Rollout {
+    let State::Checking { unsure } = rollout.state else { return rollout };
+    let unsure = unsure + seen.elapsed;
+    if unsure >= UNSURE {
+        let fault = Fault::new(Reason::CheckFailed, fault.message.clone());
+        return rollout.reject(fault, Again::Check, seen, now);
+    }
+    Rollout { state: State::Checking { unsure }, ..rollout }.retry(fault, seen.jitter)
+}
+
+/// From the first write on, a new assignment that can be followed changes the target in place.
+fn redirected(rollout: &Rollout, seen: &Observation, now: Timestamp) -> Option<Rollout> {
+    if answers(rollout, seen) {
+        return None;
+    }
+    let assignment = seen.assignment.as_deref().ok()?;
+    if rollout.current.as_ref() == Some(&assignment.release) {
+        let why = begin::returning(assignment);
+        return Some(back::begin(rollout.clone(), why, true, seen, now));
+    }
+    let assignment = begin::refusal(rollout, seen).ok()?;
+    Some(begin::start(begin::open(rollout.clone(), seen, now), assignment, seen))
+}
+
+pub(super) fn apply(
+    rollout: Rollout,
+    seen: &Observation,
+    now: Timestamp,
+    stage: u32,
+    spent: Duration,
+) -> Rollout {
+    if let Some(redirected) = redirected(&rollout, seen, now) {
+        return redirected;
+    }
+    let rollout = Rollout { state: State::Applying { stage, spent }, ..rollout };
+    match outcome(seen) {
+        Some(Outcome::Applied(done)) if Some(*done) == Stage::numbered(stage) => {
+            let state = match Stage::numbered(stage + 1) {
+                Some(_) => State::Applying { stage: stage + 1, spent },
+                None => {
+                    State::Verifying { spent, healthy: Duration::ZERO, failing: Duration::ZERO }
+                }
+            };
+            rollout.to(state)
+        }
+        Some(Outcome::Missing) => rollout.to(State::Pulling),
+        Some(Outcome::Failed(fault)) if !fault.passing => rollout.fail(fault.clone(), seen, now),
+        _ if spent >= seen.policy().timeout => {
+            let message = format!("not everything could be applied: {}", said(&rollout));
+            rollout.fail(timed_out(message), seen, now)
+        }
+        Some(Outcome::Failed(fault)) => rollout.retry(fault, seen.jitter),
+        _ => rollout,
+    }
+}
+
+pub(super) fn verify(
+    rollout: Rollout,
+    seen: &Observation,
+    now: Timestamp,
+    [spent, healthy, failing]: [Duration; 3],
+) -> Rollout {
+    if let Some(redirected) = redirected(&rollout, seen, now) {
+        return redirected;
+    }
+    let policy = seen.policy();
+    let to = |healthy, failing| State::Verifying { spent, healthy, failing };
+    match &seen.verdict {
+        None => Rollout { state: to(healthy, failing), ..rollout },
+        Some(Verdict::Healthy) if healthy + seen.elapsed >= policy.soak => {
+            rollout.say("").to(State::Pruning { spent: Duration::ZERO })
+        }
+        Some(Verdict::Healthy) => {
+            let state = to(healthy + seen.elapsed, Duration::ZERO);
+            Rollout { state, ..rollout }.say("healthy; watching whether it stays so")
+        }
+        Some(Verdict::Failed(what)) if failing + seen.elapsed >= FAILED_GRACE => {
+            rollout.fail(Fault::new(Reason::Unhealthy, what.clone()), seen, now)
+        }
+        Some(Verdict::Failed(what) | Verdict::Awaited(what)) if spent >= policy.timeout => {
+            rollout.fail(timed_out(format!("not healthy in time: {what}")), seen, now)
+        }
+        Some(Verdict::Failed(what)) => {
+            let state = to(Duration::ZERO, failing + seen.elapsed);
+            Rollout { state, ..rollout }.say(what.clone())
+        }
+        Some(Verdict::Awaited(what)) => {
+            let state = to(Duration::ZERO, Duration::ZERO);
+            Rollout { state, ..rollout }.say(format!("waiting for {what}"))
+        }
+    }
+}
+
+pub(super) fn prune(
+    rollout: Rollout,
+    seen: &Observation,
+    now: Timestamp,
+    spent: Duration,
+) -> Rollout {
+    if let Some(redirected) = redirected(&rollout, seen, now) {
+        return redirected;
+    }
+    let rollout = Rollout { state: State::Pruning { spent }, ..rollout };
+    match outcome(seen) {
+        Some(Outcome::Pruned { left }) => commit(rollout, left, now),
+        Some(Outcome::Failed(fault)) if fault.passing && spent < PRUNE_PATIENCE => {
+            rollout.retry(fault, seen.jitter)
+        }
+        Some(Outcome::Failed(fault)) => commit(rollout, std::slice::from_ref(&fault.message), now),
+        _ => rollout,
+    }
+}
+
+/// The version runs.
+fn commit(mut rollout: Rollout, left: &[String], now: Timestamp) -> Rollout {
+    let Some(operation) = rollout.operation.clone() else { return rollout };
+    let Some(target) = operation.target else { return rollout };
+    let version = target.version.clone();
+    if rollout.current.as_ref() != Some(&target) {
+        rollout.previous = rollout.current.replace(target);
+        rollout.transitions = rollout.transitions.saturating_add(1);
+    }
+    rollout.touched.clear();
+    let reason = match operation.kind {
+        OperationKind::Install => Reason::InstallSucceeded,
+        OperationKind::Upgrade => Reason::UpgradeSucceeded,
+        OperationKind::Rollback | OperationKind::Uninstall => Reason::RollbackSucceeded,
+    };
+    let done = Fault::new(reason, format!("{version} is available{}", back::leftovers(left)));
+    rollout.finish(OperationResult::Succeeded, done, now).to(State::Available)
+}
+
+fn said(rollout: &Rollout) -> &str {
+    rollout.operation.as_ref().map_or("", |operation| &operation.message)
+}
