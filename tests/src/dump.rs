@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::ControlPlane;
 
-/// The API server may be stopped or frozen.
+/// The API server may be stopped or not well.
 const TIMEOUT: &str = "--request-timeout=5s";
 
 const LOOKS: [&[&str]; 5] = [
@@ -23,9 +23,10 @@ const LOOKS: [&[&str]; 5] = [
 
 impl ControlPlane {
     /// Events, pods, managed add-ons, leases and the last lines of every process's log, as text. Never fails:
-    /// what cannot be read says why.
+    /// what cannot be read says why. A frozen API server is thawed for it.
     pub async fn dump(&self) -> String {
         let mut text = format!("===== control plane {}, {}\n", self.name(), self.server_url());
+        self.thaw_api().ok();
         for look in LOOKS {
             let answer = self.kubectl(&[look, &[TIMEOUT]].concat()).await;
             let answer = answer.unwrap_or_else(|error| format!("{error:#}"));
