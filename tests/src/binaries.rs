@@ -87,7 +87,10 @@ impl Binaries {
         fs::create_dir_all(&binaries.built)
             .with_context(|| format!("create {}", testbed.display()))?;
         let lock = File::create(testbed.join("lock"))?;
-        lock.lock().context("wait for another build of the test bed")?;
+        if lock.try_lock().is_err() {
+            build::tell("waiting for another process, which may be building");
+            lock.lock().context("wait for another build of the test bed")?;
+        }
         let sources = Sources::read()?;
         for tool in Tool::ALL.into_iter().filter(|tool| binaries.given(*tool).is_none()) {
             build::ensure(tool, &sources, &binaries.built)?;
