@@ -1,1 +1,10 @@
-fn main() {}
+//! The daemon `addon-agent`.
+
+use std::process::ExitCode;
+
+use addon_agent::Args;
+use clap::Parser;
+
+fn main() -> ExitCode {
+    addon_agent::main(Args::parse())
+}

@@ -1,0 +1,211 @@
+//! The agent's tasks: one watch on `ManagedAddOn`s, a driver per add-on, hub-sync, and the admin server.
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use hub_sync::{AddOns, HubLink};
+use kube::api::Api;
+use kube::core::DeserializeGuard;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Event, watcher};
+use lifecycle::ManagedAddOn;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use crate::args::Settings;
+use crate::cluster::Cluster;
+use crate::driver::{Shared, drive};
+use crate::events::Events;
+use crate::metrics::Metrics;
+use crate::{admin, pull};
+
+/// A watch that is silent for this long is begun anew: a dead API server is noticed within a minute.
+const WATCH_SECONDS: u32 = 50;
+
+/// What open requests get to end after SIGTERM; the ledger needs none of it.
+const GRACE: Duration = Duration::from_millis(500);
+
+pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let metrics = Arc::new(Metrics::new()?);
+    let (readiness, not_ready) =
+        watch::channel(Some("the ManagedAddOns were not listed yet".to_owned()));
+    let listener = admin::bind(settings.listen).await?;
+    let admin = tokio::spawn(admin::serve(listener, metrics.clone(), not_ready, shutdown.clone()));
+    let cluster = Cluster::connect(settings.kubeconfig.as_deref()).await?;
+    let (add_ons, all) = watch::channel(AddOns::default());
+    let hub = hub(settings.hub.clone(), cluster.own(), all, metrics.clone(), shutdown.clone());
+    let shared = Arc::new(Shared {
+        namespace: settings.namespace,
+        metrics,
+        events: Events::new(cluster.own()),
+        http: pull::client()?,
+        slots: Arc::new(Semaphore::new(settings.max_rollouts)),
+        cluster,
+    });
+    let agent =
+        Agent { shared, add_ons, readiness, driven: BTreeMap::new(), shutdown: shutdown.clone() };
+    futures::future::join(agent.watch(), hub).await;
+    _ = tokio::time::timeout(GRACE, admin).await;
+    Ok(())
+}
+
+/// hub-sync, or nothing where no hub is configured.
+async fn hub(
+    settings: Option<hub_sync::Settings>,
+    managed: kube::Client,
+    add_ons: watch::Receiver<AddOns>,
+    metrics: Arc<Metrics>,
+    shutdown: CancellationToken,
+) {
+    let Some(settings) = settings else { return };
+    let (link, mut state) = watch::channel(HubLink::default());
+    tokio::spawn(async move {
+        while state.changed().await.is_ok() {
+            metrics.hub(*state.borrow_and_update());
+        }
+    });
+    let span = tracing::info_span!("hub");
+    hub_sync::run(settings, managed, add_ons, link, shutdown).instrument(span).await;
+}
+
+struct Agent {
+    shared: Arc<Shared>,
+    /// The newest of every `ManagedAddOn`, for hub-sync.
+    add_ons: watch::Sender<AddOns>,
+    readiness: watch::Sender<Option<String>>,
+    driven: BTreeMap<String, Driven>,
+    shutdown: CancellationToken,
+}
+
+/// A driver at work.
+struct Driven {
+    uid: Option<String>,
+    changes: watch::Sender<Arc<ManagedAddOn>>,
+    task: JoinHandle<()>,
+}
+
+impl Agent {
+    async fn watch(mut self) {
+        let api: Api<DeserializeGuard<ManagedAddOn>> = Api::all(self.shared.cluster.watching());
+        let config = watcher::Config::default().timeout(WATCH_SECONDS);
+        let mut events = pin!(watcher(api, config).default_backoff());
+        let mut listed = BTreeMap::new();
+        let shutdown = self.shutdown.clone();
+        while let Some(event) = shutdown.run_until_cancelled(events.try_next()).await {
+            match event {
+                Ok(Some(event)) => self.handle(event, &mut listed),
+                Ok(None) => return,
+                Err(error) => self.not_listed(&error),
+            }
+        }
+    }
+
+    fn handle(
+        &mut self,
+        event: Event<DeserializeGuard<ManagedAddOn>>,
+        listed: &mut BTreeMap<String, Arc<ManagedAddOn>>,
+    ) {
+        match event {
+            Event::Init => listed.clear(),
+            Event::InitApply(guarded) => {
+                if let Some((name, object)) = readable(guarded) {
+                    listed.insert(name, object);
+                }
+            }
+            Event::InitDone => {
+                let gone: Vec<String> = self
+                    .driven
+                    .keys()
+                    .filter(|name| !listed.contains_key(*name))
+                    .cloned()
+                    .collect();
+                gone.iter().for_each(|name| self.drop_driver(name));
+                let all = std::mem::take(listed);
+                all.iter().for_each(|(name, object)| self.changed(name, object));
+                self.add_ons.send_replace(Arc::new(all));
+                self.readiness.send_replace(None);
+            }
+            Event::Apply(guarded) => {
+                if let Some((name, object)) = readable(guarded) {
+                    self.changed(&name, &object);
+                    self.publish(|all| _ = all.insert(name, object));
+                }
+            }
+            Event::Delete(guarded) => {
+                let name =
+                    guarded.0.map_or_else(|bad| bad.metadata.name, |good| good.metadata.name);
+                let name = name.unwrap_or_default();
+                self.drop_driver(&name);
+                self.publish(|all| _ = all.remove(&name));
+            }
+        }
+    }
+
+    fn publish(&self, change: impl FnOnce(&mut BTreeMap<String, Arc<ManagedAddOn>>)) {
+        self.add_ons.send_modify(|all| change(Arc::make_mut(all)));
+    }
+
+    /// Gives the newest form to the driver; one made anew under the same name gets a driver of its own.
+    fn changed(&mut self, name: &str, object: &Arc<ManagedAddOn>) {
+        let before = self.driven.remove(name);
+        let driven = match before {
+            Some(driven) if driven.uid == object.metadata.uid && !driven.task.is_finished() => {
+                driven.changes.send_replace(object.clone());
+                driven
+            }
+            before => self.start(name, object, before),
+        };
+        self.driven.insert(name.to_owned(), driven);
+    }
+
+    fn start(&self, name: &str, object: &Arc<ManagedAddOn>, before: Option<Driven>) -> Driven {
+        let (changes, receiver) = watch::channel(object.clone());
+        let (shared, shutdown, add_on) =
+            (self.shared.clone(), self.shutdown.clone(), name.to_owned());
+        let task = async move {
+            if let Some(Driven { task, changes, .. }) = before {
+                drop(changes);
+                _ = task.await;
+            }
+            drive(shared, add_on, receiver, shutdown).await;
+        };
+        let span = tracing::info_span!("addon", addon = name);
+        let task = tokio::spawn(task.instrument(span));
+        Driven { uid: object.metadata.uid.clone(), changes, task }
+    }
+
+    fn drop_driver(&mut self, name: &str) {
+        self.driven.remove(name);
+        self.shared.metrics.forget(name);
+    }
+
+    fn not_listed(&self, error: &watcher::Error) {
+        let missing = format!("{error:?}").contains("404");
+        let why = if missing {
+            "the ManagedAddOn CRD is not installed; apply it from manifests/agent/crd.yaml"
+        } else {
+            "the ManagedAddOns cannot be watched"
+        };
+        tracing::warn!(%error, "{why}");
+        if self.readiness.borrow().is_some() || missing {
+            self.readiness.send_replace(Some(why.to_owned()));
+        }
+    }
+}
+
+/// An object that this agent cannot read is skipped and named, never fatal.
+fn readable(guarded: DeserializeGuard<ManagedAddOn>) -> Option<(String, Arc<ManagedAddOn>)> {
+    match guarded.0 {
+        Ok(object) => Some((object.metadata.name.clone()?, Arc::new(object))),
+        Err(bad) => {
+            let name = bad.metadata.name.unwrap_or_default();
+            tracing::error!(addon = name, error = bad.error, "skipped: this agent cannot read it");
+            None
+        }
+    }
+}

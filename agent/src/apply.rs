@@ -1,0 +1,118 @@
+//! Writes one stage of a release with server-side apply.
+
+mod adopt;
+mod replace;
+
+use std::time::Duration;
+
+use kube::api::{Patch, PatchParams};
+use lifecycle::health::{HealthStatus, assess};
+use lifecycle::names::FIELD_MANAGER;
+use lifecycle::plan::{Stage, is_replaceable};
+use lifecycle::{Fault, Object, Reason};
+use tokio::time::{Instant, sleep};
+
+use crate::check::owned;
+use crate::faults;
+use crate::placed::{Brought, Placed};
+use crate::work::{Work, each};
+
+/// The API server serves a new definition within a second or two.
+const ESTABLISHED_WITHIN: Duration = Duration::from_secs(20);
+const LOOK: Duration = Duration::from_millis(100);
+
+/// `back`: this puts the last good release back, so finished Jobs are not run again.
+pub async fn apply(
+    work: &Work<'_>,
+    release: &[Placed],
+    stage: Stage,
+    back: bool,
+    may_adopt: bool,
+) -> Result<(), Fault> {
+    let of_stage: Vec<&Placed> = release
+        .iter()
+        .filter(|placed| placed.stage() == stage && !(back && is_job(&placed.object)))
+        .collect();
+    let brought = Brought::by(release.iter().map(|placed| &placed.object));
+    let late = of_stage.iter().filter(|placed| brought.carries(&placed.object));
+    first_fault(each(late.map(|placed| judge(work, placed, may_adopt))).await)?;
+    first_fault(each(of_stage.iter().map(|placed| write(work, placed, may_adopt))).await)?;
+    if stage == Stage::Definitions {
+        first_fault(each(of_stage.iter().map(|placed| established(work, placed))).await)?;
+    }
+    Ok(())
+}
+
+/// What the check had to leave open, now that what it stands on is there.
+async fn judge(work: &Work<'_>, placed: &Placed, may_adopt: bool) -> Result<(), Fault> {
+    owned(work, placed, may_adopt).await?;
+    match dry_run(work, placed).await {
+        Err(fault) if fault.reason == Reason::ImmutableField && is_replaceable(&placed.object) => {
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+pub async fn dry_run(work: &Work<'_>, placed: &Placed) -> Result<(), Fault> {
+    let (_, api) = work.api(placed).await?;
+    let name = placed.object.name();
+    let params = PatchParams::apply(FIELD_MANAGER).force().dry_run().validation_strict();
+    let tried = api.patch(name, &params, &Patch::Apply(&placed.object)).await;
+    tried.map(|_| ()).map_err(|e| faults::of_object(&placed.object.key(), &e))
+}
+
+async fn write(work: &Work<'_>, placed: &Placed, may_adopt: bool) -> Result<(), Fault> {
+    if may_adopt {
+        adopt::take_over(work, placed).await?;
+    }
+    let (_, api) = work.api(placed).await?;
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    let written = api.patch(placed.object.name(), &params, &Patch::Apply(&placed.object)).await;
+    match written.map_err(|e| faults::of_object(&placed.object.key(), &e)) {
+        Ok(_) => Ok(()),
+        Err(fault) if fault.reason == Reason::ImmutableField && is_replaceable(&placed.object) => {
+            replace::anew(work, placed).await
+        }
+        // What was looked up may be of a definition that is gone or new.
+        Err(fault) if fault.reason == Reason::UnknownKind => {
+            work.cluster.forget(placed.object.api_version(), placed.object.kind());
+            Err(Fault { passing: true, ..fault })
+        }
+        Err(fault) => Err(fault),
+    }
+}
+
+/// Waits until objects of a definition can be written.
+async fn established(work: &Work<'_>, placed: &Placed) -> Result<(), Fault> {
+    let (_, api) = work.api(placed).await?;
+    let key = placed.object.key();
+    let deadline = Instant::now() + ESTABLISHED_WITHIN;
+    while Instant::now() < deadline {
+        let living =
+            api.get(placed.object.name()).await.map_err(|e| faults::of_object(&key, &e))?;
+        let living = Object(serde_json::to_value(living).unwrap_or_default());
+        match assess(&living, Duration::ZERO) {
+            health if health.status == HealthStatus::Current => return Ok(()),
+            health if health.status == HealthStatus::Failed => {
+                return Err(Fault::new(
+                    Reason::ObjectRefused,
+                    format!("{key}: {}", health.message),
+                ));
+            }
+            _ => sleep(LOOK).await,
+        }
+    }
+    Err(Fault::passing(Reason::ApplyFailed, format!("{key} is not established yet")))
+}
+
+pub fn is_job(object: &Object) -> bool {
+    (object.group(), object.kind()) == ("batch", "Job")
+}
+
+/// A lasting fault decides over a passing one.
+fn first_fault(results: Vec<Result<(), Fault>>) -> Result<(), Fault> {
+    let mut faults: Vec<Fault> = results.into_iter().filter_map(Result::err).collect();
+    faults.sort_by_key(|fault| fault.passing);
+    faults.into_iter().next().map_or(Ok(()), Err)
+}

@@ -1,0 +1,50 @@
+//! Deletes and creates anew what cannot be changed in place, for kinds where nothing is lost by it.
+
+use std::time::Duration;
+
+use kube::api::{DeleteParams, Patch, PatchParams, Preconditions, PropagationPolicy};
+use lifecycle::names::FIELD_MANAGER;
+use lifecycle::{Fault, Reason};
+use tokio::time::{Instant, sleep};
+
+use crate::faults;
+use crate::placed::Placed;
+use crate::work::Work;
+
+const GONE_WITHIN: Duration = Duration::from_secs(15);
+const LOOK: Duration = Duration::from_millis(100);
+
+pub async fn anew(work: &Work<'_>, placed: &Placed) -> Result<(), Fault> {
+    let key = placed.object.key();
+    let (_, api) = work.api(placed).await?;
+    let failed = |e: &kube::Error| faults::of_object(&key, e);
+    if let Some(living) = work.living(placed).await? {
+        let params = DeleteParams {
+            preconditions: Some(Preconditions { uid: living.uid(), ..Preconditions::default() }),
+            propagation_policy: Some(PropagationPolicy::Foreground),
+            ..DeleteParams::default()
+        };
+        tracing::info!(object = %key, "replacing: a field cannot be changed in place");
+        match api.delete(placed.object.name(), &params).await {
+            Ok(_) => {}
+            Err(error) if faults::is_gone(&error) => {}
+            Err(error) => return Err(failed(&error)),
+        }
+        gone(work, placed, living.uid()).await?;
+    }
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    let created = api.patch(placed.object.name(), &params, &Patch::Apply(&placed.object)).await;
+    created.map(|_| ()).map_err(|e| failed(&e))
+}
+
+async fn gone(work: &Work<'_>, placed: &Placed, uid: Option<String>) -> Result<(), Fault> {
+    let deadline = Instant::now() + GONE_WITHIN;
+    while Instant::now() < deadline {
+        match work.living(placed).await? {
+            Some(living) if living.uid() == uid => sleep(LOOK).await,
+            _ => return Ok(()),
+        }
+    }
+    let message = format!("{} is still being deleted", placed.object.key());
+    Err(Fault::passing(Reason::ApplyFailed, message))
+}

@@ -1,0 +1,114 @@
+//! Flags and environment, checked before anything starts.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::{Context, ensure};
+use clap::{Parser, Subcommand, ValueEnum};
+use lifecycle::names::DEFAULT_NAMESPACE;
+
+/// Installs, upgrades and rolls back add-ons on the managed cluster it runs on.
+#[derive(Parser, Debug)]
+#[command(version, args_conflicts_with_subcommands = true)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub flags: Flags,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Print the ManagedAddOn CRD as YAML
+    Crd,
+}
+
+#[derive(clap::Args, Debug)]
+pub struct Flags {
+    /// Kubeconfig of the managed cluster [default: in-cluster]
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// Kubeconfig of the hub; without one the agent works alone
+    #[arg(long, env = "HUB_KUBECONFIG", value_name = "FILE")]
+    hub_kubeconfig: Option<PathBuf>,
+    /// Name of this cluster on the hub; needed with --hub-kubeconfig
+    #[arg(long, env = "CLUSTER_NAME", value_name = "NAME")]
+    cluster_name: Option<String>,
+    /// Namespace of the agent's Secrets and leases
+    #[arg(long, env = "POD_NAMESPACE", default_value = DEFAULT_NAMESPACE, value_name = "NAME")]
+    namespace: String,
+    /// Where /metrics, /healthz and /readyz are served
+    #[arg(long, default_value = "0.0.0.0:8080", value_name = "ADDRESS:PORT")]
+    listen: SocketAddr,
+    #[arg(long, value_enum, default_value_t = LogFormat::Json)]
+    log_format: LogFormat,
+    /// Rollouts at once
+    #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    max_rollouts: u8,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    Json,
+    Text,
+}
+
+/// What the agent runs with.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub kubeconfig: Option<PathBuf>,
+    pub hub: Option<hub_sync::Settings>,
+    pub namespace: String,
+    pub listen: SocketAddr,
+    pub log_format: LogFormat,
+    pub max_rollouts: usize,
+}
+
+impl Flags {
+    pub fn settings(self) -> anyhow::Result<Settings> {
+        let Self {
+            kubeconfig,
+            hub_kubeconfig,
+            cluster_name,
+            namespace,
+            listen,
+            log_format,
+            max_rollouts,
+        } = self;
+        ensure!(!namespace.is_empty(), "--namespace is empty; leave it out for the default");
+        let hub = hub_kubeconfig
+            .filter(|path| !path.as_os_str().is_empty())
+            .map(|kubeconfig| {
+                let cluster = cluster_name
+                    .filter(|name| !name.is_empty())
+                    .context("--cluster-name or CLUSTER_NAME is needed with a hub kubeconfig")?;
+                anyhow::Ok(hub_sync::Settings { kubeconfig, cluster, namespace: namespace.clone() })
+            })
+            .transpose()?;
+        let max_rollouts = usize::from(max_rollouts);
+        Ok(Settings { kubeconfig, hub, namespace, listen, log_format, max_rollouts })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(args: &[&str]) -> anyhow::Result<Settings> {
+        let args = Args::try_parse_from([&["addon-agent"], args].concat())?;
+        args.flags.settings()
+    }
+
+    #[test]
+    fn the_flags_are_consistent() {
+        use clap::CommandFactory;
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_hub_needs_the_name_this_cluster_has_there() {
+        assert!(settings(&["--hub-kubeconfig", "hub"]).is_err());
+        let both = settings(&["--hub-kubeconfig", "hub", "--cluster-name", "edge"]).unwrap();
+        assert_eq!(both.hub.map(|hub| hub.cluster).as_deref(), Some("edge"));
+    }
+}

@@ -1,0 +1,98 @@
+//! Tries a whole release against the API server before the first write, and reports all findings at once.
+
+mod rights;
+
+use lifecycle::plan::{is_replaceable, refuse_shrunk};
+use lifecycle::{Fault, Owner, Reason, printable};
+
+use crate::apply::dry_run;
+use crate::placed::{Brought, Placed, unknown_kind};
+use crate::work::{Work, each};
+
+/// What the check is told beside the release itself.
+pub struct Terms {
+    /// Existing objects of others may be taken over.
+    pub adopt: bool,
+    /// The bundle may have lost most of its objects.
+    pub allow_shrink: bool,
+}
+
+pub async fn check(
+    work: &Work<'_>,
+    release: &[Placed],
+    from: &[Placed],
+    terms: &Terms,
+) -> Result<(), Fault> {
+    let mut findings = Vec::new();
+    if !terms.allow_shrink {
+        findings.extend(refuse_shrunk(release.len(), from.len()).err());
+    }
+    let brought = Brought::by(release.iter().map(|placed| &placed.object));
+    let judged = each(release.iter().map(|placed| judge(work, placed, &brought, terms))).await;
+    for finding in judged {
+        findings.extend(finding?);
+    }
+    findings.extend(rights::missing(work, release.iter().chain(from)).await?);
+    report(findings)
+}
+
+/// A finding about one object; a passing fault ends the whole check, which is then tried again.
+async fn judge(
+    work: &Work<'_>,
+    placed: &Placed,
+    brought: &Brought,
+    terms: &Terms,
+) -> Result<Option<Fault>, Fault> {
+    let object = &placed.object;
+    if placed.kind.is_none() {
+        return Ok((!brought.defines(object)).then(|| unknown_kind(object)));
+    }
+    let fault = match owned(work, placed, terms.adopt).await {
+        Ok(()) => dry_run(work, placed).await.err(),
+        Err(fault) => Some(fault),
+    };
+    match fault {
+        None => Ok(None),
+        Some(fault) if fault.passing => Err(fault),
+        // Judged at the head of its own stage.
+        Some(fault) if fault.reason != Reason::NotOurs && brought.carries(object) => {
+            tracing::debug!(object = %object.key(), finding = fault.message, "judged later");
+            Ok(None)
+        }
+        Some(fault) if fault.reason == Reason::ImmutableField && is_replaceable(object) => {
+            tracing::info!(object = %object.key(), "will be deleted and created anew: {}", fault.message);
+            Ok(None)
+        }
+        Some(fault) => Ok(Some(fault)),
+    }
+}
+
+/// Refuses an existing object that is another's.
+pub async fn owned(work: &Work<'_>, placed: &Placed, adopt: bool) -> Result<(), Fault> {
+    let Some(living) = work.living(placed).await? else { return Ok(()) };
+    let key = placed.object.key();
+    let refused = |whose: String| {
+        Err(Fault::new(Reason::NotOurs, format!("{key} exists already and is {whose}")))
+    };
+    match living.owner() {
+        Some(owner) if owner == work.add_on => Ok(()),
+        Some(other) => refused(format!("add-on {other}'s")),
+        None if adopt => Ok(()),
+        None => refused("not this add-on's; policy.adopt would take it over".to_owned()),
+    }
+}
+
+/// One fault for all findings: its reason is the first that the assignment's author has to mend, else the first.
+fn report(findings: Vec<Fault>) -> Result<(), Fault> {
+    let first = findings
+        .iter()
+        .find(|finding| finding.reason.owner() == Owner::Assignment)
+        .or(findings.first());
+    let Some(first) = first else { return Ok(()) };
+    let all: Vec<&str> = findings.iter().map(|finding| finding.message.as_str()).collect();
+    let message = match all.as_slice() {
+        [one] => (*one).to_owned(),
+        many => format!("{} findings: {}", many.len(), many.join("; ")),
+    };
+    Err(Fault::new(first.reason, printable(&message)))
+}

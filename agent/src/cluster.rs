@@ -1,0 +1,135 @@
+//! The managed cluster as the agent reaches it: as itself, and as the service accounts whose rights add-ons have.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context;
+use http::{HeaderName, HeaderValue};
+use kube::api::Api;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::core::{DynamicObject, GroupVersionKind};
+use kube::discovery::{ApiResource, Scope};
+use kube::{Client, Config};
+use lifecycle::{Object, ServiceAccount};
+
+/// A request that is answered by nobody ends after this: a dead link must not hold a rollout for ever.
+const READ_TIMEOUT: Duration = Duration::from_secs(20);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Service accounts whose clients are kept; far more than add-ons that a cluster has.
+const MOST_ACCOUNTS: usize = 256;
+
+#[derive(Clone)]
+pub struct Cluster {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: Config,
+    own: Client,
+    watching: Client,
+    accounts: Mutex<BTreeMap<ServiceAccount, Client>>,
+    kinds: Mutex<BTreeMap<(String, String), Kind>>,
+}
+
+/// How to reach the objects of a kind.
+#[derive(Clone, Debug)]
+pub struct Kind {
+    pub resource: ApiResource,
+    pub namespaced: bool,
+}
+
+impl Cluster {
+    pub async fn connect(kubeconfig: Option<&Path>) -> anyhow::Result<Self> {
+        let mut config = config(kubeconfig).await?;
+        config.connect_timeout = Some(CONNECT_TIMEOUT);
+        // Retries are the rollout's to count.
+        config.default_retry = false;
+        let watching = Client::try_from(config.clone()).context("no client for the cluster")?;
+        config.read_timeout = Some(READ_TIMEOUT);
+        let own = Client::try_from(config.clone()).context("no client for the cluster")?;
+        let inner =
+            Inner { config, own, watching, accounts: Mutex::default(), kinds: Mutex::default() };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// With the agent's own rights.
+    pub fn own(&self) -> Client {
+        self.inner.own.clone()
+    }
+
+    /// The same without a read timeout, for watches, which are silent for minutes.
+    pub fn watching(&self) -> Client {
+        self.inner.watching.clone()
+    }
+
+    /// With the rights of a service account, which the API server checks for us.
+    pub fn as_account(&self, account: &ServiceAccount) -> Result<Client, kube::Error> {
+        let mut accounts = self.inner.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = accounts.get(account) {
+            return Ok(client.clone());
+        }
+        let mut config = self.inner.config.clone();
+        let user =
+            HeaderValue::from_str(&account.user()).map_err(|e| kube::Error::HttpError(e.into()))?;
+        config.headers.push((HeaderName::from_static("impersonate-user"), user));
+        let client = Client::try_from(config)?;
+        if accounts.len() >= MOST_ACCOUNTS {
+            accounts.clear();
+        }
+        accounts.insert(account.clone(), client.clone());
+        Ok(client)
+    }
+
+    /// Looks a kind up once; [`Cluster::forget`] is for when its definition may have changed.
+    pub async fn kind(&self, object: &Object) -> Result<Kind, kube::Error> {
+        let key = (object.api_version().to_owned(), object.kind().to_owned());
+        if let Some(kind) = self.kinds().get(&key) {
+            return Ok(kind.clone());
+        }
+        let version = object.api_version().split_once('/').map_or(object.api_version(), |(_, v)| v);
+        let gvk = GroupVersionKind::gvk(object.group(), version, object.kind());
+        let (resource, capabilities) = kube::discovery::pinned_kind(&self.inner.own, &gvk).await?;
+        let kind = Kind { resource, namespaced: capabilities.scope == Scope::Namespaced };
+        self.kinds().insert(key, kind.clone());
+        Ok(kind)
+    }
+
+    pub fn forget(&self, api_version: &str, kind: &str) {
+        self.kinds().remove(&(api_version.to_owned(), kind.to_owned()));
+    }
+
+    fn kinds(&self) -> std::sync::MutexGuard<'_, BTreeMap<(String, String), Kind>> {
+        self.inner.kinds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kind {
+    pub fn api(&self, client: Client, namespace: Option<&str>) -> Api<DynamicObject> {
+        match namespace.filter(|_| self.namespaced) {
+            Some(namespace) => Api::namespaced_with(client, namespace, &self.resource),
+            None => Api::all_with(client, &self.resource),
+        }
+    }
+}
+
+/// Whether a failed look-up means that the API server does not know the kind, rather than that it could not be asked.
+pub fn is_unknown_kind(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Discovery(_)) || crate::faults::is_gone(error)
+}
+
+async fn config(kubeconfig: Option<&Path>) -> anyhow::Result<Config> {
+    match kubeconfig {
+        Some(path) => {
+            let read = Kubeconfig::read_from(path)
+                .with_context(|| format!("kubeconfig {} cannot be read", path.display()))?;
+            Config::from_custom_kubeconfig(read, &KubeConfigOptions::default())
+                .await
+                .with_context(|| format!("kubeconfig {} cannot be used", path.display()))
+        }
+        None => Config::incluster()
+            .context("not in a cluster: give --kubeconfig to run the agent elsewhere"),
+    }
+}

@@ -1,0 +1,248 @@
+//! Drives one add-on: observe, step, save, act, look again.
+
+mod execute;
+mod observe;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lifecycle::{
+    Action, Assignment, Beside, Fault, ManagedAddOn, Outcome, Reason, ReleaseId, State, step,
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::cluster::Cluster;
+use crate::events::Events;
+use crate::ledger::{Ledger, Saved, now};
+use crate::metrics::Metrics;
+use crate::pull::Pulled;
+use crate::retained::{Content, Store};
+
+/// Between looks at an API server that does not answer.
+const UNREACHABLE: Duration = Duration::from_secs(1);
+
+/// What all drivers share.
+pub struct Shared {
+    pub cluster: Cluster,
+    pub namespace: String,
+    pub metrics: Arc<Metrics>,
+    pub events: Events,
+    pub http: reqwest::Client,
+    /// Rollouts at once.
+    pub slots: Arc<Semaphore>,
+}
+
+pub struct Driver {
+    shared: Arc<Shared>,
+    name: String,
+    store: Store,
+    ledger: Ledger,
+    changes: watch::Receiver<Arc<ManagedAddOn>>,
+    slot: Option<OwnedSemaphorePermit>,
+    outcome: Option<Outcome>,
+    /// When the API server was last seen to answer; absent while it does not.
+    clock: Option<Instant>,
+    /// Read once a generation.
+    assignment: Option<(i64, Result<Arc<Assignment>, Fault>)>,
+    pulled: Option<Pulled>,
+    contents: BTreeMap<ReleaseId, Arc<Content>>,
+}
+
+/// Until the `ManagedAddOn` is gone or the agent stops. Stopping loses nothing: the ledger is ahead of every action.
+pub async fn drive(
+    shared: Arc<Shared>,
+    name: String,
+    changes: watch::Receiver<Arc<ManagedAddOn>>,
+    shutdown: CancellationToken,
+) {
+    let driven = async {
+        let Some(mut driver) = Driver::open(&shared, &name, changes).await else { return };
+        while driver.turn().await {}
+    };
+    tokio::select! {
+        () = driven => {}
+        () = shutdown.cancelled() => {}
+    }
+}
+
+impl Driver {
+    /// Waits for the API server; a ledger of an unknown form is left alone.
+    async fn open(
+        shared: &Arc<Shared>,
+        name: &str,
+        mut changes: watch::Receiver<Arc<ManagedAddOn>>,
+    ) -> Option<Self> {
+        let client = shared.cluster.own();
+        let store = Store::new(client.clone(), &shared.namespace, name);
+        let ledger = loop {
+            match Ledger::open(client.clone(), name, &store).await {
+                Ok(ledger) => break ledger?,
+                Err(fault) if fault.reason == Reason::UnknownLedger => {
+                    tracing::error!(cause = fault.message, "leaving this add-on alone");
+                    changes.changed().await.ok()?;
+                }
+                Err(fault) => {
+                    tracing::warn!(cause = fault.message, "the ledger could not be read yet");
+                    sleep(UNREACHABLE).await;
+                }
+            }
+        };
+        Some(Self {
+            shared: shared.clone(),
+            name: name.to_owned(),
+            store,
+            ledger,
+            changes,
+            slot: None,
+            outcome: None,
+            clock: None,
+            assignment: None,
+            pulled: None,
+            contents: BTreeMap::new(),
+        })
+    }
+
+    /// One round; `false` when there is nothing left to drive.
+    async fn turn(&mut self) -> bool {
+        let newest = self.changes.borrow_and_update().clone();
+        self.ledger.notice(&newest);
+        let seen = match self.observe().await {
+            Ok(seen) => seen,
+            Err(error) => return self.lost(&error).await,
+        };
+        let before = self.ledger.rollout.clone();
+        let step = step(before.clone(), &seen, now());
+        let beside = self.beside();
+        match self.ledger.save(step.rollout, &beside).await {
+            Ok(Saved::Yes) => {}
+            Ok(Saved::Overtaken) => return true,
+            Ok(Saved::Gone) => return false,
+            Err(error) => return self.lost(&error).await,
+        }
+        // Only what is saved has been answered.
+        self.outcome = None;
+        self.tell(&before, &beside).await;
+        self.release_slot();
+        match step.action {
+            Some(action) => self.act(action).await,
+            None => self.wait(step.wake).await,
+        }
+    }
+
+    /// The API server does not answer: no time counts until it does.
+    async fn lost(&mut self, error: &kube::Error) -> bool {
+        tracing::warn!(%error, "the API server cannot be used; trying again");
+        self.clock = None;
+        sleep(UNREACHABLE).await;
+        true
+    }
+
+    fn beside(&self) -> Beside {
+        let metadata = &self.ledger.object.metadata;
+        let orphaned = metadata.annotations.as_ref().and_then(|all| all.get(ORPHANED).cloned());
+        Beside {
+            generation: metadata.generation,
+            desired_version: Some(self.ledger.object.spec.version.clone()),
+            orphaned,
+        }
+    }
+
+    /// Logs, events and metrics of what changed.
+    async fn tell(&self, before: &lifecycle::Rollout, beside: &Beside) {
+        let after = &self.ledger.rollout;
+        let desired = beside.desired_version.as_deref();
+        self.shared.metrics.saved(&self.name, before, after, desired);
+        if before.phase() == after.phase() {
+            return;
+        }
+        let why = lifecycle::reason(after).name();
+        let message = after.operation.as_ref().map_or("", |operation| &operation.message);
+        let phase = after.phase().name();
+        tracing::info!(phase, reason = why, message, "phase changed");
+        self.shared.events.phase(&self.ledger.object, after, message).await;
+    }
+
+    /// Acts; before the first write a newer assignment ends the action.
+    async fn act(&mut self, action: Action) -> bool {
+        tracing::debug!(?action, "acting");
+        let may_be_abandoned =
+            matches!(action, Action::Pull | Action::Stage | Action::Check { .. });
+        let released = action == Action::Release;
+        let mut changes = self.changes.clone();
+        let acting_on = of_interest(&self.ledger.object);
+        let outcome = tokio::select! {
+            outcome = self.execute(action) => Some(outcome),
+            // A driver whose ManagedAddOn is gone ends with the action.
+            () = differs(&mut changes, acting_on), if may_be_abandoned => None,
+        };
+        self.outcome = outcome.map(|outcome| outcome.unwrap_or_else(Outcome::Failed));
+        if let Some(Outcome::Failed(fault)) = &self.outcome {
+            tracing::info!(
+                reason = fault.reason.name(),
+                passing = fault.passing,
+                cause = fault.message,
+                "action failed"
+            );
+        }
+        !(released && self.outcome == Some(Outcome::Released))
+    }
+
+    /// Until something changes, the time is up, or a slot is free for a rollout that waits for one.
+    async fn wait(&mut self, wake: Option<Duration>) -> bool {
+        let queued = matches!(self.ledger.rollout.state, State::Waiting { reason: Reason::Queued });
+        let slots = self.shared.slots.clone();
+        let slot = async move {
+            if queued { slots.acquire_owned().await.ok() } else { std::future::pending().await }
+        };
+        let time = async {
+            match wake {
+                Some(wake) => sleep(wake).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            changed = self.changes.changed() => changed.is_ok(),
+            () = time => true,
+            slot = slot => {
+                self.slot = slot;
+                true
+            }
+        }
+    }
+
+    fn take_slot(&mut self) -> bool {
+        if self.slot.is_none() {
+            self.slot = self.shared.slots.clone().try_acquire_owned().ok();
+        }
+        self.slot.is_some()
+    }
+
+    fn release_slot(&mut self) {
+        let phase = self.ledger.rollout.phase();
+        if phase.is_settled()
+            || phase == lifecycle::Phase::Removing
+            || matches!(self.ledger.rollout.state, State::Waiting { .. })
+        {
+            self.slot = None;
+            self.pulled = None;
+        }
+    }
+}
+
+/// Written by hub-sync when nobody assigns an add-on any more.
+const ORPHANED: &str = "lifecycle.open-cluster-management.io/orphaned";
+
+/// What of a `ManagedAddOn` can make an action pointless; its status and our own marks cannot.
+fn of_interest(object: &ManagedAddOn) -> (Option<i64>, bool) {
+    (object.metadata.generation, object.metadata.deletion_timestamp.is_some())
+}
+
+async fn differs(changes: &mut watch::Receiver<Arc<ManagedAddOn>>, acting_on: (Option<i64>, bool)) {
+    let differ = changes.wait_for(|object| of_interest(object) > acting_on).await.is_ok();
+    if !differ {
+        std::future::pending::<()>().await;
+    }
+}

@@ -1,0 +1,183 @@
+//! Does the one thing it is told. As much as possible, behaviour lives in the lifecycle crate, not here.
+
+use std::sync::Arc;
+
+use lifecycle::names::annotation;
+use lifecycle::plan::Stage;
+use lifecycle::{Action, Fault, Outcome, Release, ReleaseId};
+
+use super::Driver;
+use crate::placed::{Placed, place};
+use crate::prune::{Scope, prune};
+use crate::retained::Content;
+use crate::work::Work;
+use crate::{apply, check, pull, stage};
+
+impl Driver {
+    pub(super) async fn execute(&mut self, action: Action) -> Result<Outcome, Fault> {
+        match action {
+            Action::Hold => self.ledger.set_finalizer(true).await.map(|()| Outcome::Held),
+            Action::Pull => self.pull().await,
+            Action::Stage => self.stage().await,
+            Action::Check { release, from } => self.check(&release, from.as_ref()).await,
+            Action::Apply { release, stage, back } => self.apply(&release, stage, back).await,
+            Action::Prune { keep, of, only_extensions } => {
+                self.prune(keep.as_ref(), &of, only_extensions).await
+            }
+            Action::Retain { keep } => self.store.keep(&keep).await.map(|()| Outcome::Retained),
+            Action::Remove { of } => self.remove(&of).await,
+            Action::Release => self.let_go().await,
+        }
+    }
+
+    async fn pull(&mut self) -> Result<Outcome, Fault> {
+        let assignment = self.assignment_now()?;
+        self.pulled = Some(pull::pull(&self.shared.http, &assignment).await?);
+        Ok(Outcome::Pulled)
+    }
+
+    async fn stage(&mut self) -> Result<Outcome, Fault> {
+        let assignment = self.assignment_now()?;
+        let wanted = &assignment.release.digest;
+        let Some(pulled) = self.pulled.as_mut().filter(|pulled| &pulled.digest == wanted) else {
+            return Ok(Outcome::Missing);
+        };
+        let content = stage::stage(&self.store, &self.name, &assignment, pulled).await?;
+        self.pulled = None;
+        self.contents.insert(content.release.id.clone(), Arc::new(content));
+        Ok(Outcome::Staged)
+    }
+
+    async fn check(&mut self, release: &Release, from: Option<&Release>) -> Result<Outcome, Fault> {
+        let Some(content) = self.content(&release.id).await? else { return Ok(Outcome::Missing) };
+        let from = match from {
+            Some(from) => self.objects_of(from).await?,
+            None => Vec::new(),
+        };
+        let placed = self.placed(&content).await?;
+        let terms = check::Terms {
+            adopt: self.adopts(),
+            allow_shrink: self.note(annotation::ALLOW_SHRINK) == Some(&release.version.to_string()),
+        };
+        check::check(&self.work(&content)?, &placed, &from, &terms).await?;
+        Ok(Outcome::Checked)
+    }
+
+    async fn apply(
+        &mut self,
+        release: &Release,
+        stage: Stage,
+        back: bool,
+    ) -> Result<Outcome, Fault> {
+        let Some(content) = self.content(&release.id).await? else { return Ok(Outcome::Missing) };
+        let placed = self.placed(&content).await?;
+        let adopt = self.adopts() && !back;
+        apply::apply(&self.work(&content)?, &placed, stage, back, adopt).await?;
+        Ok(Outcome::Applied(stage))
+    }
+
+    /// Each release's objects go with the rights of the account that brought them.
+    async fn prune(
+        &mut self,
+        keep: Option<&Release>,
+        of: &[Release],
+        only_extensions: bool,
+    ) -> Result<Outcome, Fault> {
+        let kept = match keep {
+            Some(keep) => {
+                let Some(content) = self.content(&keep.id).await? else {
+                    return Ok(Outcome::Missing);
+                };
+                self.placed(&content).await?
+            }
+            None => Vec::new(),
+        };
+        let others: Vec<Release> =
+            of.iter().filter(|release| Some(*release) != keep).cloned().collect();
+        let scope = Scope { only_extensions, ..self.scope(false) };
+        let left = self.prune_each(&kept, &others, &scope).await?;
+        Ok(Outcome::Pruned { left })
+    }
+
+    async fn remove(&mut self, of: &[Release]) -> Result<Outcome, Fault> {
+        let left = self.prune_each(&[], of, &self.scope(true)).await?;
+        Ok(Outcome::Removed { left })
+    }
+
+    async fn prune_each(
+        &mut self,
+        kept: &[Placed],
+        of: &[Release],
+        scope: &Scope,
+    ) -> Result<Vec<String>, Fault> {
+        let mut left = Vec::new();
+        for release in of {
+            let Some(content) = self.content(&release.id).await? else {
+                tracing::warn!(version = %release.version, "its retained release is gone; what only it brought stays");
+                continue;
+            };
+            let known = self.placed(&content).await?;
+            left.extend(prune(&self.work(&content)?, kept, known, scope).await?);
+        }
+        left.sort();
+        left.dedup();
+        Ok(left)
+    }
+
+    fn scope(&self, in_order: bool) -> Scope {
+        let delete_data = self.note(annotation::DELETE_DATA).is_some();
+        Scope { only_extensions: false, delete_data, in_order }
+    }
+
+    async fn let_go(&mut self) -> Result<Outcome, Fault> {
+        self.store.keep(&[]).await?;
+        self.ledger.set_finalizer(false).await?;
+        Ok(Outcome::Released)
+    }
+
+    fn assignment_now(&self) -> Result<Arc<lifecycle::Assignment>, Fault> {
+        match &self.assignment {
+            Some((_, assignment)) => assignment.clone(),
+            None => Err(Fault::passing(lifecycle::Reason::Assigned, "not read yet")),
+        }
+    }
+
+    fn adopts(&self) -> bool {
+        self.assignment_now().is_ok_and(|assignment| assignment.policy.adopt)
+    }
+
+    fn note(&self, name: &str) -> Option<&String> {
+        self.ledger.object.metadata.annotations.as_ref()?.get(name)
+    }
+
+    /// A retained release, read once.
+    pub(super) async fn content(&mut self, id: &ReleaseId) -> Result<Option<Arc<Content>>, Fault> {
+        if let Some(content) = self.contents.get(id) {
+            return Ok(Some(content.clone()));
+        }
+        let Some(content) = self.store.load(id).await?.map(Arc::new) else { return Ok(None) };
+        let rollout = &self.ledger.rollout;
+        let needed = |id: &ReleaseId| {
+            let known = rollout.current.iter().chain(&rollout.previous).chain(&rollout.touched);
+            known.into_iter().any(|release| &release.id == id)
+        };
+        self.contents.retain(|id, _| needed(id));
+        self.contents.insert(id.clone(), content.clone());
+        Ok(Some(content))
+    }
+
+    pub(super) async fn placed(&self, content: &Content) -> Result<Vec<Placed>, Fault> {
+        place(&self.shared.cluster, content, &self.name).await
+    }
+
+    async fn objects_of(&mut self, release: &Release) -> Result<Vec<Placed>, Fault> {
+        match self.content(&release.id).await? {
+            Some(content) => self.placed(&content).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    pub(super) fn work(&self, content: &Content) -> Result<Work<'_>, Fault> {
+        Work::new(&self.shared.cluster, &self.name, &content.shape.service_account)
+    }
+}

@@ -1,0 +1,90 @@
+//! Gathers one look at the world; reads only.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lifecycle::health::Verdict;
+use lifecycle::names::{FINALIZER, annotation};
+use lifecycle::{Assignment, Deletion, Fault, Observation, State, versions};
+use tokio::time::Instant;
+
+use super::Driver;
+use crate::health;
+
+impl Driver {
+    pub(super) async fn observe(&mut self) -> Result<Observation, kube::Error> {
+        let retained = self.store.list().await?;
+        let kubernetes = self.kubernetes().await?;
+        let elapsed = self.tick();
+        let verdict = self.verdict().await;
+        let slot = self.take_slot();
+        let assignment = self.assignment();
+        let object = &self.ledger.object;
+        let annotations = object.metadata.annotations.as_ref();
+        let note = |name| annotations.and_then(|all| all.get(name));
+        let policy = object.spec.policy.as_ref();
+        let finalizers = object.metadata.finalizers.as_deref().unwrap_or_default();
+        Ok(Observation {
+            assignment,
+            generation: object.metadata.generation.unwrap_or_default(),
+            retry: note(annotation::RETRY).cloned(),
+            paused: note(annotation::PAUSED).is_some_and(|paused| paused == "true"),
+            deleting: object.metadata.deletion_timestamp.is_some(),
+            deletion: policy.and_then(|policy| policy.deletion).unwrap_or(Deletion::Uninstall),
+            finalizer: finalizers.iter().any(|finalizer| finalizer == FINALIZER),
+            slot,
+            kubernetes,
+            retained,
+            outcome: self.outcome.clone(),
+            verdict,
+            elapsed,
+            jitter: fastrand::f64(),
+        })
+    }
+
+    /// Time since the last look at which the API server answered. Both looks have to succeed for it to count.
+    fn tick(&mut self) -> Duration {
+        let now = Instant::now();
+        self.clock.replace(now).map_or(Duration::ZERO, |last| now.duration_since(last))
+    }
+
+    /// Only asked for where a range may decide.
+    async fn kubernetes(&self) -> Result<Option<semver::Version>, kube::Error> {
+        if self.ledger.object.spec.kubernetes.is_none() {
+            return Ok(None);
+        }
+        let info = self.shared.cluster.own().apiserver_version().await?;
+        Ok(versions::kubernetes(&info.git_version))
+    }
+
+    fn assignment(&mut self) -> Result<Arc<Assignment>, Fault> {
+        let generation = self.ledger.object.metadata.generation.unwrap_or_default();
+        match &self.assignment {
+            Some((read, assignment)) if *read == generation => assignment.clone(),
+            _ => {
+                let spec = &self.ledger.object.spec;
+                let assignment = Assignment::read(spec, &self.shared.namespace).map(Arc::new);
+                self.assignment = Some((generation, assignment.clone()));
+                assignment
+            }
+        }
+    }
+
+    async fn verdict(&mut self) -> Option<Verdict> {
+        let watched = self.ledger.rollout.watched()?.clone();
+        let back = matches!(self.ledger.rollout.state, State::RollingBack { .. });
+        let since = self.ledger.rollout.spent();
+        let looked = match self.content(&watched.id).await {
+            Ok(Some(content)) => match self.placed(&content).await {
+                Ok(placed) => match self.work(&content) {
+                    Ok(work) => return Some(health::look(&work, &placed, since, back).await),
+                    Err(fault) => fault,
+                },
+                Err(fault) => fault,
+            },
+            Ok(None) => Fault::new(lifecycle::Reason::RetainFailed, "the retained release is gone"),
+            Err(fault) => fault,
+        };
+        Some(Verdict::Awaited(looked.message))
+    }
+}

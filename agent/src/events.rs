@@ -1,0 +1,51 @@
+//! Kubernetes events on the `ManagedAddOn`: one for each phase that a person would want to see in `kubectl describe`.
+
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::{Client, Resource};
+use lifecycle::{ManagedAddOn, Phase, Rollout, reason};
+
+pub struct Events {
+    recorder: Recorder,
+}
+
+impl Events {
+    pub fn new(client: Client) -> Self {
+        let reporter = Reporter { controller: "addon-agent".to_owned(), instance: None };
+        Self { recorder: Recorder::new(client, reporter) }
+    }
+
+    /// Best effort: an event that is lost changes nothing.
+    pub async fn phase(&self, object: &ManagedAddOn, rollout: &Rollout, message: &str) {
+        let Some(type_) = worth(rollout.phase()) else { return };
+        let version = rollout.operation.as_ref().and_then(|operation| {
+            operation.target.as_ref().map(|target| target.version.to_string())
+        });
+        let event = Event {
+            type_,
+            reason: reason(rollout).name().to_owned(),
+            note: Some(message.to_owned()).filter(|note| !note.is_empty()).or(version),
+            action: rollout.phase().name().to_owned(),
+            secondary: None,
+        };
+        if let Err(error) = self.recorder.publish(&event, &object.object_ref(&())).await {
+            tracing::debug!(%error, "an event was not recorded");
+        }
+    }
+}
+
+fn worth(phase: Phase) -> Option<EventType> {
+    match phase {
+        Phase::Applying | Phase::Available | Phase::Removing | Phase::Waiting => {
+            Some(EventType::Normal)
+        }
+        Phase::Rejected | Phase::RollingBack | Phase::RolledBack | Phase::Failed => {
+            Some(EventType::Warning)
+        }
+        Phase::Pending
+        | Phase::Pulling
+        | Phase::Staging
+        | Phase::Checking
+        | Phase::Verifying
+        | Phase::Pruning => None,
+    }
+}

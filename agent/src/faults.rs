@@ -1,0 +1,138 @@
+//! What a refusal of the API server means: one place turns its errors into reasons.
+
+use kube::core::Status;
+use lifecycle::{Fault, ObjectKey, Reason, printable};
+
+/// A refusal or a broken connection while something was done to an object.
+pub fn of_object(key: &ObjectKey, error: &kube::Error) -> Fault {
+    let said = |words: &str| {
+        // The API server quotes values in its messages.
+        if key.kind == "Secret" {
+            "refused; the details are withheld".to_owned()
+        } else {
+            words.to_owned()
+        }
+    };
+    let kube::Error::Api(status) = error else {
+        return Fault::passing(Reason::CheckFailed, printable(&format!("{key}: {error}")));
+    };
+    let (reason, passing) = judge(status);
+    let message = printable(&format!("{key}: {}", said(&status.message)));
+    Fault { reason, message, passing }
+}
+
+/// The same for what is not one of the add-on's objects.
+pub fn of(what: &str, error: &kube::Error) -> Fault {
+    let kube::Error::Api(status) = error else {
+        return Fault::passing(Reason::CheckFailed, printable(&format!("{what}: {error}")));
+    };
+    let (reason, passing) = judge(status);
+    Fault { reason, message: printable(&format!("{what}: {}", status.message)), passing }
+}
+
+fn judge(status: &Status) -> (Reason, bool) {
+    let ends = status.message.contains("being terminated");
+    match status.code {
+        400 | 413 | 415 => (Reason::ObjectRefused, false),
+        401 => (Reason::Forbidden, true),
+        403 if ends => (Reason::NamespaceMissing, true),
+        403 if is_about_rights(&status.message) => (Reason::Forbidden, false),
+        403 => (Reason::ObjectRefused, false),
+        404 if names_namespace(status) => (Reason::NamespaceMissing, false),
+        404 => (Reason::UnknownKind, false),
+        409 | 408 | 429 => (Reason::CheckFailed, true),
+        422 if is_immutable(&status.message) => (Reason::ImmutableField, false),
+        422 => (Reason::ObjectRefused, false),
+        _ => (Reason::CheckFailed, true),
+    }
+}
+
+/// RBAC says who cannot do what; admission says what is wrong with the object.
+fn is_about_rights(message: &str) -> bool {
+    message.contains(" cannot ") || message.contains("is attempting to grant RBAC permissions")
+}
+
+fn names_namespace(status: &Status) -> bool {
+    status.details.as_ref().is_some_and(|details| details.kind == "namespaces")
+}
+
+/// The API server has no code for it, only these words.
+fn is_immutable(message: &str) -> bool {
+    [
+        "field is immutable",
+        "may not change once set",
+        "cannot change roleRef",
+        "updates to statefulset spec for fields other than",
+        "spec is immutable after creation",
+        "updates to parameters are forbidden",
+        "updates to provisioner are forbidden",
+        "updates to reclaimPolicy are forbidden",
+        "updates to volumeBindingMode are forbidden",
+        "may not be changed",
+    ]
+    .iter()
+    .any(|words| message.contains(words))
+}
+
+pub fn is_gone(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 404)
+}
+
+pub fn is_conflict(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 409)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(code: u16, message: &str, reason: Reason, passing: bool) {
+        let key = ObjectKey {
+            group: String::new(),
+            kind: "ConfigMap".into(),
+            namespace: None,
+            name: "a".into(),
+        };
+        let status = Status { code, message: message.into(), ..Status::default() };
+        let fault = of_object(&key, &kube::Error::Api(Box::new(status)));
+        assert_eq!((fault.reason, fault.passing), (reason, passing), "{code} {message}");
+    }
+
+    #[test]
+    fn refusals_are_told_apart() {
+        check(403, "configmaps is forbidden: User \"x\" cannot patch", Reason::Forbidden, false);
+        check(403, "admission webhook \"x\" denied the request", Reason::ObjectRefused, false);
+        check(
+            403,
+            "unable to create new content in namespace x because it is being terminated",
+            Reason::NamespaceMissing,
+            true,
+        );
+        check(
+            422,
+            "spec.selector: Invalid value: field is immutable",
+            Reason::ImmutableField,
+            false,
+        );
+        check(422, "spec.replicas: Invalid value: -1", Reason::ObjectRefused, false);
+        check(500, "failed calling webhook", Reason::CheckFailed, true);
+        check(429, "too many requests", Reason::CheckFailed, true);
+        check(409, "the object has been modified", Reason::CheckFailed, true);
+    }
+
+    #[test]
+    fn nothing_about_a_secret_is_repeated() {
+        let key = ObjectKey {
+            group: String::new(),
+            kind: "Secret".into(),
+            namespace: None,
+            name: "a".into(),
+        };
+        let status = Status {
+            code: 422,
+            message: "data: Invalid value: \"hunter2\"".into(),
+            ..Status::default()
+        };
+        assert!(!of_object(&key, &kube::Error::Api(Box::new(status))).message.contains("hunter2"));
+    }
+}

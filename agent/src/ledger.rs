@@ -1,0 +1,150 @@
+//! The ledger in `ManagedAddOn.status`: read at start, saved before each action, with resourceVersion, so that two
+//! agents can never both go on.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::Client;
+use kube::api::{Api, Patch, PatchParams, PostParams};
+use lifecycle::names::FINALIZER;
+use lifecycle::{Beside, Fault, ManagedAddOn, Rollout, status};
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::faults;
+use crate::retained::Store;
+
+/// Time spent is saved at least this often while it is counted; a kill loses no more of it.
+const SPENT_EVERY: Duration = Duration::from_secs(5);
+
+pub struct Ledger {
+    api: Api<ManagedAddOn>,
+    pub object: ManagedAddOn,
+    pub rollout: Rollout,
+    saved_at: Instant,
+}
+
+/// What came of saving.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Saved {
+    Yes,
+    /// Someone else wrote: the ledger was read anew, and everything has to be looked at again.
+    Overtaken,
+    /// The `ManagedAddOn` is gone.
+    Gone,
+}
+
+impl Ledger {
+    /// Reads the ledger; one that is lost is made anew from the retained releases.
+    pub async fn open(client: Client, name: &str, store: &Store) -> Result<Option<Self>, Fault> {
+        let api: Api<ManagedAddOn> = Api::all(client);
+        let read = |e: kube::Error| faults::of("the ManagedAddOn could not be read", &e);
+        let Some(object) = api.get_opt(name).await.map_err(read)? else { return Ok(None) };
+        let rollout = match load(&object)? {
+            Some(rollout) => rollout,
+            None => Rollout::rebuild(&store.list().await.map_err(read)?),
+        };
+        Ok(Some(Self { api, object, rollout, saved_at: Instant::now() }))
+    }
+
+    /// Saves if anything but time changed, or if enough time did.
+    pub async fn save(&mut self, rollout: Rollout, beside: &Beside) -> Result<Saved, kube::Error> {
+        let before = self.object.status.clone().unwrap_or_default();
+        let status = status(&rollout, beside, &before.conditions, now());
+        let shown = |status: &lifecycle::ManagedAddOnStatus| lifecycle::ManagedAddOnStatus {
+            rollout: None,
+            ..status.clone()
+        };
+        let same = before.rollout.is_some()
+            && shown(&status) == shown(&before)
+            && rollout.same_but_for_time(&self.rollout);
+        if same && (rollout == self.rollout || self.saved_at.elapsed() < SPENT_EVERY) {
+            self.rollout = rollout;
+            return Ok(Saved::Yes);
+        }
+        self.object.status = Some(status);
+        let name = self.name();
+        match self.api.replace_status(&name, &PostParams::default(), &self.object).await {
+            Ok(written) => {
+                self.object = written;
+                self.rollout = rollout;
+                self.saved_at = Instant::now();
+                Ok(Saved::Yes)
+            }
+            Err(error) if faults::is_conflict(&error) => {
+                self.object.status = Some(before);
+                self.read_again().await
+            }
+            Err(error) if faults::is_gone(&error) => Ok(Saved::Gone),
+            Err(error) => {
+                self.object.status = Some(before);
+                Err(error)
+            }
+        }
+    }
+
+    async fn read_again(&mut self) -> Result<Saved, kube::Error> {
+        let Some(fresh) = self.api.get_opt(&self.name()).await? else { return Ok(Saved::Gone) };
+        let saved = |object: &ManagedAddOn| object.status.as_ref().and_then(|s| s.rollout.clone());
+        if saved(&fresh) != saved(&self.object)
+            && let Ok(Some(rollout)) = load(&fresh)
+        {
+            tracing::warn!("another agent wrote the ledger; going on from there");
+            self.rollout = rollout;
+        }
+        self.object = fresh;
+        Ok(Saved::Overtaken)
+    }
+
+    /// A newer form of the object than the one at hand takes its place.
+    pub fn notice(&mut self, object: &ManagedAddOn) {
+        let version = |object: &ManagedAddOn| -> Option<u64> {
+            object.metadata.resource_version.as_ref()?.parse().ok()
+        };
+        if version(object) > version(&self.object) {
+            self.object = object.clone();
+        }
+    }
+
+    /// Puts our finalizer on or takes it off.
+    pub async fn set_finalizer(&mut self, on: bool) -> Result<(), Fault> {
+        let metadata = &self.object.metadata;
+        let mut finalizers = metadata.finalizers.clone().unwrap_or_default();
+        finalizers.retain(|finalizer| finalizer != FINALIZER);
+        if on {
+            finalizers.push(FINALIZER.to_owned());
+        }
+        let patch = json!({"metadata": {
+            "resourceVersion": metadata.resource_version,
+            "finalizers": finalizers,
+        }});
+        let name = self.name();
+        match self.api.patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await {
+            Ok(written) => {
+                self.object = written;
+                Ok(())
+            }
+            Err(error) if faults::is_gone(&error) => Ok(()),
+            Err(error) => {
+                if faults::is_conflict(&error) {
+                    _ = self.read_again().await;
+                }
+                Err(faults::of("the finalizer could not be changed", &error))
+            }
+        }
+    }
+
+    fn name(&self) -> String {
+        self.object.metadata.name.clone().unwrap_or_default()
+    }
+}
+
+fn load(object: &ManagedAddOn) -> Result<Option<Rollout>, Fault> {
+    object.status.as_ref().map_or(Ok(None), Rollout::load)
+}
+
+/// Kubernetes' times are whole seconds.
+pub fn now() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
+}

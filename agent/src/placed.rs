@@ -1,0 +1,120 @@
+//! A release's objects as this cluster takes them: kind looked up, namespace filled in, stamped as ours.
+
+use std::collections::BTreeSet;
+
+use lifecycle::plan::{Stage, Stamp};
+use lifecycle::{Fault, Object, Reason};
+
+use crate::cluster::{Cluster, Kind, is_unknown_kind};
+use crate::faults;
+use crate::retained::Content;
+
+/// An object and how to reach it; no kind where the API server does not know it (yet).
+#[derive(Clone, Debug)]
+pub struct Placed {
+    pub object: Object,
+    pub kind: Option<Kind>,
+}
+
+impl Placed {
+    pub fn stage(&self) -> Stage {
+        Stage::of(self.object.group(), self.object.kind())
+    }
+}
+
+pub async fn place(
+    cluster: &Cluster,
+    content: &Content,
+    add_on: &str,
+) -> Result<Vec<Placed>, Fault> {
+    let stamp = Stamp { add_on, release: &content.release };
+    let brought = Brought::by(&content.objects);
+    let mut placed = Vec::with_capacity(content.objects.len());
+    for object in &content.objects {
+        let mut object = object.clone();
+        let kind = match cluster.kind(&object).await {
+            Ok(kind) => Some(kind),
+            Err(error) if is_unknown_kind(&error) => None,
+            Err(error) => return Err(faults::of("kinds could not be looked up", &error)),
+        };
+        let namespaced = match &kind {
+            Some(kind) => kind.namespaced,
+            None => brought.is_namespaced(&object),
+        };
+        let namespace = object.namespace().unwrap_or(&content.shape.namespace).to_owned();
+        object.set_namespace(namespaced.then_some(namespace.as_str()));
+        stamp.put(&mut object);
+        placed.push(Placed { object, kind });
+    }
+    Ok(placed)
+}
+
+/// What a bundle brings that its other objects may stand on.
+pub struct Brought {
+    namespaces: BTreeSet<String>,
+    /// Group, kind, and whether its objects are namespaced.
+    kinds: BTreeSet<(String, String, bool)>,
+    /// Kind and name.
+    roles: BTreeSet<(String, String)>,
+}
+
+impl Brought {
+    pub fn by<'a>(objects: impl IntoIterator<Item = &'a Object>) -> Self {
+        let mut brought =
+            Self { namespaces: BTreeSet::new(), kinds: BTreeSet::new(), roles: BTreeSet::new() };
+        for object in objects {
+            match object.kind() {
+                "Namespace" => _ = brought.namespaces.insert(object.name().to_owned()),
+                "CustomResourceDefinition" => brought.kinds.extend(defined(object)),
+                "Role" | "ClusterRole" => {
+                    let role = (object.kind().to_owned(), object.name().to_owned());
+                    brought.roles.insert(role);
+                }
+                _ => {}
+            }
+        }
+        brought
+    }
+
+    /// Whether this object cannot be judged before others of the bundle are written.
+    pub fn carries(&self, object: &Object) -> bool {
+        let role = |field| object.0.pointer(field).and_then(|v| v.as_str()).unwrap_or_default();
+        let role = (role("/roleRef/kind").to_owned(), role("/roleRef/name").to_owned());
+        object.namespace().is_some_and(|namespace| self.namespaces.contains(namespace))
+            || self.defines(object)
+            || self.roles.contains(&role)
+    }
+
+    pub fn defines(&self, object: &Object) -> bool {
+        [true, false].iter().any(|scope| self.has_kind(object, *scope))
+    }
+
+    fn is_namespaced(&self, object: &Object) -> bool {
+        self.has_kind(object, true)
+    }
+
+    fn has_kind(&self, object: &Object, namespaced: bool) -> bool {
+        let kind = (object.group().to_owned(), object.kind().to_owned(), namespaced);
+        self.kinds.contains(&kind)
+    }
+}
+
+fn defined(definition: &Object) -> Option<(String, String, bool)> {
+    let text = |pointer| definition.0.pointer(pointer).and_then(|value| value.as_str());
+    Some((
+        text("/spec/group")?.to_owned(),
+        text("/spec/names/kind")?.to_owned(),
+        text("/spec/scope")? == "Namespaced",
+    ))
+}
+
+/// The refusal for a kind that nobody brings.
+pub fn unknown_kind(object: &Object) -> Fault {
+    let message = format!(
+        "{}: the API server does not know {} {}",
+        object.key(),
+        object.api_version(),
+        object.kind()
+    );
+    Fault::new(Reason::UnknownKind, message)
+}

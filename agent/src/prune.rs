@@ -1,0 +1,103 @@
+//! Removes what is ours and no longer wanted; guarded objects stay.
+
+mod holds;
+
+use std::collections::BTreeSet;
+
+use kube::api::{DeleteParams, Preconditions, PropagationPolicy};
+use lifecycle::plan::{Stage, guard, removals};
+use lifecycle::{Fault, Object};
+
+use crate::faults;
+use crate::placed::Placed;
+use crate::work::Work;
+
+/// How far a removal goes.
+pub struct Scope {
+    pub only_extensions: bool,
+    /// Also remove what holds data.
+    pub delete_data: bool,
+    /// Wait for one stage to be gone before the one below it is begun: an uninstall.
+    pub in_order: bool,
+}
+
+/// Removes everything of `known` that is not in `kept`; returns what is not gone yet, in words.
+pub async fn prune(
+    work: &Work<'_>,
+    kept: &[Placed],
+    known: Vec<Placed>,
+    scope: &Scope,
+) -> Result<Vec<String>, Fault> {
+    let mut left = Vec::new();
+    let mut stage = None;
+    for placed in doomed(kept, known, scope.only_extensions) {
+        if scope.in_order && !left.is_empty() && stage != Some(placed.stage()) {
+            break;
+        }
+        stage = Some(placed.stage());
+        left.extend(remove(work, &placed, scope.delete_data).await?);
+    }
+    Ok(left)
+}
+
+/// Last applied first.
+fn doomed(kept: &[Placed], known: Vec<Placed>, only_extensions: bool) -> Vec<Placed> {
+    let kept: Vec<Object> = kept.iter().map(|placed| placed.object.clone()).collect();
+    let objects = known.iter().map(|placed| placed.object.clone()).collect();
+    let mut wanted: BTreeSet<_> = BTreeSet::new();
+    let order: Vec<_> = removals(&kept, objects).iter().map(Object::key).collect();
+    let mut doomed: Vec<Placed> = known
+        .into_iter()
+        .filter(|placed| order.contains(&placed.object.key()) && wanted.insert(placed.object.key()))
+        .filter(|placed| !only_extensions || placed.stage() == Stage::Extensions)
+        .collect();
+    doomed.sort_by_key(|placed| order.iter().position(|key| key == &placed.object.key()));
+    doomed
+}
+
+/// Deletes one object if it is ours; words when it is not gone yet.
+async fn remove(
+    work: &Work<'_>,
+    placed: &Placed,
+    delete_data: bool,
+) -> Result<Option<String>, Fault> {
+    let key = placed.object.key();
+    if placed.kind.is_none() {
+        // Without its definition there is no object.
+        return Ok(None);
+    }
+    let Some(living) = work.living(placed).await? else { return Ok(None) };
+    if living.owner() != Some(work.add_on) {
+        tracing::info!(object = %key, "not ours any more, so it stays");
+        return Ok(None);
+    }
+    if living.0.metadata.deletion_timestamp.is_none() {
+        let holds = holds::look(work, placed).await?;
+        if let Some(why) = guard(&placed.object, &holds, delete_data) {
+            tracing::warn!(object = %key, why, "stays; annotate the ManagedAddOn with lifecycle.open-cluster-management.io/delete-data to remove it too");
+            return Ok(None);
+        }
+        delete(work, placed, living.uid()).await?;
+    }
+    let still = work.living(placed).await?.filter(|now| now.uid() == living.uid());
+    Ok(still.map(|still| match still.0.metadata.finalizers {
+        Some(finalizers) if !finalizers.is_empty() => {
+            format!("{key} (held by finalizer {})", finalizers.join(", "))
+        }
+        _ => key.to_string(),
+    }))
+}
+
+async fn delete(work: &Work<'_>, placed: &Placed, uid: Option<String>) -> Result<(), Fault> {
+    let (_, api) = work.api(placed).await?;
+    let params = DeleteParams {
+        preconditions: Some(Preconditions { uid, ..Preconditions::default() }),
+        propagation_policy: Some(PropagationPolicy::Background),
+        ..DeleteParams::default()
+    };
+    match api.delete(placed.object.name(), &params).await {
+        Ok(_) => Ok(()),
+        Err(error) if faults::is_gone(&error) => Ok(()),
+        Err(error) => Err(faults::of_object(&placed.object.key(), &error)),
+    }
+}

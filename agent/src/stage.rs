@@ -1,0 +1,35 @@
+//! From verified bytes to a retained release.
+
+use lifecycle::{Assignment, Fault, Reason, bundle};
+
+use crate::pull::Pulled;
+use crate::retained::{Content, Store};
+use crate::yaml;
+
+pub async fn stage(
+    store: &Store,
+    add_on: &str,
+    assignment: &Assignment,
+    pulled: &mut Pulled,
+) -> Result<Content, Fault> {
+    let bytes = pulled.bytes().map_err(|e| {
+        Fault::passing(Reason::PullFailed, format!("the pulled bundle cannot be read: {e}"))
+    })?;
+    let content = content(add_on, assignment.clone(), bytes).await?;
+    store.save(&content).await?;
+    Ok(content)
+}
+
+/// Parsing may take a while and must not hold up other add-ons.
+async fn content(add_on: &str, assignment: Assignment, bytes: Vec<u8>) -> Result<Content, Fault> {
+    let add_on = add_on.to_owned();
+    let parse = move || {
+        let Assignment { release, shape, .. } = assignment;
+        let documents = yaml::documents(&bytes)?;
+        let objects = bundle::read(documents, &shape.values, &shape.namespace)?;
+        Ok(Content { add_on, release, shape, objects })
+    };
+    tokio::task::spawn_blocking(parse).await.unwrap_or_else(|_| {
+        Err(Fault::new(Reason::InvalidBundle, "the bundle could not be read at all"))
+    })
+}

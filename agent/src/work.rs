@@ -1,0 +1,87 @@
+//! What every action on an add-on's objects needs: the cluster, the account, and a bound on requests at once.
+
+use std::future::Future;
+
+use futures::StreamExt;
+use kube::Client;
+use kube::api::Api;
+use kube::core::{DynamicObject, PartialObjectMeta};
+use lifecycle::{Fault, Object, ServiceAccount};
+
+use crate::cluster::{Cluster, Kind};
+use crate::faults;
+use crate::placed::{Placed, unknown_kind};
+
+/// Requests at once for one add-on: enough to hide latency, few enough for a small API server.
+pub const AT_ONCE: usize = 8;
+
+/// The add-on's rights and name.
+pub struct Work<'a> {
+    pub cluster: &'a Cluster,
+    pub client: Client,
+    pub add_on: &'a str,
+    pub account: ServiceAccount,
+}
+
+impl<'a> Work<'a> {
+    pub fn new(
+        cluster: &'a Cluster,
+        add_on: &'a str,
+        account: &ServiceAccount,
+    ) -> Result<Self, Fault> {
+        let client = cluster
+            .as_account(account)
+            .map_err(|e| faults::of("no client for the service account", &e))?;
+        Ok(Self { cluster, client, add_on, account: account.clone() })
+    }
+
+    /// The object's API, its kind looked up anew if it was unknown before.
+    pub async fn api(&self, placed: &Placed) -> Result<(Kind, Api<DynamicObject>), Fault> {
+        let kind = match &placed.kind {
+            Some(kind) => kind.clone(),
+            None => self.look_up(&placed.object).await?,
+        };
+        let api = kind.api(self.client.clone(), placed.object.namespace());
+        Ok((kind, api))
+    }
+
+    async fn look_up(&self, object: &Object) -> Result<Kind, Fault> {
+        self.cluster.kind(object).await.map_err(|error| {
+            if crate::cluster::is_unknown_kind(&error) {
+                unknown_kind(object)
+            } else {
+                faults::of_object(&object.key(), &error)
+            }
+        })
+    }
+
+    /// What the living object says of itself; `None` when there is none.
+    pub async fn living(&self, placed: &Placed) -> Result<Option<Living>, Fault> {
+        let (_, api) = self.api(placed).await?;
+        let found = api
+            .get_metadata_opt(placed.object.name())
+            .await
+            .map_err(|e| faults::of_object(&placed.object.key(), &e))?;
+        Ok(found.map(Living))
+    }
+}
+
+/// Metadata of a living object.
+pub struct Living(pub PartialObjectMeta<DynamicObject>);
+
+impl Living {
+    pub fn owner(&self) -> Option<&str> {
+        let labels = self.0.metadata.labels.as_ref()?;
+        labels.get(lifecycle::names::label::ADD_ON).map(String::as_str)
+    }
+
+    pub fn uid(&self) -> Option<String> {
+        self.0.metadata.uid.clone()
+    }
+}
+
+/// Waits for many, some at once; results in their order.
+pub async fn each<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
+    let futures: Vec<F> = futures.into_iter().collect();
+    futures::stream::iter(futures).buffered(AT_ONCE).collect().await
+}
