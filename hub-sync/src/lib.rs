@@ -1,8 +1,55 @@
-//! What flows between an add-on agent and its hub.
+//! What flows between an add-on agent and its hub. The hub is stock Open Cluster Management and may be away for months.
 //!
-//! Down: the version each add-on should run, from a `ManagedClusterAddOn` and its `AddOnTemplate` into a `ManagedAddOn`.
-//! Up: what became of it, from the status of a `ManagedAddOn` as saved into a lease and conditions on the hub.
-//! The hub may be away at any time; then the newest report waits.
+//! **Down** flow assignments. A `ManagedClusterAddOn` without a `ClusterManagementAddOn` of its name is stand-alone:
+//! its `AddOnTemplate` becomes a `ManagedAddOn`. Its deletion, when seen, deletes that `ManagedAddOn`; its absence does
+//! not. In a fleet the klusterlet's work agent assigns, and only reports flow here.
+//!
+//! **Up** flow reports, each a pure function of a `ManagedAddOn` as saved: a status lease and conditions. Nothing else
+//! goes to the hub but a heartbeat, and nothing while nothing changes.
+//!
+//! ```text
+//!   kubeconfig ─ reload ─► client ◄──────────── all requests to the hub
+//!   hub ─────── watch ──► picture of the hub ─┬─► assign ──► ManagedAddOns
+//!                                             │     └─ standings ─┐
+//!   agent ──── newest ManagedAddOns ──────────┼─────────────────┬─┴─► publish ──────► status leases, conditions
+//!                                             └─────────────────┴───► health leases (on the managed cluster)
+//!                                                                     heartbeat
+//! ```
+//!
+//! Six tasks, each with its own state: `reload`, `watch`, `assign`, `publish`, `health_lease`, `heartbeat`. Between
+//! them go whole pictures, never events, so that one that was busy or offline acts on the newest. Decisions are in
+//! modules without I/O: `hub`, `assignment`, `claim`, `case`, `report`, `conditions`.
+
+mod kubeconfig;
+mod reload;
+
+mod client;
+
+mod ocm;
+
+mod hub;
+mod watch;
+
+mod assign;
+mod assignment;
+mod case;
+mod claim;
+mod standing;
+
+mod conditions;
+mod publish;
+mod report;
+
+mod health_lease;
+mod heartbeat;
+mod leases;
+
+mod patience;
+mod trouble;
+pub mod words;
+
+#[cfg(test)]
+mod fixtures;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,8 +57,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use lifecycle::ManagedAddOn;
-use tokio::sync::watch;
+use tokio::sync::watch as channel;
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, info_span};
 
 /// All that is needed to know one's hub and one's place there.
 #[derive(Clone, Debug)]
@@ -30,6 +78,7 @@ pub type AddOns = Arc<BTreeMap<String, Arc<ManagedAddOn>>>;
 /// How it stands with the hub, for metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HubLink {
+    /// The last thing that was heard of the hub is that it answers, and knows us.
     pub connected: bool,
     pub last_contact: Option<Timestamp>,
 }
@@ -37,11 +86,62 @@ pub struct HubLink {
 /// Carries assignments down and reports up until `shutdown`. A hub that cannot be reached is normal.
 pub async fn run(
     settings: Settings,
-    _managed: kube::Client,
-    _addons: watch::Receiver<AddOns>,
-    _link: watch::Sender<HubLink>,
+    managed: kube::Client,
+    add_ons: channel::Receiver<AddOns>,
+    link: channel::Sender<HubLink>,
     shutdown: CancellationToken,
 ) {
-    tracing::info!(cluster = settings.cluster, "hub-sync has nothing to do yet");
-    shutdown.cancelled().await;
+    shutdown.run_until_cancelled(work(settings, managed, add_ons, link)).await;
+}
+
+async fn work(
+    settings: Settings,
+    managed: kube::Client,
+    add_ons: channel::Receiver<AddOns>,
+    state: channel::Sender<HubLink>,
+) {
+    let cluster = settings.cluster.as_str();
+    let mut credentials = reload::Credentials::new(settings.kubeconfig);
+    let link = client::Link::new(credentials.first().await, state.clone());
+    let hub = link.client();
+
+    let picture = channel::Sender::new(hub::Hub::default());
+    let standings = channel::Sender::new(standing::Standings::new());
+    let reports = publish::Sources {
+        picture: picture.subscribe(),
+        add_ons: add_ons.clone(),
+        standings: standings.subscribe(),
+        link: state.subscribe(),
+    };
+    let health = health_lease::Sources {
+        picture: picture.subscribe(),
+        add_ons: add_ons.clone(),
+        standings: standings.subscribe(),
+    };
+    let assign = assign::Desk::new(hub.clone(), managed.clone());
+    let publish = publish::Desk::new(hub.clone(), cluster);
+
+    tokio::join!(
+        credentials.follow(&link).instrument(info_span!("reload")),
+        watch::follow(&link, cluster, &picture).instrument(info_span!("watch")),
+        assign.follow(picture.subscribe(), add_ons, &standings).instrument(info_span!("assign")),
+        publish.follow(reports).instrument(info_span!("publish")),
+        health_lease::follow(managed, health).instrument(info_span!("health_lease")),
+        heartbeat::beat(hub, cluster, state.subscribe()).instrument(info_span!("heartbeat")),
+    );
+}
+
+/// Returns when there is something new; never, when whoever would say so is gone.
+async fn changed<T>(receiver: &mut channel::Receiver<T>) {
+    if receiver.changed().await.is_err() {
+        std::future::pending().await
+    }
+}
+
+/// Returns when the hub is back after it was away.
+async fn recovered(link: &mut channel::Receiver<HubLink>) {
+    let away = link.wait_for(|link| !link.connected).await.is_ok();
+    if !away || link.wait_for(|link| link.connected).await.is_err() {
+        std::future::pending().await
+    }
 }

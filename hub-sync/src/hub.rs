@@ -1,0 +1,111 @@
+//! What the hub says of this cluster's add-ons, as far as it was seen. Pure: events go in, a picture comes out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use kube::runtime::watcher::Event;
+
+use crate::ocm::ManagedClusterAddOn;
+
+/// The picture that everyone here works from.
+#[derive(Clone, Debug, Default)]
+pub struct Hub {
+    /// By name, the newest seen of each. Kept while the hub is away.
+    pub mcas: BTreeMap<String, Arc<ManagedClusterAddOn>>,
+    /// UIDs of those whose deletion was seen. Only this is an order to delete; being absent is none.
+    pub deleted: BTreeSet<String>,
+    /// How often the list was complete: before the first time absence means nothing at all.
+    pub lists: u64,
+    /// A list that is not complete yet.
+    coming: BTreeMap<String, Arc<ManagedClusterAddOn>>,
+}
+
+impl Hub {
+    pub fn after(mut self, event: Event<ManagedClusterAddOn>) -> Self {
+        match event {
+            Event::Init => self.coming.clear(),
+            Event::InitApply(mca) => {
+                self.notice(&mca);
+                self.coming.insert(mca.name().to_owned(), Arc::new(mca));
+            }
+            Event::InitDone => {
+                self.mcas = std::mem::take(&mut self.coming);
+                self.lists += 1;
+            }
+            Event::Apply(mca) => {
+                self.notice(&mca);
+                self.mcas.insert(mca.name().to_owned(), Arc::new(mca));
+            }
+            Event::Delete(mca) => {
+                self.deleted.insert(mca.uid().to_owned());
+                self.mcas.remove(mca.name());
+            }
+        }
+        self
+    }
+
+    /// Something that waits for finalizers is as good as deleted.
+    fn notice(&mut self, mca: &ManagedClusterAddOn) {
+        if mca.is_deleting() {
+            self.deleted.insert(mca.uid().to_owned());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::mca;
+
+    #[test]
+    fn a_deletion_seen_is_remembered_by_uid() {
+        let hub = [
+            Event::Init,
+            Event::InitApply(mca("metrics", "u1")),
+            Event::InitDone,
+            Event::Delete(mca("metrics", "u1")),
+            Event::Apply(mca("metrics", "u2")),
+        ];
+        let hub = hub.into_iter().fold(Hub::default(), Hub::after);
+        assert_eq!(hub.deleted, BTreeSet::from(["u1".to_owned()]));
+        assert_eq!(hub.mcas["metrics"].uid(), "u2");
+    }
+
+    #[test]
+    fn being_absent_from_a_list_is_no_deletion() {
+        let events = [
+            Event::Init,
+            Event::InitApply(mca("metrics", "u1")),
+            Event::InitDone,
+            Event::Init,
+            Event::InitDone,
+        ];
+        let hub = events.into_iter().fold(Hub::default(), Hub::after);
+        assert!(hub.deleted.is_empty());
+        assert!(hub.mcas.is_empty());
+        assert_eq!(hub.lists, 2);
+    }
+
+    #[test]
+    fn a_list_that_broke_off_changes_nothing() {
+        let events = [
+            Event::Init,
+            Event::InitApply(mca("metrics", "u1")),
+            Event::InitDone,
+            Event::Init,
+            Event::InitApply(mca("logs", "u2")),
+            Event::Init,
+        ];
+        let hub = events.into_iter().fold(Hub::default(), Hub::after);
+        assert_eq!(hub.mcas.keys().collect::<Vec<_>>(), ["metrics"]);
+        assert_eq!(hub.lists, 1);
+    }
+
+    #[test]
+    fn what_waits_for_finalizers_counts_as_deleted() {
+        let mut going = mca("metrics", "u1");
+        going.metadata.deletion_timestamp = Some(jiff::Timestamp::UNIX_EPOCH.into());
+        let hub = Hub::default().after(Event::Apply(going));
+        assert!(hub.deleted.contains("u1"));
+    }
+}
