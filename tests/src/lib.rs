@@ -21,6 +21,14 @@ pub mod binaries;
 mod agent;
 pub use agent::agent_binary;
 
+mod add_on;
+pub use add_on::{AddOn, brief};
+
+mod managed;
+pub use managed::Managed;
+
+pub mod bundle;
+
 mod apply;
 mod clients;
 mod dump;

@@ -1,0 +1,127 @@
+//! A managed cluster with the agent installed as `manifests/agent` says, and the agent's real binary beside it.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::add_on::AddOn;
+use crate::process::Process;
+use crate::wait::until;
+use crate::{ControlPlane, Options, agent_binary};
+
+const MANIFESTS: [&str; 3] = [
+    include_str!("../../manifests/agent/namespace.yaml"),
+    include_str!("../../manifests/agent/crd.yaml"),
+    include_str!("../../manifests/agent/rbac.yaml"),
+];
+
+/// The rights this cluster's owner gives to add-ons.
+const INSTALLER: &str = "
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: addon-installer}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}
+subjects:
+- {kind: ServiceAccount, name: addon-installer, namespace: open-cluster-management-agent-addon}
+";
+
+const AGENT: &str = "system:serviceaccount:open-cluster-management-agent-addon:addon-agent";
+
+/// From nothing to ready takes well under a second; a loaded machine gets more.
+const READY: Duration = Duration::from_secs(30);
+
+pub struct Managed {
+    pub plane: ControlPlane,
+    kubeconfig: PathBuf,
+    agents: Mutex<Vec<Process>>,
+}
+
+impl Managed {
+    /// Everything but the agent's process.
+    pub async fn start(name: &str) -> Result<Self> {
+        let plane = ControlPlane::start(Options::full(name)).await?;
+        for manifests in MANIFESTS.iter().chain([&INSTALLER]) {
+            plane.apply_yaml(manifests).await?;
+        }
+        let kubeconfig = plane.kubeconfig(AGENT, &["system:serviceaccounts"])?;
+        Ok(Self { plane, kubeconfig, agents: Mutex::default() })
+    }
+
+    /// The same with an agent that knows no hub.
+    pub async fn with_agent(name: &str) -> Result<Self> {
+        let managed = Self::start(name).await?;
+        managed.start_agent(&[]).await?;
+        Ok(managed)
+    }
+
+    /// Starts an agent and waits until it is ready.
+    pub async fn start_agent(&self, more: &[&str]) -> Result<()> {
+        let program = agent_binary()?;
+        let kubeconfig = self.kubeconfig.to_string_lossy().into_owned();
+        let count = self.agents().len();
+        let log = self.kubeconfig.with_file_name(format!("agent-{count}.log"));
+        let args = ["--kubeconfig", &kubeconfig, "--listen", "127.0.0.1:0"];
+        let env = [(
+            "RUST_LOG",
+            "info,addon_agent=debug,hub_sync=debug,kube_client::client::builder=off",
+        )];
+        let args: Vec<&str> = args.iter().chain(more).copied().collect();
+        let agent = Process::spawn(&program, &args, &env, &log)?;
+        self.agents().push(agent);
+        until("the agent to be ready", READY, || async {
+            let ready = self.ask("/readyz").await?;
+            Ok((ready == "ok").then_some(()))
+        })
+        .await
+        .with_context(|| self.agent_log())
+    }
+
+    /// SIGKILL.
+    pub fn kill_agent(&self) -> Result<()> {
+        self.agents().last().context("no agent runs")?.kill()
+    }
+
+    /// SIGTERM; the time it took to end.
+    pub async fn stop_agent(&self) -> Result<std::process::ExitStatus> {
+        let agent = self.agents().pop().context("no agent runs")?;
+        agent.terminate()?;
+        agent.wait(Duration::from_secs(10)).await
+    }
+
+    pub fn agent_log(&self) -> String {
+        self.agents().last().map(Process::log).unwrap_or_default()
+    }
+
+    pub fn agent_log_end(&self, lines: usize) -> String {
+        self.agents().last().map(|agent| agent.last_lines(lines)).unwrap_or_default()
+    }
+
+    pub fn add_on(&self, name: &str) -> AddOn {
+        AddOn::new(self.plane.admin(), name)
+    }
+
+    pub async fn metrics(&self) -> Result<String> {
+        self.ask("/metrics").await
+    }
+
+    /// What the agent serves at a path.
+    pub async fn ask(&self, path: &str) -> Result<String> {
+        let address = self.address()?;
+        let answer = reqwest::get(format!("http://{address}{path}")).await?;
+        Ok(answer.text().await?)
+    }
+
+    /// The agent chose a free port and says which.
+    fn address(&self) -> Result<String> {
+        let log = self.agent_log();
+        let line = log.lines().find(|line| line.contains("serving /metrics")).context("not yet")?;
+        let line: serde_json::Value = serde_json::from_str(line)?;
+        Ok(line["address"].as_str().context("no address in the log")?.to_owned())
+    }
+
+    fn agents(&self) -> std::sync::MutexGuard<'_, Vec<Process>> {
+        self.agents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,88 @@
+//! Runs stories like tests: names to filter by, several at once, and a useful dump when one fails.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Result, anyhow};
+use libtest_mimic::{Arguments, Failed, Trial};
+use testbed::Managed;
+use tokio::runtime::{Handle, Runtime};
+use tokio::sync::OnceCell;
+
+/// Stories mostly wait, so there are more at once than cores.
+const AT_ONCE: usize = 6;
+
+/// What stories share: one managed cluster with one agent, started by the first that asks for it.
+#[derive(Default)]
+pub struct Bed {
+    managed: OnceCell<Managed>,
+}
+
+impl Bed {
+    pub async fn managed(&self) -> Result<&Managed> {
+        self.managed.get_or_try_init(|| Managed::with_agent("shared")).await
+    }
+}
+
+pub type Told = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+
+pub struct Story {
+    pub name: &'static str,
+    pub tell: fn(Arc<Bed>) -> Told,
+}
+
+/// A story by its function's name.
+#[macro_export]
+macro_rules! story {
+    ($($path:ident)::+) => {
+        $crate::harness::Story {
+            name: stringify!($($path)::+),
+            tell: |bed| Box::pin(async move { $($path)::+(&bed).await }),
+        }
+    };
+}
+
+pub fn run(stories: Vec<Story>) -> ExitCode {
+    let mut args = Arguments::from_args();
+    args.test_threads.get_or_insert(AT_ONCE);
+    let runtime = Runtime::new().expect("a runtime");
+    let bed = Arc::new(Bed::default());
+    if !args.list {
+        // Before the first story, so that what takes minutes is seen while it goes on.
+        if let Err(error) = prepare() {
+            eprintln!("the test bed is not there: {error:#}");
+            return ExitCode::FAILURE;
+        }
+    }
+    let trials = stories.into_iter().map(|story| trial(story, &bed, runtime.handle())).collect();
+    let conclusion = libtest_mimic::run(&args, trials);
+    if conclusion.has_failed() {
+        runtime.block_on(dump(&bed));
+    }
+    // The clusters end with the runtime that their processes were started from.
+    drop(bed);
+    conclusion.exit_code()
+}
+
+fn prepare() -> Result<()> {
+    testbed::binaries::Binaries::ensure()?;
+    testbed::agent_binary().map(|_| ())
+}
+
+fn trial(story: Story, bed: &Arc<Bed>, handle: &Handle) -> Trial {
+    let (bed, handle) = (bed.clone(), handle.clone());
+    Trial::test(story.name.replace(' ', ""), move || {
+        // On a worker thread: child processes live no longer than the thread that started them.
+        let told = handle.block_on(handle.spawn((story.tell)(bed)));
+        let told = told.unwrap_or_else(|panic| Err(anyhow!("{panic}")));
+        told.map_err(|error| Failed::from(format!("{error:?}")))
+    })
+}
+
+async fn dump(bed: &Bed) {
+    let Some(managed) = bed.managed.get() else { return };
+    eprintln!("{}", managed.plane.dump().await);
+    eprintln!("the agent's last lines:\n{}", managed.agent_log_end(200));
+}
