@@ -45,6 +45,8 @@ reasons! {
     Superseded => Nobody,
     /// The assignment went back to the version it came from.
     ReturnRequested => Nobody,
+    /// The status was lost; what runs here is known from the retained releases.
+    LedgerRebuilt => Nobody,
     /// The annotation `paused` is set.
     Paused => Nobody,
     /// As many rollouts as are allowed at once are going on.

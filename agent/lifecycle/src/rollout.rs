@@ -240,6 +240,37 @@ impl State {
     }
 }
 
+impl State {
+    /// With all counted time at zero.
+    pub(crate) fn but_for_time(&self) -> State {
+        let mut state = self.clone();
+        match &mut state {
+            State::Checking { unsure: spent }
+            | State::Applying { spent, .. }
+            | State::Pruning { spent } => *spent = Duration::ZERO,
+            State::Verifying { spent, healthy, failing } => {
+                (*spent, *healthy, *failing) = Default::default();
+            }
+            State::RollingBack { spent, back, .. } => {
+                *spent = Duration::ZERO;
+                if let Back::Verify { healthy } = back {
+                    *healthy = Duration::ZERO;
+                }
+            }
+            State::Pending
+            | State::Waiting { .. }
+            | State::Pulling
+            | State::Staging
+            | State::Available
+            | State::Rejected { .. }
+            | State::RolledBack { .. }
+            | State::Failed { .. }
+            | State::Removing { .. } => {}
+        }
+        state
+    }
+}
+
 /// Waiting between tries, counted in spent time.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -270,9 +301,25 @@ impl Rollout {
                 ),
             ));
         }
-        serde_json::from_value(saved.clone()).map_err(|e| {
+        let rollout: Self = serde_json::from_value(saved.clone()).map_err(|e| {
             Fault::new(Reason::UnknownLedger, format!("the ledger cannot be read: {e}"))
-        })
+        })?;
+        Ok(Some(Self { history: status.history.clone(), ..rollout }))
+    }
+
+    /// A ledger that was lost, as far as the retained releases tell: what ran is not installed over, and of a
+    /// candidate there may be objects.
+    pub fn rebuild(retained: &[Retained]) -> Self {
+        let all = |state| {
+            let kept = retained.iter().filter(move |kept| kept.state == state);
+            kept.map(|kept| kept.release.clone())
+        };
+        Self {
+            current: all(RetainedState::Current).next(),
+            previous: all(RetainedState::Previous).next(),
+            touched: all(RetainedState::Candidate).collect(),
+            ..Self::default()
+        }
     }
 
     pub fn phase(&self) -> Phase {
@@ -300,35 +347,31 @@ impl Rollout {
         }
     }
 
+    /// Time spent since this direction's first write.
+    pub fn spent(&self) -> Duration {
+        match &self.state {
+            State::Applying { spent, .. }
+            | State::Verifying { spent, .. }
+            | State::Pruning { spent }
+            | State::RollingBack { spent, .. } => *spent,
+            State::Pending
+            | State::Waiting { .. }
+            | State::Pulling
+            | State::Staging
+            | State::Checking { .. }
+            | State::Available
+            | State::Rejected { .. }
+            | State::RolledBack { .. }
+            | State::Failed { .. }
+            | State::Removing { .. } => Duration::ZERO,
+        }
+    }
+
     /// Equal but for time spent, which may be saved later.
     pub fn same_but_for_time(&self, other: &Rollout) -> bool {
         let still = |rollout: &Rollout| {
-            let mut rollout = rollout.clone();
-            rollout.patience.rest = Duration::ZERO;
-            match &mut rollout.state {
-                State::Checking { unsure: spent }
-                | State::Applying { spent, .. }
-                | State::Pruning { spent } => *spent = Duration::ZERO,
-                State::Verifying { spent, healthy, failing } => {
-                    (*spent, *healthy, *failing) = Default::default();
-                }
-                State::RollingBack { spent, back, .. } => {
-                    *spent = Duration::ZERO;
-                    if let Back::Verify { healthy } = back {
-                        *healthy = Duration::ZERO;
-                    }
-                }
-                State::Pending
-                | State::Waiting { .. }
-                | State::Pulling
-                | State::Staging
-                | State::Available
-                | State::Rejected { .. }
-                | State::RolledBack { .. }
-                | State::Failed { .. }
-                | State::Removing { .. } => {}
-            }
-            rollout
+            let patience = Patience { rest: Duration::ZERO, ..rollout.patience.clone() };
+            Rollout { state: rollout.state.but_for_time(), patience, ..rollout.clone() }
         };
         still(self) == still(other)
     }
@@ -347,7 +390,7 @@ impl Rollout {
         asked: Asked,
         now: Timestamp,
     ) -> Self {
-        self.sequence += 1;
+        self.sequence = self.sequence.saturating_add(1);
         self.operation = Some(Operation {
             kind,
             sequence: self.sequence,

@@ -106,8 +106,10 @@ fn conditions(
         rollout.state,
         State::Rejected { again: None, .. } | State::RolledBack { .. } | State::Failed { .. }
     );
+    let left_half_done = phase == Phase::Rejected && !rollout.touched.is_empty();
     let degraded = matches!(phase, Phase::RolledBack | Phase::Failed | Phase::RollingBack)
-        && !matches!(rollout.state, State::RollingBack { asked: true, .. });
+        && !matches!(rollout.state, State::RollingBack { asked: true, .. })
+        || left_half_done;
     let operation = rollout.operation.as_ref();
     let verified = match operation {
         Some(operation) if operation.verified => "True",

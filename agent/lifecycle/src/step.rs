@@ -34,12 +34,20 @@ pub struct Step {
 }
 
 pub fn step(rollout: Rollout, seen: &Observation, now: Timestamp) -> Step {
+    // As Kubernetes writes times, so that what is read back is what was saved.
+    let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
     let mut rollout = rollout;
     rollout.patience.rest = rollout.patience.rest.saturating_sub(seen.elapsed);
-    let before = rollout.state.clone();
-    let rollout = advance(rollout, seen, now);
-    let moved = rollout.state != before;
-    let action = due(&rollout, seen).filter(|_| rollout.patience.rest.is_zero());
+    let before = rollout.state.but_for_time();
+    let mut rollout = advance(rollout, seen, now);
+    let moved = rollout.state.but_for_time() != before;
+    let due = due(&rollout, seen);
+    // What led nowhere is not done again at once, whoever asks for it.
+    let nowhere = seen.outcome.is_some() && !moved && due.is_some();
+    if nowhere && rollout.patience.rest.is_zero() {
+        rollout.patience = rollout.patience.longer(seen.jitter);
+    }
+    let action = due.filter(|_| rollout.patience.rest.is_zero());
     let wake = if action.is_some() { None } else { wake(&rollout, moved) };
     Step { rollout, action, wake }
 }
@@ -55,12 +63,15 @@ fn advance(rollout: Rollout, seen: &Observation, now: Timestamp) -> Rollout {
         State::Staging => forward::prepare(rollout, seen, now, Again::Stage),
         State::Checking { .. } => forward::prepare(rollout, seen, now, Again::Check),
         State::Applying { stage, spent } => {
-            forward::apply(rollout, seen, now, stage, spent + seen.elapsed)
+            forward::apply(rollout, seen, now, stage, spent.saturating_add(seen.elapsed))
         }
         State::Verifying { spent, healthy, failing } => {
-            forward::verify(rollout, seen, now, [spent + seen.elapsed, healthy, failing])
+            let spent = spent.saturating_add(seen.elapsed);
+            forward::verify(rollout, seen, now, [spent, healthy, failing])
         }
-        State::Pruning { spent } => forward::prune(rollout, seen, now, spent + seen.elapsed),
+        State::Pruning { spent } => {
+            forward::prune(rollout, seen, now, spent.saturating_add(seen.elapsed))
+        }
         State::Rejected { reason, again } => settled::rejected(rollout, seen, now, reason, again),
         State::Available => settled::available(rollout, seen, now),
         State::RolledBack { .. } | State::Failed { .. } => settled::ended(rollout, seen, now),
@@ -68,16 +79,15 @@ fn advance(rollout: Rollout, seen: &Observation, now: Timestamp) -> Rollout {
             rollout,
             seen,
             now,
-            back::Going { back, cause, asked, spent: spent + seen.elapsed },
+            back::Going { back, cause, asked, spent: spent.saturating_add(seen.elapsed) },
         ),
-        // The deletionTimestamp never goes away: this is a ManagedAddOn made anew under the same name.
-        State::Removing { .. } => Rollout { state: State::Pending, ..rollout },
+        State::Removing { done } => removal::made_anew(rollout, done),
     }
 }
 
 /// What the state asks to be done.
 fn due(rollout: &Rollout, seen: &Observation) -> Option<Action> {
-    let target = || rollout.operation.as_ref().and_then(|operation| operation.target.clone());
+    let target = || rollout.target().cloned();
     let from = rollout.current.clone();
     match &rollout.state {
         State::Pending | State::Waiting { .. } => begin::due(rollout, seen),
@@ -112,9 +122,13 @@ fn wake(rollout: &Rollout, moved: bool) -> Option<Duration> {
     if !rollout.patience.rest.is_zero() {
         return Some(rollout.patience.rest);
     }
+    // Another state may want something else of the same world.
+    if moved {
+        return Some(Duration::ZERO);
+    }
     match &rollout.state {
         State::Verifying { .. } | State::RollingBack { back: Back::Verify { .. }, .. } => {
-            Some(if moved { Duration::ZERO } else { LOOK })
+            Some(LOOK)
         }
         State::Pending
         | State::Waiting { .. }
@@ -133,17 +147,25 @@ fn wake(rollout: &Rollout, moved: bool) -> Option<Duration> {
 }
 
 impl Rollout {
-    /// Goes to a state; patience starts anew.
+    /// Goes to a state; in another one patience starts anew.
     fn to(self, state: State) -> Self {
-        Self { state, patience: Patience::default(), ..self }
+        let patience = if self.state == state { self.patience } else { Patience::default() };
+        Self { state, patience, ..self }
     }
 
     /// Tries the same again in a while: a passing fault changes nothing but the message.
     fn retry(mut self, fault: &Fault, jitter: f64) -> Self {
-        let tries = self.patience.tries.saturating_add(1);
-        let longest = Duration::from_secs(1 << (tries - 1).min(6)).min(LONGEST_REST);
-        self.patience = Patience { tries, rest: longest.mul_f64(0.5 + jitter / 2.0) };
+        self.patience = self.patience.longer(jitter);
         self.say(fault.message.clone())
+    }
+
+    /// Ends what is going on, if anything is: it came to nothing.
+    fn close(self, why: Fault, now: Timestamp) -> Self {
+        if self.is_open() { self.finish(crate::OperationResult::Failed, why, now) } else { self }
+    }
+
+    fn is_open(&self) -> bool {
+        self.operation.as_ref().is_some_and(|operation| operation.completed.is_none())
     }
 
     /// What a person should read now.
@@ -183,13 +205,38 @@ impl Rollout {
 
     /// Gives up what is being rolled out, after the first write.
     fn fail(self, fault: Fault, seen: &Observation, now: Timestamp) -> Self {
-        let target = self.operation.as_ref().and_then(|operation| operation.target.as_ref());
-        let nowhere_to_go = target.is_some() && target == self.current.as_ref();
+        let rollout = self.heard(seen);
+        let nowhere_to_go =
+            rollout.target().is_some() && rollout.target() == rollout.current.as_ref();
         if nowhere_to_go || seen.policy().on_failure == crate::OnFailure::Hold {
-            let rollout = self.finish(crate::OperationResult::Failed, fault.clone(), now);
+            let rollout = rollout.finish(crate::OperationResult::Failed, fault.clone(), now);
             return rollout.to(State::Failed { cause: fault });
         }
-        back::begin(self, fault, false, seen, now)
+        back::begin(rollout, fault, false, seen, now)
+    }
+
+    /// A retry that was asked for before there was a failure asks for nothing after it.
+    fn heard(mut self, seen: &Observation) -> Self {
+        if let Some(operation) = &mut self.operation
+            && operation.target.as_ref() == seen.wanted()
+        {
+            operation.asked = seen.asked();
+        }
+        self
+    }
+
+    /// What is being gone to.
+    fn target(&self) -> Option<&crate::Release> {
+        self.operation.as_ref()?.target.as_ref()
+    }
+}
+
+impl Patience {
+    /// One more try failed: rests 1 s, doubling.
+    fn longer(&self, jitter: f64) -> Self {
+        let tries = self.tries.saturating_add(1);
+        let longest = Duration::from_secs(1 << (tries - 1).min(6)).min(LONGEST_REST);
+        Self { tries, rest: longest.mul_f64(0.5 + jitter / 2.0) }
     }
 }
 

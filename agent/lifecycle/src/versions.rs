@@ -45,21 +45,27 @@ pub fn permit(
     }
     let Some(current) = current else { return Ok(()) };
     for known in [Some(current), previous].into_iter().flatten() {
-        if known.version == to.version && known.digest != to.digest {
-            return Err(Fault::new(
-                Reason::DigestChanged,
-                format!(
-                    "{} is known here as {}, now it is {}; give changed content a new version",
-                    to.version, known.digest, to.digest
-                ),
-            ));
-        }
+        same_content(to, known)?;
     }
     match operation(Some(current), &to.version) {
         OperationKind::Rollback => permit_downgrade(assignment, current, previous),
         OperationKind::Upgrade => permit_upgrade(assignment, current),
         OperationKind::Install | OperationKind::Uninstall => Ok(()),
     }
+}
+
+/// Refuses a version that is known here with another digest.
+pub fn same_content(to: &Release, known: &Release) -> Result<(), Fault> {
+    if known.version != to.version || known.digest == to.digest {
+        return Ok(());
+    }
+    Err(Fault::new(
+        Reason::DigestChanged,
+        format!(
+            "{} is known here as {}, now it is {}; give changed content a new version",
+            to.version, known.digest, to.digest
+        ),
+    ))
 }
 
 fn permit_upgrade(assignment: &Assignment, current: &Release) -> Result<(), Fault> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::outcome;
+use super::{begin, forward, outcome};
 use crate::api::{OperationKind, OperationResult};
 use crate::health::Verdict;
 use crate::observation::{Action, Observation, Outcome};
@@ -34,20 +34,12 @@ pub(super) fn begin(
         let message = format!("removing what was installed: {}", cause.message);
         return rollout.say(message).to(state(Back::Prune));
     };
-    let mut rollout = rollout;
     let answered = rollout.operation.as_ref().map(|operation| operation.asked.clone());
-    let is_open = rollout.operation.as_ref().is_some_and(|operation| operation.completed.is_none());
-    if is_open {
-        rollout = rollout.finish(OperationResult::Failed, cause.clone(), now);
-    }
+    let rollout = rollout.close(cause.clone(), now);
     // A rollback that nobody asked for still answers the assignment that failed.
     let asked = answered.filter(|_| !asked).unwrap_or_else(|| seen.asked());
-    rollout = rollout.open(OperationKind::Rollback, Some(current), cause.reason, asked, now);
-    rollout = rollout.say(cause.message.clone());
-    if let Some(operation) = &mut rollout.operation {
-        operation.verified = true;
-    }
-    rollout.to(state(Back::Withdraw))
+    let rollout = rollout.open(OperationKind::Rollback, Some(current), cause.reason, asked, now);
+    begin::verified(rollout).say(cause.message.clone()).to(state(Back::Withdraw))
 }
 
 pub(super) fn due(rollout: &Rollout, back: &Back) -> Option<Action> {
@@ -94,6 +86,7 @@ pub(super) fn advance(
         (Back::Prune, Some(Outcome::Failed(fault))) if !fault.passing || late => {
             finish(rollout, going, std::slice::from_ref(&fault.message), now)
         }
+        (Back::Prune, Some(Outcome::Missing)) => finish(rollout, going, &[forgotten()], now),
         (_, Some(Outcome::Missing)) => {
             let gone = "the retained release to go back to is gone";
             give_up(rollout, gone, now)
@@ -119,15 +112,16 @@ fn verify(
     healthy: Duration,
 ) -> Rollout {
     let policy = seen.policy();
+    let longer = healthy.saturating_add(forward::vouched(seen));
+    let late = going.spent >= policy.timeout;
     let stay =
         |rollout, healthy| Rollout { state: going.state(Back::Verify { healthy }), ..rollout };
     match &seen.verdict {
+        None if late => give_up(rollout, "its health could not be told in time", now),
         None => stay(rollout, healthy),
-        Some(Verdict::Healthy) if healthy + seen.elapsed >= policy.soak => {
-            rollout.to(going.state(Back::Prune))
-        }
-        Some(Verdict::Healthy) => stay(rollout, healthy + seen.elapsed),
-        Some(Verdict::Awaited(what) | Verdict::Failed(what)) if going.spent >= policy.timeout => {
+        Some(Verdict::Healthy) if longer >= policy.soak => rollout.to(going.state(Back::Prune)),
+        Some(Verdict::Healthy) => stay(rollout, longer),
+        Some(Verdict::Awaited(what) | Verdict::Failed(what)) if late => {
             give_up(rollout, &format!("not healthy in time: {what}"), now)
         }
         // What the failed version left behind may look like failure for a while.
@@ -158,6 +152,11 @@ fn give_up(rollout: Rollout, why: &str, now: Timestamp) -> Rollout {
     let cause = Fault::new(Reason::RollbackFailed, why);
     let rollout = rollout.finish(OperationResult::Failed, cause.clone(), now);
     rollout.to(State::Failed { cause })
+}
+
+/// Said when the releases in between are not retained any more.
+pub(super) fn forgotten() -> String {
+    "what a release that is not retained any more brought".to_owned()
 }
 
 /// Said at the end of a message when something could not be removed.

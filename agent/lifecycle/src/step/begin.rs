@@ -39,6 +39,10 @@ pub(super) fn refusal<'a>(
     let assignment = seen.assignment.as_deref().map_err(Clone::clone)?;
     let (current, previous) = (rollout.current.as_ref(), rollout.previous.as_ref());
     versions::permit(assignment, current, previous, seen.kubernetes.as_ref())?;
+    rollout
+        .touched
+        .iter()
+        .try_for_each(|known| versions::same_content(&assignment.release, known))?;
     Ok(assignment)
 }
 
@@ -58,11 +62,7 @@ pub(super) fn blocked(seen: &Observation) -> Option<Reason> {
 /// A release that is retained need not be pulled.
 pub(super) fn start(rollout: Rollout, assignment: &Assignment, seen: &Observation) -> Rollout {
     if seen.is_retained(&assignment.release.id) {
-        let mut rollout = rollout.to(State::Checking { unsure: Default::default() });
-        if let Some(operation) = &mut rollout.operation {
-            operation.verified = true;
-        }
-        return rollout;
+        return verified(rollout).to(State::Checking { unsure: Default::default() });
     }
     rollout.to(State::Pulling)
 }
@@ -71,17 +71,16 @@ pub(super) fn start(rollout: Rollout, assignment: &Assignment, seen: &Observatio
 pub(super) fn open(rollout: Rollout, seen: &Observation, now: Timestamp) -> Rollout {
     let asked = seen.asked();
     let mut rollout = rollout;
-    match &mut rollout.operation {
-        Some(operation) if goes_on(operation, &asked) => {
-            operation.result = OperationResult::InProgress;
-            operation.completed = None;
-            operation.reason = Reason::Progressing;
-            operation.asked = asked;
-            return rollout;
-        }
-        Some(operation) if operation.completed.is_none() => rollout = supersede(rollout, now),
-        Some(_) | None => {}
+    if let Some(operation) = &mut rollout.operation
+        && goes_on(operation, &asked)
+    {
+        operation.result = OperationResult::InProgress;
+        operation.completed = None;
+        operation.reason = Reason::Progressing;
+        operation.asked = asked;
+        return rollout.say("");
     }
+    let rollout = supersede(rollout, now);
     let kind = match &asked.release {
         Some(target) => versions::operation(rollout.current.as_ref(), &target.version),
         None if rollout.current.is_none() => OperationKind::Install,
@@ -103,26 +102,42 @@ fn goes_on(operation: &Operation, asked: &Asked) -> bool {
 }
 
 pub(super) fn supersede(rollout: Rollout, now: Timestamp) -> Rollout {
-    let why = Fault::new(Reason::Superseded, "another version was assigned");
-    rollout.finish(OperationResult::Failed, why, now)
+    rollout.close(Fault::new(Reason::Superseded, "another version was assigned"), now)
 }
 
-/// What is asked runs here already, all of it: after a refusal or a rollback, the assignment came back to it.
+/// What is asked runs here already, all of it: after a refusal or a rollback, the assignment came back to it, or the
+/// ledger was rebuilt.
 fn already(
     rollout: Rollout,
     assignment: &Assignment,
     seen: &Observation,
     now: Timestamp,
 ) -> Rollout {
+    if rollout.operation.as_ref().is_some_and(|operation| led_here(operation, assignment)) {
+        return rollout.to(State::Available);
+    }
     let target = Some(assignment.release.clone());
-    let mut rollout =
-        rollout.open(OperationKind::Rollback, target, Reason::ReturnRequested, seen.asked(), now);
+    let (kind, reason) = match rollout.operation {
+        Some(_) => (OperationKind::Rollback, Reason::ReturnRequested),
+        None => (OperationKind::Upgrade, Reason::LedgerRebuilt),
+    };
+    let rollout = supersede(rollout, now).open(kind, target, reason, seen.asked(), now);
+    let done = Fault::new(reason, format!("{} runs here already", assignment.release.version));
+    verified(rollout).finish(OperationResult::Succeeded, done, now).to(State::Available)
+}
+
+/// Nothing was begun since this release became Available: another one was only put off.
+fn led_here(operation: &Operation, assignment: &Assignment) -> bool {
+    operation.result == OperationResult::Succeeded
+        && operation.asked.release.as_ref() == Some(&assignment.release)
+}
+
+/// The digest was compared, now or when the release was retained.
+pub(super) fn verified(mut rollout: Rollout) -> Rollout {
     if let Some(operation) = &mut rollout.operation {
         operation.verified = true;
     }
-    let message = format!("{} runs here already", assignment.release.version);
-    let done = Fault::new(Reason::ReturnRequested, message);
-    rollout.finish(OperationResult::Succeeded, done, now).to(State::Available)
+    rollout
 }
 
 pub(super) fn returning(assignment: &Assignment) -> Fault {

@@ -18,6 +18,12 @@ const UNSURE: Duration = Duration::from_secs(30);
 /// An object may say that it failed because of what ran before; after this long it means this version.
 const FAILED_GRACE: Duration = Duration::from_secs(10);
 
+/// What one look at health can vouch for: what happened between two looks far apart, nobody saw.
+const VOUCHED: Duration = Duration::from_secs(5);
+
+/// A pull or a staging that fails in passing is tried so often, about three minutes in all; then it counts as refused.
+const TRIES: u32 = 10;
+
 /// How long removing leftovers is tried. The version is healthy by then, so leftovers are told, not rolled back for.
 const PRUNE_PATIENCE: Duration = Duration::from_secs(120);
 
@@ -38,41 +44,41 @@ pub(super) fn prepare(
     }
     let Some(outcome) = outcome(seen) else { return rollout };
     match (outcome, again) {
-        (Outcome::Pulled, Again::Pull) => rollout.to(State::Staging),
+        (Outcome::Pulled, Again::Pull) => rollout.say("").to(State::Staging),
         (Outcome::Staged, Again::Stage) => {
-            verified(rollout).to(State::Checking { unsure: Duration::ZERO })
+            begin::verified(rollout).say("").to(State::Checking { unsure: Duration::ZERO })
         }
         (Outcome::Checked, Again::Check) => checked(rollout, seen),
-        (Outcome::Missing, _) => rollout.to(State::Pulling),
+        (Outcome::Missing, _) => pull_anew(rollout, seen),
         (Outcome::Failed(fault), Again::Check) if fault.passing => {
             unsure(rollout, fault, seen, now)
         }
-        (Outcome::Failed(fault), _) if fault.passing => rollout.retry(fault, seen.jitter),
+        (Outcome::Failed(fault), _) if fault.passing && rollout.patience.tries < TRIES => {
+            rollout.retry(fault, seen.jitter)
+        }
         (Outcome::Failed(fault), _) => rollout.reject(fault.clone(), again, seen, now),
         _ => rollout,
     }
 }
 
+/// What was pulled is not at hand any more. A store that keeps losing it is not asked without a pause.
+fn pull_anew(rollout: Rollout, seen: &Observation) -> Rollout {
+    let lost = Fault::passing(Reason::RetainFailed, "the bundle is not at hand any more");
+    rollout.to(State::Pulling).retry(&lost, seen.jitter)
+}
+
 /// Whether what is going on is still what is asked. A changed policy or a retry asks for nothing else.
 fn answers(rollout: &Rollout, seen: &Observation) -> bool {
-    let target = rollout.operation.as_ref().and_then(|operation| operation.target.as_ref());
-    target.is_some() && target == seen.wanted()
+    rollout.target().is_some() && rollout.target() == seen.wanted()
 }
 
-fn verified(mut rollout: Rollout) -> Rollout {
-    if let Some(operation) = &mut rollout.operation {
-        operation.verified = true;
-    }
-    rollout
-}
-
-/// The last moment before the first write.
+/// The last moment before the first write. What is half there already is not left so.
 fn checked(rollout: Rollout, seen: &Observation) -> Rollout {
-    if let Some(reason) = begin::blocked(seen) {
+    if let Some(reason) = begin::blocked(seen).filter(|_| rollout.untouched()) {
         return rollout.to(State::Waiting { reason });
     }
     let mut rollout = rollout;
-    if let Some(target) = rollout.operation.as_ref().and_then(|operation| operation.target.clone())
+    if let Some(target) = rollout.target().cloned()
         && !rollout.touched.contains(&target)
     {
         rollout.touched.push(target);
@@ -82,7 +88,7 @@ fn checked(rollout: Rollout, seen: &Observation) -> Rollout {
 
 fn unsure(rollout: Rollout, fault: &Fault, seen: &Observation, now: Timestamp) -> Rollout {
     let State::Checking { unsure } = rollout.state else { return rollout };
-    let unsure = unsure + seen.elapsed;
+    let unsure = unsure.saturating_add(seen.elapsed);
     if unsure >= UNSURE {
         let fault = Fault::new(Reason::CheckFailed, fault.message.clone());
         return rollout.reject(fault, Again::Check, seen, now);
@@ -90,7 +96,8 @@ fn unsure(rollout: Rollout, fault: &Fault, seen: &Observation, now: Timestamp) -
     Rollout { state: State::Checking { unsure }, ..rollout }.retry(fault, seen.jitter)
 }
 
-/// From the first write on, a new assignment that can be followed changes the target in place.
+/// From the first write on, a new assignment that can be followed changes the target in place. While paused, what is
+/// under way is finished first, unless it is to go back.
 fn redirected(rollout: &Rollout, seen: &Observation, now: Timestamp) -> Option<Rollout> {
     if answers(rollout, seen) {
         return None;
@@ -100,7 +107,7 @@ fn redirected(rollout: &Rollout, seen: &Observation, now: Timestamp) -> Option<R
         let why = begin::returning(assignment);
         return Some(back::begin(rollout.clone(), why, true, seen, now));
     }
-    let assignment = begin::refusal(rollout, seen).ok()?;
+    let assignment = begin::refusal(rollout, seen).ok().filter(|_| !seen.paused)?;
     Some(begin::start(begin::open(rollout.clone(), seen, now), assignment, seen))
 }
 
@@ -123,12 +130,12 @@ pub(super) fn apply(
                     State::Verifying { spent, healthy: Duration::ZERO, failing: Duration::ZERO }
                 }
             };
-            rollout.to(state)
+            rollout.say("").to(state)
         }
-        Some(Outcome::Missing) => rollout.to(State::Pulling),
+        Some(Outcome::Missing) => pull_anew(rollout, seen),
         Some(Outcome::Failed(fault)) if !fault.passing => rollout.fail(fault.clone(), seen, now),
-        _ if spent >= seen.policy().timeout => {
-            let message = format!("not everything could be applied: {}", said(&rollout));
+        Some(Outcome::Failed(fault)) if spent >= seen.policy().timeout => {
+            let message = format!("not everything could be applied: {}", fault.message);
             rollout.fail(timed_out(message), seen, now)
         }
         Some(Outcome::Failed(fault)) => rollout.retry(fault, seen.jitter),
@@ -147,23 +154,27 @@ pub(super) fn verify(
     }
     let policy = seen.policy();
     let to = |healthy, failing| State::Verifying { spent, healthy, failing };
+    let longer = |so_far: Duration| so_far.saturating_add(vouched(seen));
     match &seen.verdict {
+        None if spent >= policy.timeout => {
+            rollout.fail(timed_out("its health could not be told in time"), seen, now)
+        }
         None => Rollout { state: to(healthy, failing), ..rollout },
-        Some(Verdict::Healthy) if healthy + seen.elapsed >= policy.soak => {
+        Some(Verdict::Healthy) if longer(healthy) >= policy.soak => {
             rollout.say("").to(State::Pruning { spent: Duration::ZERO })
         }
         Some(Verdict::Healthy) => {
-            let state = to(healthy + seen.elapsed, Duration::ZERO);
+            let state = to(longer(healthy), Duration::ZERO);
             Rollout { state, ..rollout }.say("healthy; watching whether it stays so")
         }
-        Some(Verdict::Failed(what)) if failing + seen.elapsed >= FAILED_GRACE => {
+        Some(Verdict::Failed(what)) if longer(failing) >= FAILED_GRACE => {
             rollout.fail(Fault::new(Reason::Unhealthy, what.clone()), seen, now)
         }
         Some(Verdict::Failed(what) | Verdict::Awaited(what)) if spent >= policy.timeout => {
             rollout.fail(timed_out(format!("not healthy in time: {what}")), seen, now)
         }
         Some(Verdict::Failed(what)) => {
-            let state = to(Duration::ZERO, failing + seen.elapsed);
+            let state = to(Duration::ZERO, longer(failing));
             Rollout { state, ..rollout }.say(what.clone())
         }
         Some(Verdict::Awaited(what)) => {
@@ -171,6 +182,11 @@ pub(super) fn verify(
             Rollout { state, ..rollout }.say(format!("waiting for {what}"))
         }
     }
+}
+
+/// How much of the time since the last look this look speaks for.
+pub(super) fn vouched(seen: &Observation) -> Duration {
+    seen.elapsed.min(VOUCHED)
 }
 
 pub(super) fn prune(
@@ -189,8 +205,16 @@ pub(super) fn prune(
             rollout.retry(fault, seen.jitter)
         }
         Some(Outcome::Failed(fault)) => commit(rollout, std::slice::from_ref(&fault.message), now),
+        Some(Outcome::Missing) if is_at_hand(&rollout, seen) => {
+            commit(rollout, &[back::forgotten()], now)
+        }
+        Some(Outcome::Missing) => pull_anew(rollout, seen),
         _ => rollout,
     }
+}
+
+fn is_at_hand(rollout: &Rollout, seen: &Observation) -> bool {
+    rollout.target().is_some_and(|target| seen.is_retained(&target.id))
 }
 
 /// The version runs.
@@ -210,8 +234,4 @@ fn commit(mut rollout: Rollout, left: &[String], now: Timestamp) -> Rollout {
     };
     let done = Fault::new(reason, format!("{version} is available{}", back::leftovers(left)));
     rollout.finish(OperationResult::Succeeded, done, now).to(State::Available)
-}
-
-fn said(rollout: &Rollout) -> &str {
-    rollout.operation.as_ref().map_or("", |operation| &operation.message)
 }

@@ -11,9 +11,10 @@ use crate::rollout::{Rollout, State};
 pub(super) fn advance(rollout: Rollout, seen: &Observation, now: Timestamp) -> Rollout {
     let State::Removing { done } = rollout.state else { return begin(rollout, seen, now) };
     match outcome(seen) {
+        _ if done => rollout,
+        _ if seen.deletion == Deletion::Orphan => let_go(rollout, "everything stays", now),
         Some(Outcome::Removed { left }) if left.is_empty() => {
-            let gone = Fault::new(Reason::Removing, "everything is removed");
-            rollout.finish(OperationResult::Succeeded, gone, now).to(State::Removing { done: true })
+            let_go(rollout, "everything is removed", now)
         }
         Some(Outcome::Removed { left }) => {
             let waiting = format!("waiting for {} to go: {}", left.len(), left.join(", "));
@@ -21,20 +22,31 @@ pub(super) fn advance(rollout: Rollout, seen: &Observation, now: Timestamp) -> R
         }
         // Whatever the fault, it is told and tried again: only the environment can mend it.
         Some(Outcome::Failed(fault)) => rollout.retry(fault, seen.jitter),
-        _ => Rollout { state: State::Removing { done }, ..rollout },
+        _ => rollout,
     }
 }
 
 fn begin(rollout: Rollout, seen: &Observation, now: Timestamp) -> Rollout {
-    let orphan = seen.deletion == Deletion::Orphan;
-    let mut rollout = rollout;
-    if rollout.operation.as_ref().is_some_and(|operation| operation.completed.is_none()) {
-        let why = Fault::new(Reason::Superseded, "the ManagedAddOn was deleted");
-        rollout = rollout.finish(OperationResult::Failed, why, now);
+    let rollout =
+        rollout.close(Fault::new(Reason::Superseded, "the ManagedAddOn was deleted"), now);
+    let rollout = rollout.open(OperationKind::Uninstall, None, Reason::Removing, seen.asked(), now);
+    match seen.deletion {
+        Deletion::Uninstall => rollout.to(State::Removing { done: false }),
+        Deletion::Orphan => let_go(rollout, "everything stays", now),
     }
-    rollout
-        .open(OperationKind::Uninstall, None, Reason::Removing, seen.asked(), now)
-        .to(State::Removing { done: orphan })
+}
+
+fn let_go(rollout: Rollout, why: &str, now: Timestamp) -> Rollout {
+    let done = Fault::new(Reason::Removing, why);
+    rollout.finish(OperationResult::Succeeded, done, now).to(State::Removing { done: true })
+}
+
+/// A deletionTimestamp never goes away: this is another `ManagedAddOn` under the same name. Nothing runs here; of what
+/// was not removed to the end there may be objects.
+pub(super) fn made_anew(rollout: Rollout, done: bool) -> Rollout {
+    let left = rollout.touched.iter().chain(&rollout.current).filter(|_| !done);
+    let touched = left.cloned().collect();
+    Rollout { current: None, previous: None, touched, ..rollout }.to(State::Pending)
 }
 
 pub(super) fn due(rollout: &Rollout, seen: &Observation, done: bool) -> Action {
