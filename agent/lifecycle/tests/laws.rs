@@ -1,0 +1,204 @@
+//! What holds after every step of every story: random assignments, faults, verdicts, restarts and clocks.
+
+mod laws {
+    pub mod book;
+    pub mod graph;
+    pub mod turn;
+}
+mod scene;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use lifecycle::health::Verdict;
+use lifecycle::{Action, Fault, Outcome, Phase, Reason};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+
+use laws::book::Book;
+use laws::graph;
+use laws::turn::{Turn, turn};
+use scene::Scene;
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn every_law_holds_in_every_story(start in start(), turns in vec(turn(), 1..100)) {
+        play(start, &turns, Book::that_reads_back());
+    }
+
+    #[test]
+    fn when_all_goes_well_every_story_comes_to_rest(start in start(), turns in vec(turn(), 1..40)) {
+        let (scene, mut book) = play(start, &turns, Book::default());
+        let scene = calm(scene).settled();
+        book.enter(&scene);
+        if !scene.gone && scene.rollout.phase() == Phase::Available {
+            assert_eq!(scene.rollout.current.as_ref(), scene.seen.wanted());
+        }
+    }
+
+    #[test]
+    fn when_all_goes_wrong_every_rollout_comes_to_rest(
+        start in start(),
+        turns in vec(turn(), 1..40),
+        ways in vec(0usize..5, 20),
+    ) {
+        let (scene, mut book) = play(start, &turns, Book::default());
+        let mut scene = calm(scene);
+        let mut at_rest = 0;
+        for way in ways.iter().cycle().take(1500) {
+            if at_rest == 20 {
+                break;
+            }
+            scene = goes_wrong(scene, *way);
+            book.enter(&scene);
+            scene.looks.clear();
+            at_rest = if scene.rollout.phase().is_settled() { at_rest + 1 } else { 0 };
+        }
+        // Only what nobody can be told, or what only the environment can mend, is tried for ever.
+        let for_ever = matches!(scene.rollout.phase(), Phase::Removing | Phase::Pending);
+        assert!(at_rest > 0 || for_ever, "{:?}", scene.rollout.state);
+    }
+}
+
+/// Test the tests: the random stories take every arrow of the graph and do everything that can be done.
+#[test]
+fn the_random_stories_go_everywhere() {
+    let arrows = graph::ARROWS.iter().flat_map(|(from, to)| to.iter().map(move |to| (*from, *to)));
+    let arrows: BTreeSet<_> = arrows.collect();
+    let mut runner = TestRunner::deterministic();
+    let mut seen = Book::default();
+    for _ in 0..3000 {
+        let story = (start(), vec(turn(), 1..60)).new_tree(&mut runner).expect("a story").current();
+        seen = play(story.0, &story.1, seen).1.closed();
+        if seen.arrows.is_superset(&arrows) {
+            break;
+        }
+    }
+    let missed: Vec<_> = arrows.difference(&seen.arrows).collect();
+    assert!(missed.is_empty(), "arrows that no story took: {missed:?}");
+    let actions =
+        ["apply", "check", "hold", "prune", "pull", "release", "remove", "retain", "stage"];
+    assert_eq!(seen.actions.into_iter().collect::<Vec<_>>(), actions);
+}
+
+/// Where a story begins.
+#[derive(Clone, Copy, Debug)]
+enum Start {
+    Fresh,
+    Paused,
+    /// The add-on was here before, and the `ManagedAddOn` is new.
+    Known,
+    Forgotten,
+    Installing,
+    Available,
+    Upgrading,
+    RolledBack,
+    Held,
+}
+
+fn start() -> impl Strategy<Value = Start> {
+    use Start::*;
+    select(vec![
+        Fresh, Paused, Known, Forgotten, Installing, Available, Upgrading, RolledBack, Held,
+    ])
+}
+
+impl Start {
+    fn scene(self) -> Scene {
+        let fresh = || {
+            let mut scene = Scene::new();
+            scene.seen.finalizer = false;
+            scene
+        };
+        match self {
+            Start::Fresh => fresh().assign("1.0.0"),
+            Start::Paused => fresh().pause().assign("1.0.0"),
+            Start::Known => {
+                let mut scene = fresh();
+                scene.seen.retained = Scene::available("1.0.0").seen.retained;
+                scene.assign("1.0.0")
+            }
+            Start::Forgotten => Scene::available("1.0.0").unlooked().forget(),
+            Start::Installing => Scene::new().assign("1.0.0").until(Phase::Verifying),
+            Start::Available => Scene::available("1.0.0"),
+            Start::Upgrading => Scene::available("1.0.0").assign("1.1.0").until(Phase::Verifying),
+            Start::RolledBack => {
+                let scene = Scene::available("1.0.0").assign("1.1.0").until(Phase::Verifying);
+                scene.broken().until(Phase::RolledBack)
+            }
+            Start::Held => {
+                let scene = Scene::available("1.0.0").policy(scene::hold).assign("1.1.0");
+                scene.until(Phase::Verifying).broken()
+            }
+        }
+    }
+}
+
+/// Plays a story and enters each look into the book, which knows the laws.
+fn play(start: Start, turns: &[Turn], mut book: Book) -> (Scene, Book) {
+    let mut scene = start.scene().policy(brisk);
+    for turn in turns {
+        book.enter(&scene);
+        scene.looks.clear();
+        scene = turn.play(scene);
+        if scene.gone {
+            book.enter(&scene);
+            (scene, book) = (made_anew(scene), book.closed());
+        }
+    }
+    book.enter(&scene);
+    scene.looks.clear();
+    (scene, book)
+}
+
+/// Short, so that stories get far in few looks.
+fn brisk(policy: &mut lifecycle::Policy) {
+    policy.soak = Duration::from_secs(10);
+    policy.timeout = Duration::from_secs(60);
+    policy.downgrades = lifecycle::Downgrades::Any;
+}
+
+fn made_anew(before: Scene) -> Scene {
+    let mut scene = Scene::new().policy(brisk);
+    scene.seen.finalizer = false;
+    scene.seen.generation = before.seen.generation + 1;
+    scene.now = before.now;
+    scene.assign("1.1.0")
+}
+
+/// Nobody wants anything any more, and nothing is in the way.
+fn calm(mut scene: Scene) -> Scene {
+    (scene.seen.paused, scene.seen.slot) = (false, true);
+    scene.seen.jitter = 0.5;
+    scene.look()
+}
+
+fn goes_wrong(mut scene: Scene, way: usize) -> Scene {
+    let fault = |reason| Fault::new(reason, "no");
+    if scene.action.is_some() {
+        let outcome = match (way, &scene.action) {
+            (0, _) => Outcome::Failed(Fault::passing(Reason::PullFailed, "not now")),
+            (1, _) => Outcome::Failed(fault(Reason::Forbidden)),
+            (2, _) => Outcome::Failed(fault(Reason::ObjectRefused)),
+            (3, Some(Action::Remove { .. })) => {
+                Outcome::Removed { left: vec!["a thing".to_owned()] }
+            }
+            (3, Some(Action::Prune { .. })) => Outcome::Pruned { left: vec!["a thing".to_owned()] },
+            (_, Some(Action::Pull)) => Outcome::Failed(fault(Reason::DigestMismatch)),
+            _ => Outcome::Missing,
+        };
+        return scene.ends(Some(outcome));
+    }
+    scene.seen.verdict = match way {
+        0 | 1 => Some(Verdict::Failed("crash".to_owned())),
+        2 | 3 => Some(Verdict::Awaited("a pod".to_owned())),
+        _ => None,
+    };
+    let wake = scene.wake.unwrap_or(Duration::from_secs(1));
+    scene.wait(wake)
+}

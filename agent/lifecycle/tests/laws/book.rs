@@ -1,0 +1,323 @@
+//! The laws, and what has to be remembered of a story to judge them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use lifecycle::health::Verdict;
+use lifecycle::{
+    Action, Again, Asked, ManagedAddOnStatus, Observation, Outcome, Phase, Release, ReleaseId,
+    Rollout, State, Step, step,
+};
+
+use super::graph;
+use crate::scene::words::{described, history};
+use crate::scene::{Look, Scene};
+
+/// What one look at health may vouch for at most.
+const VOUCHED: Duration = Duration::from_secs(5);
+
+#[derive(Default)]
+pub struct Book {
+    pub arrows: BTreeSet<(Phase, Phase)>,
+    pub actions: BTreeSet<String>,
+    reads_back: bool,
+    asked: Option<Asked>,
+    /// How often something else was asked, or asked again.
+    asks: u64,
+    last: Option<Action>,
+    was_available: BTreeSet<Release>,
+    /// Or found retained.
+    staged: BTreeSet<ReleaseId>,
+    checked: Option<(u64, Release)>,
+    /// Releases that failed after their first write, and the ask they failed for.
+    failed: BTreeMap<ReleaseId, u64>,
+    rolled_back: BTreeSet<(Option<ReleaseId>, u64)>,
+    /// Releases of which objects may be in the cluster.
+    applied: BTreeSet<Release>,
+    healthy: Duration,
+}
+
+impl Book {
+    /// Also compares each step with the one that an agent makes which was started anew.
+    pub fn that_reads_back() -> Self {
+        Book { reads_back: true, ..Book::default() }
+    }
+
+    pub fn enter(&mut self, scene: &Scene) {
+        for look in &scene.looks {
+            self.hear(look);
+            let judged = std::panic::AssertUnwindSafe(|| {
+                self.judge(look);
+                if self.reads_back {
+                    survives_a_restart(scene, look);
+                }
+            });
+            if let Err(broken) = std::panic::catch_unwind(judged) {
+                eprintln!("law broken at {}", told(look));
+                std::panic::resume_unwind(broken);
+            }
+            self.remember(look);
+        }
+    }
+
+    /// For another `ManagedAddOn`; where stories have been is kept.
+    pub fn closed(self) -> Self {
+        let Book { arrows, actions, reads_back, .. } = self;
+        Book { arrows, actions, reads_back, ..Book::default() }
+    }
+
+    fn judge(&self, look: &Look) {
+        let Look { before, seen, after, .. } = look;
+        assert!(graph::leads(before.phase(), after.rollout.phase()), "no such arrow");
+        looking_again_changes_nothing(look);
+        something_comes_next(after);
+        operations_are_counted_and_kept(before, &after.rollout);
+        current_changes_only_by_success(before, &after.rollout);
+        while_blocked_nothing_starts(before, seen, &after.rollout);
+        self.nothing_is_repeated_at_once(look);
+        if let Some(action) = &after.action {
+            self.action_is_lawful(action, look);
+        }
+        self.touched_covers_what_was_applied(&after.rollout);
+        self.failures_come_once(before, &after.rollout);
+        let begins_to_prune = before.phase() == Phase::Verifying && is(after, Phase::Pruning);
+        assert!(!begins_to_prune || self.healthy >= seen.policy().soak, "pruned before the soak");
+        assert!(!seen.deleting || is(after, Phase::Removing), "deletion is not heard");
+    }
+
+    fn action_is_lawful(&self, action: &Action, look: &Look) {
+        let rollout = &look.after.rollout;
+        let going_back = rollout.phase() == Phase::RollingBack;
+        let sequence = rollout.sequence;
+        match action {
+            Action::Apply { release, back: true, .. } => {
+                assert!(going_back && Some(release) == rollout.current.as_ref());
+                assert!(self.was_available.contains(release), "back to what never was available");
+            }
+            Action::Apply { release, back: false, .. } => {
+                assert_eq!(rollout.phase(), Phase::Applying);
+                assert_eq!(self.checked, Some((sequence, release.clone())), "applied unchecked");
+                assert_ne!(self.failed.get(&release.id), Some(&self.asks), "applied again");
+            }
+            Action::Check { release, .. } => {
+                assert!(self.staged.contains(&release.id), "checked unstaged");
+            }
+            Action::Prune { keep, only_extensions, .. } => {
+                assert!(keep.is_some() || rollout.current.is_none(), "prunes what runs");
+                assert!(going_back || !only_extensions);
+                let kept = if going_back { rollout.current.as_ref() } else { target(rollout) };
+                assert_eq!(keep.as_ref(), kept);
+            }
+            Action::Remove { of } => {
+                assert!(look.seen.deleting && rollout.current.iter().all(|it| of.contains(it)));
+                assert!(self.applied.iter().all(|it| of.contains(it)), "something is left behind");
+            }
+            Action::Release => assert!(look.seen.deleting),
+            Action::Retain { keep } => {
+                let kept = |release: &Release| keep.iter().any(|(id, _)| *id == release.id);
+                assert!(rollout.current.iter().chain(&rollout.touched).all(kept));
+                assert!(rollout.phase().is_settled());
+            }
+            Action::Hold => assert!(!look.seen.finalizer && is(&look.after, Phase::Pending)),
+            Action::Pull | Action::Stage => {}
+        }
+    }
+
+    fn nothing_is_repeated_at_once(&self, look: &Look) {
+        let same_place = look.before.phase() == look.after.rollout.phase()
+            && look.before.sequence == look.after.rollout.sequence;
+        let repeated = look.after.action.is_some() && look.after.action == self.last;
+        assert!(
+            look.seen.outcome.is_none() || !same_place || !repeated,
+            "done again without a rest"
+        );
+    }
+
+    fn touched_covers_what_was_applied(&self, rollout: &Rollout) {
+        let rolling = matches!(
+            rollout.state,
+            State::Applying { .. } | State::Verifying { .. } | State::Pruning { .. }
+        );
+        if rolling {
+            assert!(target(rollout).is_some_and(|target| rollout.touched.contains(target)));
+        }
+        if rollout.phase() == Phase::Available || rollout.phase() == Phase::RolledBack {
+            assert_eq!(rollout.touched, [], "left over");
+            return;
+        }
+        let covered = |release| {
+            rollout.touched.contains(release) || rollout.current.as_ref() == Some(release)
+        };
+        let cleared = rollout.phase() == Phase::Failed && rollout.current.is_none();
+        assert!(cleared || self.applied.iter().all(covered), "touched is forgotten");
+    }
+
+    fn failures_come_once(&self, before: &Rollout, after: &Rollout) {
+        if rolls_back_unasked(before, after) {
+            let failure = (target(before).map(|target| target.id.clone()), self.asks);
+            assert!(!self.rolled_back.contains(&failure), "rolled back twice for one assignment");
+        }
+    }
+
+    /// What this look tells.
+    fn hear(&mut self, look: &Look) {
+        let asked = look.seen.asked();
+        let news = self.asked.as_ref().is_none_or(|before| !before.same_release(&asked));
+        self.asks += u64::from(news);
+        self.asked = Some(asked);
+        self.staged.extend(look.seen.retained.iter().map(|kept| kept.release.id.clone()));
+        match (&self.last, &look.seen.outcome) {
+            (Some(Action::Stage), Some(Outcome::Staged)) => {
+                self.staged.extend(target(&look.before).map(|target| target.id.clone()));
+            }
+            (Some(Action::Check { release, .. }), Some(Outcome::Checked)) => {
+                self.checked = Some((look.before.sequence, release.clone()));
+            }
+            _ => {}
+        }
+        self.healthy = match (&look.seen.verdict, look.before.phase()) {
+            (Some(Verdict::Healthy), Phase::Verifying) => {
+                self.healthy.saturating_add(look.seen.elapsed.min(VOUCHED))
+            }
+            (None, Phase::Verifying) => self.healthy,
+            _ => Duration::ZERO,
+        };
+    }
+
+    fn remember(&mut self, look: &Look) {
+        let (before, after) = (&look.before, &look.after.rollout);
+        if before.phase() != after.phase() {
+            self.arrows.insert((before.phase(), after.phase()));
+        }
+        if let Some(action) = &look.after.action {
+            let name = described(action);
+            let name = name.split([' ', ':']).next().unwrap_or_default();
+            self.actions.insert(name.to_owned());
+        }
+        let failed = after.phase() == Phase::Failed && before.phase() != Phase::RollingBack;
+        if rolls_back_unasked(before, after) || failed && before.phase() != Phase::Failed {
+            let release = target(before).map(|target| target.id.clone());
+            self.failed.extend(release.clone().map(|release| (release, self.asks)));
+            self.rolled_back.insert((release, self.asks));
+        }
+        if let Some(Action::Apply { release, .. }) = &look.after.action {
+            self.applied.insert(release.clone());
+        }
+        if after.touched.is_empty() && before.phase() != after.phase() {
+            self.applied.retain(|release| Some(release) == after.current.as_ref());
+        }
+        if matches!(after.phase(), Phase::Pulling | Phase::Staging) {
+            self.checked = None;
+        }
+        self.was_available.extend(after.current.clone());
+        self.last = look.after.action.clone();
+    }
+}
+
+fn told(look: &Look) -> String {
+    let Look { before, seen, after, .. } = look;
+    format!(
+        "\n before {:?}\n touched {:?} current {:?} operation {:?}\n wanted {:?} outcome {:?} verdict {:?} elapsed {:?} paused {} slot {}\n after {:?} {:?}\n touched {:?} {:?} {:?}",
+        before.state,
+        before.touched,
+        before.current,
+        before.operation,
+        seen.asked(),
+        seen.outcome,
+        seen.verdict,
+        seen.elapsed,
+        seen.paused,
+        seen.slot,
+        after.rollout.state,
+        after.rollout.patience,
+        after.rollout.touched,
+        after.action,
+        after.wake,
+    )
+}
+
+fn is(step: &Step, phase: Phase) -> bool {
+    step.rollout.phase() == phase
+}
+
+fn target(rollout: &Rollout) -> Option<&Release> {
+    rollout.operation.as_ref()?.target.as_ref()
+}
+
+fn rolls_back_unasked(before: &Rollout, after: &Rollout) -> bool {
+    before.phase() != Phase::RollingBack
+        && matches!(after.state, State::RollingBack { asked: false, .. })
+}
+
+fn looking_again_changes_nothing(look: &Look) {
+    let same_phase = look.before.phase() == look.after.rollout.phase();
+    let wants_another_look = look.after.wake == Some(Duration::ZERO);
+    if wants_another_look || look.after.action.is_some() && !same_phase {
+        return;
+    }
+    let seen = Observation { outcome: None, elapsed: Duration::ZERO, ..look.seen.clone() };
+    let again = step(look.after.rollout.clone(), &seen, look.now);
+    assert_eq!(
+        (again.rollout, again.action),
+        (look.after.rollout.clone(), look.after.action.clone())
+    );
+}
+
+/// Whatever is not at rest and not blocked by others either does something or knows when to look again.
+fn something_comes_next(after: &Step) {
+    let blocked = matches!(after.rollout.state, State::Waiting { .. });
+    let tried_again = matches!(
+        after.rollout.state,
+        State::Rejected {
+            again: Some(Again::Begin | Again::Pull | Again::Stage | Again::Check),
+            ..
+        }
+    );
+    let goes_on = !blocked && !after.rollout.phase().is_settled() || tried_again;
+    assert!(!goes_on || after.action.is_some() || after.wake.is_some(), "sleeps for ever");
+}
+
+fn operations_are_counted_and_kept(before: &Rollout, after: &Rollout) {
+    assert!(after.sequence >= before.sequence);
+    let numbers: Vec<u64> = after.history.iter().map(|entry| entry.sequence).collect();
+    assert!(numbers.is_sorted_by(|a, b| a > b), "history is out of order");
+    assert!(numbers.len() <= 20);
+    for entry in &after.history {
+        assert!(entry.completion_time.as_ref().is_some_and(|end| end.0 >= entry.started_time.0));
+    }
+    let Some(operation) = &after.operation else { return };
+    assert_eq!(operation.sequence, after.sequence);
+    let open = operation.completed.is_none().then_some(operation.sequence);
+    let known: BTreeSet<u64> = numbers.into_iter().chain(open).collect();
+    let all: BTreeSet<u64> = (1..=after.sequence).rev().take(20).collect();
+    assert!(all.is_subset(&known), "an operation is lost: {:?}", history(after));
+}
+
+fn current_changes_only_by_success(before: &Rollout, after: &Rollout) {
+    if before.current == after.current {
+        return;
+    }
+    assert_eq!((before.phase(), after.phase()), (Phase::Pruning, Phase::Available));
+    assert_eq!(after.current.as_ref(), target(before));
+    assert_eq!(after.previous, before.current);
+}
+
+fn while_blocked_nothing_starts(before: &Rollout, seen: &Observation, after: &Rollout) {
+    let begun = matches!(after.phase(), Phase::Pulling | Phase::Staging | Phase::Checking);
+    let resting =
+        before.phase().is_settled() || matches!(before.phase(), Phase::Pending | Phase::Waiting);
+    let written = after.phase() == Phase::Applying && before.phase() == Phase::Checking;
+    let starts = resting && begun || written && before.touched.is_empty();
+    assert!(!starts || !seen.paused && seen.slot, "started although blocked");
+}
+
+/// What is shown and what comes next are the same when the ledger was read back.
+fn survives_a_restart(scene: &Scene, look: &Look) {
+    let saved = scene.report(&look.before);
+    let text = serde_json::to_string(&saved).expect("a status");
+    let read: ManagedAddOnStatus = serde_json::from_str(&text).expect("a status");
+    let loaded = Rollout::load(&read).expect("a ledger").expect("a ledger");
+    assert_eq!(loaded, look.before);
+    assert_eq!(scene.report(&loaded), saved);
+    assert_eq!(step(loaded, &look.seen, look.now), look.after);
+}

@@ -1,0 +1,207 @@
+//! One random turn of a story: how what was under way ended, what was seen, what changed.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use lifecycle::health::Verdict;
+use lifecycle::plan::Stage;
+use lifecycle::{Action, Deletion, Fault, OnFailure, Outcome, Phase, Reason};
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use crate::scene::Scene;
+
+#[derive(Clone, Debug)]
+pub struct Turn {
+    ending: Ending,
+    verdict: Option<Verdict>,
+    elapsed: Duration,
+    /// Wall clocks jump, also back.
+    clock: SignedDuration,
+    jitter: f64,
+    change: Option<Change>,
+}
+
+#[derive(Clone, Debug)]
+enum Ending {
+    Well,
+    /// The agent does not learn how it ended.
+    Cut,
+    Fault(Fault),
+    Missing,
+    Left,
+    /// Something that nobody waits for.
+    Stray(Outcome),
+}
+
+#[derive(Clone, Debug)]
+enum Change {
+    Restart,
+    Assign(&'static str),
+    Unreadable(Reason),
+    OnFailure(OnFailure),
+    Pause(bool),
+    Slot(bool),
+    Retry(&'static str),
+    Kubernetes(&'static str),
+    /// A retained release vanishes.
+    Lose(usize),
+    Delete(Deletion),
+}
+
+pub fn turn() -> impl Strategy<Value = Turn> {
+    let seconds =
+        prop_oneof![4 => Just(0), 8 => Just(1), 4 => Just(5), 2 => Just(40), 1 => Just(400)];
+    let elapsed = prop_oneof![
+        30 => seconds.prop_map(Duration::from_secs),
+        3 => (0u64..3000).prop_map(Duration::from_millis),
+        1 => Just(Duration::from_secs(10 * 365 * 24 * 3600)),
+    ];
+    let clock = (-20i64..100).prop_map(SignedDuration::from_secs);
+    let jitter = select(vec![0.0, 0.25, 0.5, 1.0]);
+    let change = option::weighted(0.15, change());
+    (ending(), verdict(), elapsed, clock, jitter, change).prop_map(
+        |(ending, verdict, elapsed, clock, jitter, change)| Turn {
+            ending,
+            verdict,
+            elapsed,
+            clock,
+            jitter,
+            change,
+        },
+    )
+}
+
+fn ending() -> impl Strategy<Value = Ending> {
+    let passing = reason().prop_map(|reason| Ending::Fault(Fault::passing(reason, "not now")));
+    let lasting = reason().prop_map(|reason| Ending::Fault(Fault::new(reason, "no")));
+    prop_oneof![
+        60 => Just(Ending::Well),
+        2 => Just(Ending::Cut),
+        3 => passing,
+        2 => lasting,
+        1 => Just(Ending::Missing),
+        1 => Just(Ending::Left),
+        2 => stray().prop_map(Ending::Stray),
+    ]
+}
+
+fn verdict() -> impl Strategy<Value = Option<Verdict>> {
+    prop_oneof![
+        12 => Just(Some(Verdict::Healthy)),
+        2 => Just(Some(Verdict::Awaited("a pod".to_owned()))),
+        2 => Just(Some(Verdict::Failed("crash loop".to_owned()))),
+        1 => Just(None),
+    ]
+}
+
+fn reason() -> impl Strategy<Value = Reason> {
+    select(Reason::ALL)
+}
+
+fn stray() -> impl Strategy<Value = Outcome> {
+    let stages = select(Stage::ALL.to_vec()).prop_map(Outcome::Applied);
+    let left = || select(vec![Vec::new(), vec!["a thing".to_owned()]]);
+    prop_oneof![
+        select(vec![
+            Outcome::Held,
+            Outcome::Pulled,
+            Outcome::Staged,
+            Outcome::Checked,
+            Outcome::Retained,
+            Outcome::Released,
+        ]),
+        stages,
+        left().prop_map(|left| Outcome::Pruned { left }),
+        left().prop_map(|left| Outcome::Removed { left }),
+    ]
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    let releases = vec!["1.0.0", "1.1.0", "1.2.0", "1.1.0 moved", "1.1.0 rebuilt", "2.0.0-rc.1"];
+    prop_oneof![
+        8 => Just(Change::Restart),
+        12 => select(releases).prop_map(Change::Assign),
+        2 => select(vec![Reason::InvalidAssignment, Reason::UnknownTemplate])
+            .prop_map(Change::Unreadable),
+        2 => select(vec![OnFailure::Hold, OnFailure::Rollback, OnFailure::Rollback])
+            .prop_map(Change::OnFailure),
+        3 => any::<bool>().prop_map(Change::Pause),
+        2 => any::<bool>().prop_map(Change::Slot),
+        2 => select(vec!["a", "b"]).prop_map(Change::Retry),
+        1 => select(vec!["1.27.0", "1.31.4"]).prop_map(Change::Kubernetes),
+        1 => (0usize..3).prop_map(Change::Lose),
+        1 => select(vec![Deletion::Uninstall, Deletion::Orphan]).prop_map(Change::Delete),
+    ]
+}
+
+impl Turn {
+    pub fn play(&self, mut scene: Scene) -> Scene {
+        scene.seen.outcome = self.ending.outcome(&mut scene);
+        scene.seen.verdict = self.verdict.clone();
+        scene.seen.elapsed = self.elapsed;
+        scene.seen.jitter = self.jitter;
+        scene.now = scene.now.saturating_add(self.clock).expect("a time");
+        match &self.change {
+            None => scene.look(),
+            Some(change) => change.make(scene),
+        }
+    }
+}
+
+impl Change {
+    fn make(&self, mut scene: Scene) -> Scene {
+        match self {
+            Change::Restart => {
+                (scene.seen.outcome, scene.seen.elapsed) = (None, Duration::ZERO);
+                scene.restart()
+            }
+            Change::Assign(release) => scene.assign(release),
+            Change::Unreadable(reason) => scene.unassignable(*reason),
+            Change::OnFailure(way) => scene.policy(|policy| policy.on_failure = *way),
+            Change::Pause(paused) => scene.with(|seen| seen.paused = *paused),
+            Change::Slot(free) => scene.slot(*free),
+            Change::Retry(value) => scene.retry(value),
+            Change::Kubernetes(version) => scene.needs_kubernetes(">=1.28").kubernetes(version),
+            Change::Lose(n) => scene.with(|seen| {
+                let n = n % seen.retained.len().max(1);
+                seen.retained.drain(n..seen.retained.len().min(n + 1));
+            }),
+            Change::Delete(deletion) => scene.delete(*deletion),
+        }
+    }
+}
+
+impl Ending {
+    fn outcome(&self, scene: &mut Scene) -> Option<Outcome> {
+        let left = || vec!["a thing".to_owned()];
+        match (self, scene.action.as_ref()) {
+            (Ending::Well, _) => scene.succeed(),
+            (Ending::Fault(fault), Some(_)) => Some(Outcome::Failed(fault.clone())),
+            (Ending::Missing, Some(_)) => Some(Outcome::Missing),
+            (Ending::Left, Some(Action::Prune { .. })) => Some(Outcome::Pruned { left: left() }),
+            (Ending::Left, Some(Action::Remove { .. })) => Some(Outcome::Removed { left: left() }),
+            (Ending::Stray(stray), action) => {
+                Some(stray.clone()).filter(|stray| is_stray(scene.rollout.phase(), action, stray))
+            }
+            (Ending::Cut | Ending::Fault(_) | Ending::Missing | Ending::Left, _) => None,
+        }
+    }
+}
+
+/// Whether nobody waits for it here.
+fn is_stray(phase: Phase, action: Option<&Action>, outcome: &Outcome) -> bool {
+    if let (Some(Action::Apply { stage, .. }), Outcome::Applied(other)) = (action, outcome) {
+        return stage != other;
+    }
+    !matches!(
+        (phase, outcome),
+        (Phase::Pulling | Phase::Rejected, Outcome::Pulled)
+            | (Phase::Staging | Phase::Rejected, Outcome::Staged)
+            | (Phase::Checking | Phase::Rejected, Outcome::Checked)
+            | (Phase::Applying | Phase::RollingBack, Outcome::Applied(_))
+            | (Phase::Pruning | Phase::RollingBack, Outcome::Pruned { .. })
+            | (Phase::Removing, Outcome::Removed { .. })
+    )
+}

@@ -1,0 +1,95 @@
+//! Releases and actions as words.
+
+use lifecycle::{
+    Action, Assignment, Policy, Pull, Release, ReleaseId, RetainedState, Rollout, ServiceAccount,
+    Shape, digest,
+};
+
+/// `1.5.0`; `1.5.0 rebuilt` has another digest, `1.5.0 moved` the same digest in another namespace.
+pub fn release(text: &str) -> Release {
+    let (version, kind) = text.split_once(' ').unwrap_or((text, ""));
+    let content = if kind == "rebuilt" { text } else { version };
+    Release {
+        id: ReleaseId(lifecycle::hex(text.as_bytes())),
+        version: semver::Version::parse(version).expect("a version"),
+        digest: digest(content.as_bytes()),
+    }
+}
+
+pub fn assignment(text: &str) -> Assignment {
+    let release = release(text);
+    Assignment {
+        shape: Shape {
+            digest: release.digest.clone(),
+            namespace: "observability".to_owned(),
+            service_account: ServiceAccount { namespace: "agent".to_owned(), name: "i".to_owned() },
+            health: Vec::new(),
+            values: Default::default(),
+        },
+        pull: Pull::Http {
+            url: "https://example.com/bundle".to_owned(),
+            digest: release.digest.clone(),
+        },
+        release,
+        upgrade_from: None,
+        kubernetes: None,
+        policy: Policy::default(),
+    }
+}
+
+pub fn described(action: &Action) -> String {
+    match action {
+        Action::Hold => "hold".to_owned(),
+        Action::Pull => "pull".to_owned(),
+        Action::Stage => "stage".to_owned(),
+        Action::Check { release, from: None } => format!("check {}", release.version),
+        Action::Check { release, from: Some(from) } => {
+            format!("check {} from {}", release.version, from.version)
+        }
+        Action::Apply { release, stage, back } => {
+            let back = if *back { " again" } else { "" };
+            format!("apply {}{back}: {stage:?}", release.version)
+        }
+        Action::Prune { keep, of, only_extensions } => {
+            let what = if *only_extensions { "prune extensions" } else { "prune" };
+            let kept = keep.as_ref().map_or("nothing".to_owned(), |kept| kept.version.to_string());
+            format!("{what} of {}, keep {kept}", versions(of))
+        }
+        Action::Retain { keep } => {
+            let kept: Vec<_> = keep.iter().map(|(id, state)| kept(id, *state)).collect();
+            format!(
+                "retain {}",
+                if kept.is_empty() { "nothing".to_owned() } else { kept.join(", ") }
+            )
+        }
+        Action::Remove { of } => format!("remove {}", versions(of)),
+        Action::Release => "release".to_owned(),
+    }
+}
+
+/// Newest first: `<sequence> <operation> <version> <result> <reason>`.
+pub fn history(rollout: &Rollout) -> Vec<String> {
+    let line = |entry: &lifecycle::HistoryEntry| {
+        let version = entry.version.as_deref().unwrap_or("-");
+        let (operation, result) = (entry.operation.name(), entry.result.name());
+        format!("{} {operation} {version} {result} {}", entry.sequence, entry.reason)
+    };
+    rollout.history.iter().map(line).collect()
+}
+
+fn kept(id: &ReleaseId, state: RetainedState) -> String {
+    let digits = id.0.as_bytes().chunks(2);
+    let bytes = digits.map(|two| u8::from_str_radix(std::str::from_utf8(two).unwrap_or(""), 16));
+    let name: String = bytes.map(|byte| char::from(byte.unwrap_or(b'?'))).collect();
+    format!("{name} as {}", state.name())
+}
+
+fn versions(of: &[Release]) -> String {
+    match of {
+        [] => "nothing".to_owned(),
+        some => {
+            let names: Vec<_> = some.iter().map(|release| release.version.to_string()).collect();
+            names.join(" and ")
+        }
+    }
+}
