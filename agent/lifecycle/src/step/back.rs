@@ -70,7 +70,7 @@ pub(super) fn advance(
     let stay = |rollout: Rollout, back| Rollout { state: going.state(back), ..rollout };
     match (going.back.clone(), outcome(seen)) {
         (Back::Withdraw, Some(Outcome::Pruned { .. })) => {
-            rollout.to(going.state(Back::Apply { stage: 0 }))
+            going.on(rollout, Back::Apply { stage: 0 })
         }
         (Back::Apply { stage }, Some(Outcome::Applied(done)))
             if Some(*done) == Stage::numbered(stage) =>
@@ -79,7 +79,7 @@ pub(super) fn advance(
                 Some(_) => Back::Apply { stage: stage + 1 },
                 None => Back::Verify { healthy: Duration::ZERO },
             };
-            rollout.to(going.state(next))
+            going.on(rollout, next)
         }
         (Back::Verify { healthy }, _) => verify(rollout, seen, now, going, healthy),
         (Back::Prune, Some(Outcome::Pruned { left })) => finish(rollout, going, left, now),
@@ -99,6 +99,11 @@ pub(super) fn advance(
 }
 
 impl Going {
+    /// A step further, and what stood in its way is no news any more.
+    fn on(&self, rollout: Rollout, back: Back) -> Rollout {
+        rollout.say(self.cause.message.clone()).to(self.state(back))
+    }
+
     fn state(&self, back: Back) -> State {
         State::RollingBack { back, cause: self.cause.clone(), asked: self.asked, spent: self.spent }
     }
@@ -119,8 +124,8 @@ fn verify(
     match &seen.verdict {
         None if late => give_up(rollout, "its health could not be told in time", now),
         None => stay(rollout, healthy),
-        Some(Verdict::Healthy) if longer >= policy.soak => rollout.to(going.state(Back::Prune)),
-        Some(Verdict::Healthy) => stay(rollout, longer),
+        Some(Verdict::Healthy) if longer >= policy.soak => going.on(rollout, Back::Prune),
+        Some(Verdict::Healthy) => stay(rollout, longer).say(going.cause.message.clone()),
         Some(Verdict::Awaited(what) | Verdict::Failed(what)) if late => {
             give_up(rollout, &format!("not healthy in time: {what}"), now)
         }

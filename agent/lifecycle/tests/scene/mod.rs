@@ -30,6 +30,8 @@ pub struct Scene {
     /// The `ManagedAddOn` is let go.
     pub gone: bool,
     pub looks: Vec<Look>,
+    /// What each look came to: phase, action, message.
+    pub answers: Vec<String>,
     /// Every assignment from here on is like this one, but for its release.
     spec: Assignment,
 }
@@ -73,6 +75,7 @@ impl Scene {
             kept: ManagedAddOnStatus::default(),
             gone: false,
             looks: Vec::new(),
+            answers: Vec::new(),
             spec,
         }
     }
@@ -244,6 +247,7 @@ impl Scene {
     /// Nobody remembers how it came to this.
     pub fn unlooked(mut self) -> Self {
         self.looks.clear();
+        self.answers.clear();
         self
     }
 
@@ -305,6 +309,8 @@ impl Scene {
         self.rollout = after.rollout.clone();
         self.action = after.action.clone();
         self.wake = after.wake;
+        let phase = self.rollout.phase().name();
+        self.answers.push(format!("{phase} | {} | {}", self.described(), self.message()));
         self.looks.push(Look { before, seen: self.seen.clone(), now: self.now, after });
         (self.seen.outcome, self.seen.verdict) = (None, None);
         self.seen.elapsed = Duration::ZERO;

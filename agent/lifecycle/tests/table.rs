@@ -1,0 +1,1104 @@
+//! The transition table, row by row: every arrow of the phase diagram and every rule of the design.
+
+mod scene;
+
+use std::time::Duration;
+
+use lifecycle::health::Verdict;
+use lifecycle::plan::Stage;
+use lifecycle::{
+    Back, Deletion, Downgrades, ManagedAddOnStatus, OnFailure, Outcome, Phase, Policy, Reason,
+    Retained, RetainedState, Rollout, State, Upgrades,
+};
+use scene::words::release;
+use scene::{Scene, hold};
+
+const MINUTES: u64 = 60;
+
+// Arrows
+
+#[test]
+fn every_arrow_forward() {
+    type Turn = fn(Scene) -> Scene;
+    let done: Turn = |scene| scene.done();
+    let soaked: Turn = |scene| scene.healthy(30);
+    let applied: Turn = |scene| Stage::ALL.iter().fold(scene, |scene, _| scene.done());
+    let rows: [(Phase, Turn, Phase, &str); 6] = [
+        (Phase::Pulling, done, Phase::Staging, "stage"),
+        (Phase::Staging, done, Phase::Checking, "check 1.5.0 from 1.4.0"),
+        (Phase::Checking, done, Phase::Applying, "apply 1.5.0: Namespaces"),
+        (Phase::Applying, applied, Phase::Verifying, "-"),
+        (Phase::Verifying, soaked, Phase::Pruning, "prune of 1.5.0 and 1.4.0, keep 1.5.0"),
+        (Phase::Pruning, done, Phase::Available, "retain 1.5.0 as current, 1.4.0 as previous"),
+    ];
+    for (from, turn, to, action) in rows {
+        turn(Scene::upgrading(from)).is(to).does(action);
+    }
+}
+
+#[test]
+fn nothing_begins_before_the_finalizer_is_on() {
+    let mut scene = Scene::new();
+    scene.seen.finalizer = false;
+    let scene = scene.assign("1.4.0").is(Phase::Pending).does("hold");
+    scene.done().is(Phase::Pulling).does("pull");
+}
+
+#[test]
+fn stages_are_applied_in_order() {
+    let mut scene = Scene::upgrading(Phase::Applying);
+    for stage in Stage::ALL {
+        scene = scene.does(&format!("apply 1.5.0: {stage:?}")).done();
+    }
+    scene.is(Phase::Verifying).does("-");
+}
+
+#[test]
+fn a_refusal_in_any_phase_leads_where_the_diagram_says() {
+    for (phase, reason, to) in [
+        (Phase::Pulling, Reason::DigestMismatch, Phase::Rejected),
+        (Phase::Pulling, Reason::PullFailed, Phase::Rejected),
+        (Phase::Staging, Reason::InvalidBundle, Phase::Rejected),
+        (Phase::Staging, Reason::RetainFailed, Phase::Rejected),
+        (Phase::Checking, Reason::Forbidden, Phase::Rejected),
+        (Phase::Checking, Reason::ImmutableField, Phase::Rejected),
+        (Phase::Applying, Reason::ApplyFailed, Phase::RollingBack),
+        (Phase::Pruning, Reason::Forbidden, Phase::Available),
+        (Phase::RollingBack, Reason::Forbidden, Phase::RollingBack),
+    ] {
+        let scene =
+            if phase == Phase::RollingBack { rolling_back() } else { Scene::upgrading(phase) };
+        scene.refused(reason).is(to);
+    }
+}
+
+#[test]
+fn an_operation_is_shown_from_its_beginning_to_its_end() {
+    let scene = Scene::new().assign("1.4.0").shows_operation("Install InProgress");
+    let scene = scene.settled().shows_operation("Install Succeeded").runs("1.4.0", "-");
+    let scene = scene.because(Reason::InstallSucceeded).conditions("Ready Verified");
+    let scene = scene.assign("1.5.0").shows_operation("Upgrade InProgress").runs("1.4.0", "-");
+    let scene = scene.conditions("Reconciling").until(Phase::Verifying).runs("1.4.0", "-");
+    let scene = scene.settled().shows_operation("Upgrade Succeeded").runs("1.5.0", "1.4.0");
+    scene.remembers(&[
+        "2 Upgrade 1.5.0 Succeeded UpgradeSucceeded",
+        "1 Install 1.4.0 Succeeded InstallSucceeded",
+    ]);
+}
+
+// Passing faults and patience
+
+#[test]
+fn a_passing_fault_is_tried_again_after_a_growing_rest() {
+    let mut scene = Scene::upgrading(Phase::Pulling);
+    for rest in [1, 2, 4, 8, 16, 30, 30] {
+        scene = scene.passing(Reason::PullFailed).is(Phase::Pulling).does("-");
+        assert_eq!(scene.wake, Some(Duration::from_secs(rest)));
+        assert_eq!(scene.message(), "not at the moment");
+        scene = scene.rests(rest - 1).does("-").rests(1).does("pull");
+    }
+    let scene = scene.done().is(Phase::Staging).does("stage");
+    assert_eq!(scene.message(), "", "what is over is not told any more");
+}
+
+#[test]
+fn jitter_shortens_a_rest_to_half_at_most() {
+    let mut scene = Scene::upgrading(Phase::Pulling);
+    scene.seen.jitter = 0.0;
+    assert_eq!(scene.passing(Reason::PullFailed).wake, Some(Duration::from_millis(500)));
+}
+
+#[test]
+fn a_pull_that_keeps_failing_in_passing_counts_as_refused_by_the_environment() {
+    let mut scene = Scene::upgrading(Phase::Pulling);
+    for _ in 0..10 {
+        scene = scene.passing(Reason::PullFailed).is(Phase::Pulling).rests(30);
+    }
+    let scene = scene.passing(Reason::PullFailed).is(Phase::Rejected).because(Reason::PullFailed);
+    let scene = scene.rests(7 * MINUTES).does("pull").done().is(Phase::Pulling);
+    scene.settled().is(Phase::Available).runs("1.5.0", "1.4.0");
+}
+
+#[test]
+fn a_check_that_the_api_server_cannot_finish_is_refused_after_half_a_minute() {
+    let mut scene = Scene::upgrading(Phase::Checking);
+    for _ in 0..3 {
+        scene.seen.elapsed = Duration::from_secs(9);
+        scene = scene.passing(Reason::CheckFailed).is(Phase::Checking).rests(30);
+    }
+    scene.seen.elapsed = Duration::from_secs(9);
+    let scene =
+        scene.passing(Reason::ObjectRefused).is(Phase::Rejected).because(Reason::CheckFailed);
+    scene.rests(7 * MINUTES).does("check 1.5.0 from 1.4.0");
+}
+
+#[test]
+fn applying_is_tried_again_until_the_time_is_over() {
+    let scene = Scene::upgrading(Phase::Applying).done().passing(Reason::ApplyFailed);
+    let scene = scene.is(Phase::Applying).rests(14 * MINUTES).does("apply 1.5.0: Definitions");
+    let scene = scene.passing(Reason::ApplyFailed).is(Phase::Applying).rests(MINUTES);
+    let scene = scene.does("apply 1.5.0: Definitions").passing(Reason::ApplyFailed);
+    let scene = scene.is(Phase::RollingBack).because(Reason::TimedOut);
+    assert_eq!(scene.message(), "not everything could be applied: not at the moment");
+}
+
+#[test]
+fn time_alone_does_not_end_an_apply_that_was_interrupted() {
+    let scene = Scene::upgrading(Phase::Applying).rests(20 * MINUTES).restart();
+    scene.is(Phase::Applying).does("apply 1.5.0: Namespaces");
+}
+
+#[test]
+fn what_no_phase_waits_for_is_not_done_again_at_once() {
+    let mut pending = Scene::new();
+    pending.seen.finalizer = false;
+    let pending = pending.assign("1.4.0").does("hold").passing(Reason::CheckFailed).does("-");
+    pending.rests(1).does("hold").done().is(Phase::Pulling);
+
+    let tidying = Scene::upgrading(Phase::Pruning).done().is(Phase::Available);
+    let tidying = tidying.does("retain 1.5.0 as current, 1.4.0 as previous");
+    let tidying = tidying.passing(Reason::RetainFailed).is(Phase::Available).does("-");
+    let tidying = tidying.rests(1).refused(Reason::RetainFailed).does("-").rests(1).does("-");
+    tidying.rests(1).does("retain 1.5.0 as current, 1.4.0 as previous").done().does("-");
+}
+
+#[test]
+fn outcomes_that_nobody_waits_for_change_nothing() {
+    let strays = [
+        Outcome::Held,
+        Outcome::Retained,
+        Outcome::Released,
+        Outcome::Removed { left: Vec::new() },
+        Outcome::Applied(Stage::Extensions),
+    ];
+    for phase in [Phase::Pulling, Phase::Staging, Phase::Checking, Phase::Applying, Phase::Pruning]
+    {
+        for stray in &strays {
+            let scene = Scene::upgrading(phase);
+            let state = scene.rollout.state.clone();
+            let scene = scene.ends(Some(stray.clone())).is(phase).does("-");
+            assert_eq!(scene.rollout.state, state);
+        }
+    }
+}
+
+#[test]
+fn leftovers_that_cannot_be_pruned_are_told_but_fail_nothing() {
+    let scene = Scene::upgrading(Phase::Pruning).left("ConfigMap a/b").is(Phase::Available);
+    assert_eq!(scene.message(), "1.5.0 is available; could not be removed: ConfigMap a/b");
+    let scene = Scene::upgrading(Phase::Pruning).passing(Reason::ApplyFailed).is(Phase::Pruning);
+    scene.rests(2 * MINUTES).passing(Reason::ApplyFailed).is(Phase::Available);
+}
+
+// Health and soak
+
+#[test]
+fn health_is_looked_at_once_a_second() {
+    let scene = Scene::upgrading(Phase::Verifying);
+    assert_eq!(scene.wake, Some(Duration::ZERO), "at once when it begins");
+    for scene in [
+        scene.healthy(1),
+        rolling_back().until_back(Back::Verify { healthy: Duration::ZERO }).healthy(1),
+    ] {
+        assert_eq!(scene.wake, Some(Duration::from_secs(1)));
+    }
+}
+
+#[test]
+fn a_break_in_health_begins_the_soak_anew() {
+    let scene = Scene::upgrading(Phase::Verifying).healthy(29).awaited(1).healthy(29);
+    scene.is(Phase::Verifying).healthy(1).is(Phase::Pruning);
+}
+
+#[test]
+fn a_soak_is_not_over_because_nobody_looked() {
+    let scene = Scene::upgrading(Phase::Verifying).awaited(1);
+    let mut scene = scene.rests(0);
+    for _ in 0..5 {
+        scene.seen.verdict = Some(Verdict::Healthy);
+        scene = scene.rests(10 * MINUTES).is(Phase::Verifying);
+    }
+    scene.seen.verdict = Some(Verdict::Healthy);
+    scene.rests(10 * MINUTES).is(Phase::Pruning);
+}
+
+#[test]
+fn an_object_may_say_for_a_moment_that_it_failed() {
+    let failed = || Verdict::Failed("crash loop".to_owned());
+    let scene = Scene::upgrading(Phase::Verifying).shows(failed(), 9).is(Phase::Verifying);
+    let scene = scene.awaited(1).shows(failed(), 9).is(Phase::Verifying).shows(failed(), 1);
+    scene.is(Phase::RollingBack).because(Reason::Unhealthy);
+}
+
+#[test]
+fn what_does_not_become_healthy_in_time_is_rolled_back() {
+    let scene = Scene::upgrading(Phase::Verifying).awaited(15 * MINUTES);
+    let scene = scene.is(Phase::RollingBack).because(Reason::TimedOut);
+    assert_eq!(scene.message(), "not healthy in time: 3 of 5 pods");
+}
+
+#[test]
+fn what_cannot_be_judged_in_time_is_rolled_back() {
+    let scene = Scene::upgrading(Phase::Verifying).rests(14 * MINUTES).is(Phase::Verifying);
+    scene.rests(MINUTES).is(Phase::RollingBack).because(Reason::TimedOut);
+}
+
+// Rolling back
+
+#[test]
+fn a_broken_upgrade_goes_back_in_order_and_ends_in_rolled_back() {
+    let scene = Scene::upgrading(Phase::Verifying).broken().is(Phase::RollingBack);
+    let scene =
+        scene.shows_operation("Rollback InProgress").conditions("Reconciling Degraded Verified");
+    let mut scene = scene.does("prune extensions of 1.5.0, keep 1.4.0").done();
+    for stage in Stage::ALL {
+        scene = scene.does(&format!("apply 1.4.0 again: {stage:?}")).done();
+    }
+    let scene = scene.does("-").healthy(30).does("prune of 1.5.0, keep 1.4.0").done();
+    let scene = scene.is(Phase::RolledBack).shows_operation("Rollback Succeeded");
+    let scene = scene.because(Reason::Unhealthy).runs("1.4.0", "-");
+    assert_eq!(scene.message(), "back at 1.4.0: crash loop");
+    let scene = scene.conditions("Stalled Degraded Verified").does("retain 1.4.0 as current");
+    scene.remembers(&[
+        "3 Rollback 1.4.0 Succeeded RollbackSucceeded",
+        "2 Upgrade 1.5.0 Failed Unhealthy",
+        "1 Install 1.4.0 Succeeded InstallSucceeded",
+    ]);
+}
+
+#[test]
+fn a_failed_release_is_not_tried_again_by_itself() {
+    let scene = Scene::rolled_back().rests(60 * MINUTES).restart().is(Phase::RolledBack).does("-");
+    let scene = scene.policy(|policy| policy.soak = Duration::ZERO).is(Phase::RolledBack);
+    scene.kubernetes("1.32.0").is(Phase::RolledBack).does("-");
+}
+
+#[test]
+fn a_retry_tries_a_failed_release_again() {
+    let scene = Scene::rolled_back().retry("1").is(Phase::Pulling);
+    let scene = scene.shows_operation("Upgrade InProgress").until(Phase::Verifying).broken();
+    scene.until(Phase::RolledBack).settled().is(Phase::RolledBack);
+}
+
+#[test]
+fn another_assignment_after_a_rollback_begins() {
+    let scene = Scene::rolled_back().assign("1.6.0").is(Phase::Pulling);
+    let scene =
+        scene.settled().runs("1.6.0", "1.4.0").assign("1.5.0").because(Reason::DowngradeNotAllowed);
+    scene.is(Phase::Rejected);
+}
+
+#[test]
+fn the_assignment_may_come_back_to_what_runs_after_a_rollback() {
+    let scene = Scene::rolled_back().assign("1.4.0").is(Phase::Available).does("-");
+    let scene = scene.shows_operation("Rollback Succeeded").because(Reason::ReturnRequested);
+    scene.conditions("Ready Verified").runs("1.4.0", "-");
+}
+
+#[test]
+fn a_running_rollback_finishes_whatever_is_asked_meanwhile() {
+    let scene = rolling_back().pause().slot(false).is(Phase::RollingBack);
+    let scene = scene.unreadable().policy(hold).done().is(Phase::RollingBack);
+    let scene = scene.assign("1.6.0").until(Phase::RolledBack).look().is(Phase::Waiting);
+    scene.resume().slot(true).settled().is(Phase::Available).runs("1.6.0", "1.4.0");
+}
+
+#[test]
+fn what_is_asked_during_a_rollback_is_looked_at_when_it_ends() {
+    let scene = rolling_back().assign("1.6.0").until(Phase::RolledBack);
+    assert!(scene.action.is_some() || scene.wake == Some(Duration::ZERO));
+    scene.settled().is(Phase::Available).runs("1.6.0", "1.4.0");
+}
+
+#[test]
+fn a_retry_during_a_rollback_tries_again_when_it_ends() {
+    let scene = rolling_back().retry("1").is(Phase::RollingBack).until(Phase::RolledBack);
+    scene.settled().is(Phase::Available).runs("1.5.0", "1.4.0");
+}
+
+#[test]
+fn a_retry_before_the_failure_asks_for_nothing_after_it() {
+    let scene = Scene::upgrading(Phase::Verifying).retry("1").is(Phase::Verifying).broken();
+    scene.until(Phase::RolledBack).settled().is(Phase::RolledBack).retry("2").is(Phase::Pulling);
+}
+
+#[test]
+fn a_rollback_uses_the_policy_in_force() {
+    let scene = rolling_back().until_back(Back::Verify { healthy: Duration::ZERO });
+    let scene = scene.policy(|policy| policy.soak = Duration::from_secs(3)).healthy(3);
+    scene.does("prune of 1.5.0, keep 1.4.0");
+}
+
+#[test]
+fn a_rollback_that_does_not_succeed_in_time_fails() {
+    let stuck = rolling_back().refused(Reason::Forbidden).rests(15 * MINUTES);
+    let stuck = stuck.refused(Reason::Forbidden).is(Phase::Failed).because(Reason::RollbackFailed);
+    stuck.conditions("Stalled Degraded Verified").shows_operation("Rollback Failed");
+    let verify = || rolling_back().until_back(Back::Verify { healthy: Duration::ZERO });
+    verify().broken().is(Phase::RollingBack).awaited(15 * MINUTES).is(Phase::Failed);
+    verify().rests(15 * MINUTES).is(Phase::Failed);
+}
+
+#[test]
+fn a_rollback_whose_release_is_gone_fails() {
+    let scene = rolling_back().done().does("apply 1.4.0 again: Namespaces").missing();
+    scene.is(Phase::Failed).because(Reason::RollbackFailed);
+}
+
+#[test]
+fn leftovers_of_a_failed_release_whose_secret_is_gone_do_not_fail_the_rollback() {
+    let scene = rolling_back().until_back(Back::Prune).missing().is(Phase::RolledBack);
+    assert!(scene.message().contains("could not be removed"), "{}", scene.message());
+}
+
+#[test]
+fn a_failed_rollback_is_left_by_retry_return_or_another_version() {
+    let failed = || rolling_back().done().missing().settled().is(Phase::Failed);
+    failed().rests(60 * MINUTES).is(Phase::Failed);
+    failed().retry("1").is(Phase::Checking).settled().runs("1.5.0", "1.4.0");
+    failed()
+        .assign("1.4.0")
+        .is(Phase::RollingBack)
+        .settled()
+        .is(Phase::Available)
+        .runs("1.4.0", "-");
+    failed().assign("1.6.0").settled().is(Phase::Available).runs("1.6.0", "1.4.0");
+}
+
+// A first install that fails
+
+#[test]
+fn a_failed_first_install_removes_what_it_made() {
+    let scene =
+        Scene::new().assign("1.4.0").until(Phase::Verifying).broken().is(Phase::RollingBack);
+    let scene = scene.shows_operation("Install InProgress").does("prune of 1.4.0, keep nothing");
+    let scene = scene.done().is(Phase::Failed).shows_operation("Install Failed").runs("-", "-");
+    let scene =
+        scene.does("retain nothing").settled().remembers(&["1 Install 1.4.0 Failed Unhealthy"]);
+    let scene = scene.rests(60 * MINUTES).is(Phase::Failed).retry("1").is(Phase::Pulling);
+    scene.shows_operation("Install InProgress").settled().runs("1.4.0", "-");
+}
+
+#[test]
+fn a_failed_first_install_is_left_by_another_version() {
+    let scene = Scene::new().assign("1.4.0").until(Phase::Verifying).broken().until(Phase::Failed);
+    scene.assign("1.5.0").shows_operation("Install InProgress").settled().runs("1.5.0", "-");
+}
+
+#[test]
+fn a_first_install_is_refused_like_any_other() {
+    let scene = Scene::new().assign("1.4.0").until(Phase::Checking).refused(Reason::Forbidden);
+    scene.is(Phase::Rejected).shows_operation("Install Failed").runs("-", "-");
+}
+
+// onFailure: Hold
+
+#[test]
+fn with_hold_a_failed_upgrade_stays_where_it_is() {
+    let scene = Scene::held().shows_operation("Upgrade Failed").runs("1.4.0", "-");
+    let scene = scene.does("-").settled();
+    let scene = scene
+        .conditions("Stalled Degraded Verified")
+        .policy(|it| it.on_failure = OnFailure::Rollback);
+    scene.is(Phase::Failed).rests(60 * MINUTES).is(Phase::Failed).does("-");
+}
+
+#[test]
+fn what_was_held_is_left_by_retry_return_or_another_version() {
+    Scene::held().settled().retry("1").is(Phase::Checking).settled().runs("1.5.0", "1.4.0");
+    let back = Scene::held().settled().assign("1.4.0").is(Phase::RollingBack);
+    back.does("prune extensions of 1.5.0, keep 1.4.0")
+        .settled()
+        .is(Phase::Available)
+        .runs("1.4.0", "-");
+    let on = Scene::held().settled().assign("1.6.0").until(Phase::Pruning);
+    let on = on.does("prune of 1.5.0 and 1.6.0 and 1.4.0, keep 1.6.0").settled();
+    on.runs("1.6.0", "1.4.0");
+}
+
+#[test]
+fn a_refused_assignment_after_hold_is_rejected_and_still_degraded() {
+    let scene = Scene::held().settled().policy(|policy| policy.upgrades = Upgrades::None);
+    let scene = scene.is(Phase::Failed).assign("1.6.0").is(Phase::Rejected);
+    let scene = scene.because(Reason::UpgradeNotAllowed).conditions("Stalled Degraded");
+    let scene = scene.does("-").assign("1.4.0").settled().is(Phase::Available);
+    scene.conditions("Ready Verified").remembers(&[
+        "4 Rollback 1.4.0 Succeeded RollbackSucceeded",
+        "3 Upgrade 1.6.0 Failed UpgradeNotAllowed",
+        "2 Upgrade 1.5.0 Failed Unhealthy",
+        "1 Install 1.4.0 Succeeded InstallSucceeded",
+    ]);
+}
+
+#[test]
+fn the_policy_at_the_time_of_failure_decides() {
+    let held = Scene::upgrading(Phase::Verifying).policy(hold).is(Phase::Verifying).broken();
+    held.is(Phase::Failed);
+    let scene = Scene::available("1.4.0").policy(hold).assign("1.5.0").until(Phase::Verifying);
+    scene.policy(|policy| policy.on_failure = OnFailure::Rollback).broken().is(Phase::RollingBack);
+}
+
+// A new assignment
+
+#[test]
+fn before_the_first_write_a_new_assignment_takes_the_place() {
+    for phase in [Phase::Pulling, Phase::Staging, Phase::Checking] {
+        let scene = Scene::upgrading(phase).assign("1.6.0").is(Phase::Pulling);
+        let scene = scene.shows_operation("Upgrade InProgress").until(Phase::Pruning);
+        let scene = scene.does("prune of 1.6.0 and 1.4.0, keep 1.6.0").settled();
+        scene.runs("1.6.0", "1.4.0").remembers(&[
+            "3 Upgrade 1.6.0 Succeeded UpgradeSucceeded",
+            "2 Upgrade 1.5.0 Failed Superseded",
+            "1 Install 1.4.0 Succeeded InstallSucceeded",
+        ]);
+    }
+}
+
+#[test]
+fn before_the_first_write_going_back_is_done_at_once() {
+    for phase in [Phase::Pulling, Phase::Staging, Phase::Checking] {
+        let scene = Scene::upgrading(phase).assign("1.4.0").is(Phase::Available).runs("1.4.0", "-");
+        scene.remembers(&[
+            "3 Rollback 1.4.0 Succeeded ReturnRequested",
+            "2 Upgrade 1.5.0 Failed Superseded",
+            "1 Install 1.4.0 Succeeded InstallSucceeded",
+        ]);
+    }
+}
+
+#[test]
+fn in_mid_rollout_a_third_version_becomes_the_target_in_place() {
+    for phase in [Phase::Applying, Phase::Verifying, Phase::Pruning] {
+        let scene = Scene::upgrading(phase).assign("1.6.0").is(Phase::Pulling).runs("1.4.0", "-");
+        let scene = scene.until(Phase::Pruning);
+        let scene = scene.does("prune of 1.5.0 and 1.6.0 and 1.4.0, keep 1.6.0").settled();
+        let scene = scene.runs("1.6.0", "1.4.0");
+        assert_eq!(scene.rollout.history[1].reason, "Superseded");
+    }
+}
+
+#[test]
+fn a_third_version_that_fails_goes_back_to_what_last_was_available() {
+    let to_third = || Scene::upgrading(Phase::Applying).assign("1.6.0");
+    let scene = to_third().until(Phase::Verifying).broken().is(Phase::RollingBack);
+    let scene = scene.does("prune extensions of 1.5.0 and 1.6.0, keep 1.4.0").settled();
+    scene.is(Phase::RolledBack).runs("1.4.0", "-");
+    // What is half there cannot stay because the third version is refused.
+    for phase in [Phase::Pulling, Phase::Staging, Phase::Checking] {
+        let scene = to_third().until(phase).refused(Reason::Forbidden).is(Phase::RollingBack);
+        scene.settled().is(Phase::RolledBack).because(Reason::Forbidden);
+    }
+}
+
+#[test]
+fn in_mid_rollout_going_back_rolls_back_at_once() {
+    for phase in [Phase::Applying, Phase::Verifying, Phase::Pruning] {
+        let scene = Scene::upgrading(phase).assign("1.4.0").is(Phase::RollingBack);
+        let scene =
+            scene.does("prune extensions of 1.5.0, keep 1.4.0").conditions("Reconciling Verified");
+        let scene =
+            scene.settled().is(Phase::Available).runs("1.4.0", "-").conditions("Ready Verified");
+        scene.remembers(&[
+            "3 Rollback 1.4.0 Succeeded RollbackSucceeded",
+            "2 Upgrade 1.5.0 Failed ReturnRequested",
+            "1 Install 1.4.0 Succeeded InstallSucceeded",
+        ]);
+    }
+}
+
+#[test]
+fn going_back_from_the_third_version_covers_all_that_was_touched() {
+    for phase in [Phase::Pulling, Phase::Staging, Phase::Checking] {
+        let scene = Scene::upgrading(Phase::Applying).assign("1.6.0").until(phase).assign("1.4.0");
+        scene.is(Phase::RollingBack).does("prune extensions of 1.5.0, keep 1.4.0");
+    }
+    let scene = Scene::upgrading(Phase::Applying).assign("1.6.0").until(Phase::Applying);
+    scene.assign("1.4.0").does("prune extensions of 1.5.0 and 1.6.0, keep 1.4.0");
+}
+
+#[test]
+fn in_mid_rollout_an_assignment_that_cannot_be_followed_waits_for_the_end() {
+    for phase in [Phase::Applying, Phase::Verifying, Phase::Pruning] {
+        let minor = |policy: &mut Policy| policy.upgrades = Upgrades::Minor;
+        let scene = Scene::available("1.4.0").policy(minor).assign("1.5.0").until(phase);
+        let scene = scene.assign("2.0.0").is(phase).until(Phase::Available).runs("1.5.0", "1.4.0");
+        scene.settled().is(Phase::Rejected).because(Reason::UpgradeNotAllowed);
+    }
+}
+
+#[test]
+fn in_a_first_install_another_version_becomes_the_target_in_place() {
+    let scene = Scene::new().assign("1.4.0").until(Phase::Verifying).assign("1.5.0");
+    let scene = scene.shows_operation("Install InProgress").until(Phase::Verifying).broken();
+    scene.does("prune of 1.4.0 and 1.5.0, keep nothing").settled().is(Phase::Failed);
+}
+
+#[test]
+fn a_release_that_is_retained_is_not_pulled() {
+    let scene = Scene::upgrading(Phase::Available).settled().assign("1.4.0").is(Phase::Checking);
+    scene.does("check 1.4.0 from 1.5.0");
+}
+
+#[test]
+fn a_policy_only_change_starts_nothing() {
+    let scene = Scene::available("1.4.0").policy(hold).is(Phase::Available).does("-");
+    let scene = scene.shows_operation("Install Succeeded").assign("1.5.0").until(Phase::Applying);
+    let state = scene.rollout.state.clone();
+    let scene = scene.policy(|policy| policy.soak = Duration::ZERO);
+    assert_eq!(scene.rollout.state, state);
+}
+
+// The same version
+
+#[test]
+fn the_same_version_with_another_digest_is_refused() {
+    let rebuilt = Scene::available("1.4.0").assign("1.4.0 rebuilt").is(Phase::Rejected);
+    rebuilt.because(Reason::DigestChanged).does("-").assign("1.4.0").is(Phase::Available);
+    let previous = Scene::upgrading(Phase::Available).settled().assign("1.4.0 rebuilt");
+    previous.is(Phase::Rejected).because(Reason::DigestChanged);
+    for phase in [Phase::Applying, Phase::Verifying, Phase::Pruning] {
+        let under_way = Scene::upgrading(phase).assign("1.5.0 rebuilt").is(phase).settled();
+        under_way.is(Phase::Rejected).because(Reason::DigestChanged).runs("1.5.0", "1.4.0");
+    }
+    Scene::held().settled().assign("1.5.0 rebuilt").because(Reason::DigestChanged);
+}
+
+#[test]
+fn another_release_of_the_same_version_is_an_upgrade() {
+    let scene = Scene::available("1.4.0").assign("1.4.0 moved").is(Phase::Pulling);
+    let scene = scene.shows_operation("Upgrade InProgress").settled().runs("1.4.0", "1.4.0");
+    scene.shows_operation("Upgrade Succeeded");
+}
+
+// Which version may follow which
+
+#[test]
+fn policies_say_which_version_may_follow() {
+    use Downgrades::*;
+    use Upgrades::{Any as AnyStep, Minor, None as NoStep, Patch};
+    let allowed = Phase::Pulling;
+    for (upgrades, downgrades, to, phase) in [
+        (AnyStep, Previous, "2.0.0", allowed),
+        (Minor, Previous, "2.0.0", Phase::Rejected),
+        (Minor, Previous, "1.6.0", allowed),
+        (Patch, Previous, "1.6.0", Phase::Rejected),
+        (Patch, Previous, "1.5.1", allowed),
+        (NoStep, Previous, "1.5.1", Phase::Rejected),
+        (NoStep, Previous, "1.5.0 moved", allowed),
+        (NoStep, Previous, "1.4.0", Phase::Checking),
+        (AnyStep, Previous, "1.3.0", Phase::Rejected),
+        (AnyStep, Previous, "1.5.0-rc.1", Phase::Rejected),
+        (AnyStep, Any, "1.3.0", allowed),
+        (AnyStep, Never, "1.4.0", Phase::Rejected),
+    ] {
+        let scene = Scene::upgrading(Phase::Available).settled();
+        let scene =
+            scene.policy(|policy| (policy.upgrades, policy.downgrades) = (upgrades, downgrades));
+        let scene = scene.assign(to);
+        assert_eq!(scene.rollout.phase(), phase, "{upgrades:?} {downgrades:?} {to}");
+    }
+}
+
+#[test]
+fn a_requested_rollback_ends_in_available() {
+    let scene = Scene::upgrading(Phase::Available).settled().assign("1.4.0");
+    let scene = scene.shows_operation("Rollback InProgress").settled().is(Phase::Available);
+    scene
+        .shows_operation("Rollback Succeeded")
+        .runs("1.4.0", "1.5.0")
+        .because(Reason::RollbackSucceeded);
+}
+
+#[test]
+fn a_version_says_which_it_may_follow() {
+    let scene = Scene::available("1.4.0").upgrade_from(">=1.5.0").assign("1.6.0");
+    let scene = scene.is(Phase::Rejected).because(Reason::UpgradePathNotSupported);
+    let scene = scene.rests(60 * MINUTES).is(Phase::Rejected).does("-");
+    scene.upgrade_from(">=1.3.0, <1.5.0").assign("1.6.0").is(Phase::Pulling);
+}
+
+#[test]
+fn the_way_is_judged_from_what_runs_not_from_what_is_half_there() {
+    let scene = Scene::upgrading(Phase::Applying).upgrade_from(">=1.5.0").assign("1.6.0");
+    let scene = scene.is(Phase::Applying).until(Phase::Available).settled();
+    scene.is(Phase::Available).runs("1.6.0", "1.5.0");
+}
+
+#[test]
+fn a_version_says_which_api_servers_it_supports() {
+    let scene = Scene::new().needs_kubernetes(">=1.32").assign("1.4.0").is(Phase::Rejected);
+    let scene = scene.because(Reason::KubernetesNotSupported).conditions("");
+    let scene =
+        scene.kubernetes("1.32.1").is(Phase::Rejected).rests(6 * MINUTES).is(Phase::Rejected);
+    scene.rests(MINUTES).is(Phase::Pulling).shows_operation("Install InProgress");
+}
+
+#[test]
+fn an_unknown_api_server_version_refuses_nothing() {
+    let mut scene = Scene::new().needs_kubernetes(">=1.32");
+    scene.seen.kubernetes = None;
+    scene.assign("1.4.0").is(Phase::Pulling);
+}
+
+// Refusals
+
+#[test]
+fn what_the_environment_refuses_is_looked_at_again_and_keeps_its_times() {
+    for (phase, again) in [
+        (Phase::Pulling, "pull"),
+        (Phase::Staging, "stage"),
+        (Phase::Checking, "check 1.5.0 from 1.4.0"),
+    ] {
+        let mut scene =
+            Scene::upgrading(phase).rests(7).refused(Reason::Forbidden).is(Phase::Rejected);
+        let (history, saved) = (scene.rollout.history.clone(), scene.rollout.clone());
+        for _ in 0..3 {
+            assert_eq!(scene.wake, Some(Duration::from_secs(5 * MINUTES + 75)), "with full jitter");
+            scene = scene.rests(6 * MINUTES).does("-").rests(15).does(again);
+            scene = scene.refused(Reason::Forbidden).is(Phase::Rejected).does("-");
+            assert!(scene.rollout.same_but_for_time(&saved), "nothing new, nothing to save");
+        }
+        assert_eq!(scene.rollout.history, history);
+        let scene = scene.rests(7 * MINUTES).done().settled().is(Phase::Available);
+        let newest = "2 Upgrade 1.5.0 Succeeded UpgradeSucceeded";
+        scene.remembers(&[newest, "1 Install 1.4.0 Succeeded InstallSucceeded"]);
+    }
+}
+
+#[test]
+fn jitter_spreads_the_looks_at_a_refusal() {
+    for (jitter, seconds) in [(0.0, 225), (0.5, 300), (1.0, 375)] {
+        let mut scene = Scene::upgrading(Phase::Checking);
+        scene.seen.jitter = jitter;
+        let scene = scene.refused(Reason::Forbidden);
+        assert_eq!(scene.wake, Some(Duration::from_secs(seconds)));
+    }
+}
+
+#[test]
+fn another_refusal_is_told_with_its_own_time() {
+    let scene = Scene::upgrading(Phase::Checking).refused(Reason::Forbidden);
+    let first = scene.saved.completion_time.clone();
+    let scene = scene.rests(7 * MINUTES).refused(Reason::NamespaceMissing).is(Phase::Rejected);
+    assert_ne!(scene.saved.completion_time, first);
+    let scene = scene.because(Reason::NamespaceMissing).rests(7 * MINUTES);
+    let scene =
+        scene.passing(Reason::CheckFailed).is(Phase::Rejected).because(Reason::NamespaceMissing);
+    let scene = scene
+        .rests(7 * MINUTES)
+        .refused(Reason::ImmutableField)
+        .conditions("Stalled Verified")
+        .settled();
+    scene.rests(60 * MINUTES).does("-").is(Phase::Rejected);
+}
+
+#[test]
+fn what_the_content_refuses_waits_for_another_assignment_or_a_retry() {
+    let rejected = || {
+        let scene = Scene::upgrading(Phase::Pulling).refused(Reason::DigestMismatch);
+        scene.is(Phase::Rejected).shows_operation("Upgrade Failed").settled()
+    };
+    rejected().rests(60 * MINUTES).is(Phase::Rejected).does("-").restart().does("-");
+    rejected().retry("1").is(Phase::Pulling).shows_operation("Upgrade InProgress");
+    rejected().policy(|policy| policy.adopt = true).is(Phase::Pulling);
+    rejected().assign("1.6.0").settled().runs("1.6.0", "1.4.0");
+    rejected().assign("1.4.0").is(Phase::Available).because(Reason::ReturnRequested);
+}
+
+#[test]
+fn a_release_that_was_lost_while_it_was_refused_is_pulled_again() {
+    let scene = Scene::upgrading(Phase::Checking).refused(Reason::Forbidden).rests(7 * MINUTES);
+    let scene =
+        scene.with(|seen| seen.retained.retain(|kept| kept.state != RetainedState::Candidate));
+    scene.missing().is(Phase::Pulling).settled().runs("1.5.0", "1.4.0");
+}
+
+#[test]
+fn a_refusal_whose_second_look_passes_respects_a_pause() {
+    let scene = Scene::upgrading(Phase::Checking).refused(Reason::Forbidden).pause();
+    let scene = scene.rests(7 * MINUTES).done().is(Phase::Waiting).does("-");
+    scene.resume().is(Phase::Checking).settled().runs("1.5.0", "1.4.0");
+}
+
+// Unreadable assignments
+
+#[test]
+fn before_the_first_write_an_unreadable_assignment_is_rejected() {
+    let waiting = || Scene::available("1.4.0").pause().assign("1.5.0").is(Phase::Waiting);
+    let rejected = || Scene::upgrading(Phase::Checking).refused(Reason::ImmutableField);
+    for scene in [
+        Scene::new(),
+        waiting(),
+        Scene::upgrading(Phase::Pulling),
+        Scene::upgrading(Phase::Staging),
+        Scene::upgrading(Phase::Checking),
+        rejected(),
+        Scene::available("1.4.0"),
+        Scene::rolled_back(),
+        Scene::held(),
+    ] {
+        let ran = scene.rollout.current.clone();
+        let scene = scene.unreadable().is(Phase::Rejected).because(Reason::InvalidAssignment);
+        let scene = scene.settled().rests(60 * MINUTES).is(Phase::Rejected).does("-");
+        assert_eq!(scene.rollout.current, ran);
+        scene.assign("1.6.0").resume().settled().is(Phase::Available);
+    }
+}
+
+#[test]
+fn from_the_first_write_on_an_unreadable_assignment_waits_for_the_end() {
+    for phase in [Phase::Applying, Phase::Verifying, Phase::Pruning] {
+        let scene = Scene::upgrading(phase).unreadable().is(phase).until(Phase::Available);
+        let scene = scene.runs("1.5.0", "1.4.0").settled().is(Phase::Rejected);
+        scene.assign("1.5.0").is(Phase::Available);
+    }
+    let third = Scene::upgrading(Phase::Applying).assign("1.6.0").is(Phase::Pulling).unreadable();
+    third.is(Phase::Pulling).until(Phase::Available).runs("1.6.0", "1.4.0");
+    let broken = Scene::upgrading(Phase::Verifying).unreadable().broken().is(Phase::RollingBack);
+    broken.settled().is(Phase::Rejected).runs("1.4.0", "-");
+}
+
+#[test]
+fn an_unreadable_assignment_that_is_mended_to_what_runs_is_available() {
+    let scene = Scene::available("1.4.0").unreadable().is(Phase::Rejected).conditions("Stalled");
+    let scene = scene.shows_operation("Upgrade Failed").assign("1.4.0").is(Phase::Available);
+    scene.conditions("Ready Verified").remembers(&[
+        "3 Rollback 1.4.0 Succeeded ReturnRequested",
+        "2 Upgrade - Failed InvalidAssignment",
+        "1 Install 1.4.0 Succeeded InstallSucceeded",
+    ]);
+}
+
+#[test]
+fn an_unknown_template_is_looked_at_again_by_itself() {
+    let scene = Scene::available("1.4.0").unassignable(Reason::UnknownTemplate).is(Phase::Rejected);
+    let saved = scene.rollout.clone();
+    let scene = scene.rests(7 * MINUTES).is(Phase::Rejected);
+    assert!(scene.rollout.same_but_for_time(&saved));
+}
+
+// Pause and slots
+
+#[test]
+fn while_paused_nothing_new_starts() {
+    for scene in [
+        Scene::new().pause().assign("1.6.0"),
+        Scene::available("1.4.0").pause().assign("1.6.0"),
+        Scene::upgrading(Phase::Pulling).pause().assign("1.6.0"),
+        Scene::rolled_back().pause().assign("1.6.0"),
+        Scene::held().pause().assign("1.6.0"),
+    ] {
+        let scene = scene.is(Phase::Waiting).because(Reason::Paused).does("-");
+        let scene = scene.rests(60 * MINUTES).restart().is(Phase::Waiting);
+        scene.resume().settled().is(Phase::Available);
+    }
+    Scene::rolled_back().pause().retry("1").is(Phase::Waiting).resume().is(Phase::Pulling);
+}
+
+#[test]
+fn a_pause_before_the_first_write_holds_it() {
+    let scene = Scene::upgrading(Phase::Checking).pause().is(Phase::Checking).done();
+    let scene = scene.is(Phase::Waiting).because(Reason::Paused).resume().is(Phase::Checking);
+    let scene = scene.does("check 1.5.0 from 1.4.0").settled().runs("1.5.0", "1.4.0");
+    let newest = "2 Upgrade 1.5.0 Succeeded UpgradeSucceeded";
+    scene.remembers(&[newest, "1 Install 1.4.0 Succeeded InstallSucceeded"]);
+}
+
+#[test]
+fn while_paused_what_is_under_way_is_finished() {
+    for phase in [Phase::Applying, Phase::Verifying, Phase::Pruning] {
+        let scene = Scene::upgrading(phase).pause().is(phase).assign("1.6.0").is(phase);
+        let scene = scene.until(Phase::Available).runs("1.5.0", "1.4.0").look().is(Phase::Waiting);
+        scene.resume().settled().runs("1.6.0", "1.5.0");
+    }
+    Scene::upgrading(Phase::Verifying).pause().broken().settled().is(Phase::RolledBack);
+    Scene::upgrading(Phase::Verifying).pause().assign("1.4.0").is(Phase::RollingBack);
+}
+
+#[test]
+fn what_is_half_there_is_not_left_so_by_a_pause() {
+    let scene = Scene::upgrading(Phase::Applying).assign("1.6.0").until(Phase::Checking).pause();
+    scene.done().is(Phase::Applying).does("apply 1.6.0: Namespaces");
+}
+
+#[test]
+fn rollouts_wait_for_their_turn() {
+    let scene = Scene::available("1.4.0").slot(false).assign("1.5.0").is(Phase::Waiting);
+    let scene = scene.because(Reason::Queued).does("-");
+    scene.slot(true).is(Phase::Pulling).until(Phase::Applying).slot(false).until(Phase::Available);
+}
+
+#[test]
+fn what_was_only_put_off_leaves_no_trace_when_it_is_taken_back() {
+    let scene = Scene::available("1.4.0").pause().assign("1.5.0").is(Phase::Waiting);
+    let scene = scene.assign("1.4.0").is(Phase::Available).because(Reason::InstallSucceeded);
+    scene.remembers(&["1 Install 1.4.0 Succeeded InstallSucceeded"]);
+}
+
+#[test]
+fn what_was_begun_and_put_off_is_ended_when_another_takes_its_place() {
+    let put_off = || Scene::upgrading(Phase::Checking).pause().done().is(Phase::Waiting);
+    let superseded = "2 Upgrade 1.5.0 Failed Superseded";
+    let first = "1 Install 1.4.0 Succeeded InstallSucceeded";
+    let newest = "3 Rollback 1.4.0 Succeeded ReturnRequested";
+    put_off().assign("1.4.0").is(Phase::Available).remembers(&[newest, superseded, first]);
+    let newest = "3 Upgrade 1.6.0 Succeeded UpgradeSucceeded";
+    put_off().assign("1.6.0").resume().settled().remembers(&[newest, superseded, first]);
+    let newest = "3 Upgrade - Failed InvalidAssignment";
+    put_off().unreadable().remembers(&[newest, superseded, first]);
+}
+
+// Restarts and losses
+
+#[test]
+fn after_a_restart_the_same_is_done_again() {
+    for phase in [Phase::Pulling, Phase::Staging, Phase::Checking, Phase::Applying, Phase::Pruning]
+    {
+        let scene = Scene::upgrading(phase);
+        let action = scene.described();
+        scene
+            .restart()
+            .is(phase)
+            .does(&action)
+            .settled()
+            .is(Phase::Available)
+            .runs("1.5.0", "1.4.0");
+    }
+    rolling_back().done().restart().is(Phase::RollingBack).does("apply 1.4.0 again: Namespaces");
+}
+
+#[test]
+fn what_is_missing_after_a_restart_is_pulled_again() {
+    for phase in [Phase::Staging, Phase::Checking, Phase::Applying] {
+        let scene = Scene::upgrading(phase).restart().missing().is(Phase::Pulling).does("-");
+        let scene = scene.rests(1).does("pull").settled();
+        scene.is(Phase::Available).runs("1.5.0", "1.4.0");
+    }
+}
+
+#[test]
+fn pruning_without_the_old_release_ends_and_without_the_new_one_pulls_it() {
+    let scene = Scene::upgrading(Phase::Pruning).missing().is(Phase::Available);
+    assert!(scene.message().contains("could not be removed"), "{}", scene.message());
+    let mut scene = Scene::upgrading(Phase::Pruning);
+    scene.seen.retained.clear();
+    scene.missing().is(Phase::Pulling).settled().runs("1.5.0", "1.4.0");
+}
+
+#[test]
+fn a_lost_ledger_is_rebuilt_without_installing_over_what_runs() {
+    let scene = Scene::upgrading(Phase::Available).settled().forget().is(Phase::Available);
+    let scene = scene.does("-").runs("1.5.0", "1.4.0").because(Reason::LedgerRebuilt);
+    let scene = scene.remembers(&["1 Upgrade 1.5.0 Succeeded LedgerRebuilt"]).assign("1.4.0");
+    scene.shows_operation("Rollback InProgress").does("check 1.4.0 from 1.5.0");
+}
+
+#[test]
+fn a_ledger_lost_in_mid_rollout_still_covers_what_was_touched() {
+    let lost = || Scene::upgrading(Phase::Verifying).forget();
+    let scene =
+        lost().is(Phase::Checking).shows_operation("Upgrade InProgress").until(Phase::Verifying);
+    scene.broken().does("prune extensions of 1.5.0, keep 1.4.0").settled().runs("1.4.0", "-");
+    let mut scene = lost();
+    scene.rollout = Rollout::rebuild(&scene.seen.retained);
+    let scene = scene.assign("1.4.0").is(Phase::RollingBack).settled();
+    scene.is(Phase::Available).runs("1.4.0", "-");
+}
+
+#[test]
+fn nothing_retained_makes_an_empty_ledger() {
+    assert_eq!(Rollout::rebuild(&[]), Rollout::default());
+    let candidate = Retained { release: release("1.4.0"), state: RetainedState::Candidate };
+    let rollout = Rollout::rebuild(&[candidate]);
+    assert_eq!((rollout.current, rollout.touched), (None, vec![release("1.4.0")]));
+}
+
+#[test]
+fn a_ledger_is_read_back_with_its_history() {
+    let scene = Scene::rolled_back();
+    let text = serde_json::to_string(&scene.saved).expect("a status");
+    let status: ManagedAddOnStatus = serde_json::from_str(&text).expect("a status");
+    assert_eq!(Rollout::load(&status), Ok(Some(scene.rollout)));
+}
+
+#[test]
+fn a_ledger_of_another_form_is_refused() {
+    let mut status = Scene::available("1.4.0").saved;
+    assert_eq!(Rollout::load(&ManagedAddOnStatus::default()), Ok(None));
+    for (form, said) in [
+        (serde_json::json!({"format": 2}), "the ledger's form is 2"),
+        (serde_json::json!({}), "the ledger's form is unknown"),
+        (serde_json::json!({"format": 1}), "the ledger cannot be read"),
+    ] {
+        status.rollout = Some(form);
+        let fault = Rollout::load(&status).expect_err("a refusal");
+        assert_eq!(fault.reason, Reason::UnknownLedger);
+        assert!(fault.message.starts_with(said), "{}", fault.message);
+    }
+}
+
+#[test]
+fn spent_time_alone_is_not_worth_a_save() {
+    let scene = Scene::upgrading(Phase::Verifying).healthy(1);
+    let saved = scene.rollout.clone();
+    assert!(scene.healthy(20).rollout.same_but_for_time(&saved));
+    let scene = rolling_back().until_back(Back::Verify { healthy: Duration::ZERO });
+    let saved = scene.rollout.clone();
+    assert!(scene.healthy(20).rollout.same_but_for_time(&saved));
+    let scene = Scene::upgrading(Phase::Pulling).passing(Reason::PullFailed);
+    let saved = scene.rollout.clone();
+    let scene = scene.rests(1);
+    assert!(scene.rollout.same_but_for_time(&saved));
+    assert!(!scene.passing(Reason::PullFailed).rollout.same_but_for_time(&saved));
+}
+
+// Clocks
+
+#[test]
+fn no_length_of_time_overflows() {
+    let phases = [Phase::Pulling, Phase::Staging, Phase::Checking, Phase::Applying];
+    let phases = phases.into_iter().chain([Phase::Verifying, Phase::Pruning, Phase::RollingBack]);
+    for phase in phases {
+        for verdict in
+            [Verdict::Healthy, Verdict::Awaited("it".to_owned()), Verdict::Failed("it".to_owned())]
+        {
+            let mut scene = if phase == Phase::RollingBack {
+                rolling_back().until_back(Back::Verify { healthy: Duration::ZERO })
+            } else {
+                Scene::upgrading(phase)
+            };
+            for _ in 0..3 {
+                (scene.seen.elapsed, scene.seen.verdict) = (Duration::MAX, Some(verdict.clone()));
+                scene = scene.passing(Reason::ApplyFailed);
+            }
+        }
+    }
+}
+
+#[test]
+fn an_operation_never_ends_before_it_began() {
+    let mut scene = Scene::upgrading(Phase::Pruning);
+    scene.now = "2001-01-01T00:00:00Z".parse().expect("a time");
+    let scene = scene.done().is(Phase::Available);
+    assert_eq!(scene.saved.completion_time, scene.saved.started_time);
+}
+
+#[test]
+fn history_keeps_the_newest_twenty() {
+    let mut scene = Scene::available("1.0.0");
+    for minor in 1..=25 {
+        scene = scene.assign(&format!("1.{minor}.0")).settled();
+    }
+    let sequences: Vec<u64> = scene.rollout.history.iter().map(|entry| entry.sequence).collect();
+    assert_eq!(sequences, (7..=26).rev().collect::<Vec<_>>());
+    assert_eq!(scene.rollout.transitions, 26);
+}
+
+// Deletion
+
+#[test]
+fn deletion_is_heard_in_every_phase() {
+    for (name, scene) in everywhere() {
+        let (current, touched) = (scene.rollout.current.clone(), scene.rollout.touched.clone());
+        let scene = scene.delete(Deletion::Uninstall).is(Phase::Removing);
+        let scene = scene.shows_operation("Uninstall InProgress").conditions("Reconciling");
+        match &scene.action {
+            Some(lifecycle::Action::Remove { of }) => {
+                assert!(current.iter().chain(&touched).all(|it| of.contains(it)), "{name}");
+            }
+            other => panic!("{name}: {other:?}"),
+        }
+        let scene = scene.done().does("release").shows_operation("Uninstall Succeeded").done();
+        assert!(scene.gone, "{name}");
+    }
+}
+
+#[test]
+fn orphaning_removes_nothing_in_any_phase() {
+    for (name, scene) in everywhere() {
+        let scene = scene.delete(Deletion::Orphan).is(Phase::Removing).does("release");
+        let scene = scene.shows_operation("Uninstall Succeeded").done();
+        assert!(scene.gone, "{name}");
+    }
+}
+
+#[test]
+fn a_blocked_removal_is_told_and_tried_for_ever() {
+    let mut scene = Scene::available("1.4.0").delete(Deletion::Uninstall).does("remove 1.4.0");
+    for _ in 0..50 {
+        scene = scene.left("Namespace a").is(Phase::Removing).does("-");
+        assert_eq!(scene.message(), "waiting for 1 to go: Namespace a");
+        scene = scene.rests(30).does("remove 1.4.0").refused(Reason::Forbidden).does("-");
+        scene = scene.rests(30).does("remove 1.4.0");
+    }
+    scene.done().does("release");
+}
+
+#[test]
+fn a_blocked_removal_can_still_be_orphaned() {
+    let scene = Scene::available("1.4.0").delete(Deletion::Uninstall).left("Namespace a");
+    scene.delete(Deletion::Orphan).does("release").shows_operation("Uninstall Succeeded");
+}
+
+#[test]
+fn deletion_removes_what_only_secrets_know() {
+    let mut scene = Scene::upgrading(Phase::Verifying);
+    scene.rollout = Rollout::default();
+    scene.delete(Deletion::Uninstall).does("remove 1.4.0 and 1.5.0");
+}
+
+#[test]
+fn deletion_during_a_rollout_ends_its_operation() {
+    let scene = Scene::upgrading(Phase::Verifying).delete(Deletion::Uninstall);
+    scene.remembers(&[
+        "2 Upgrade 1.5.0 Failed Superseded",
+        "1 Install 1.4.0 Succeeded InstallSucceeded",
+    ]);
+}
+
+#[test]
+fn a_managed_add_on_made_anew_installs_anew() {
+    let anew = |scene: Scene| scene.with(|seen| seen.deleting = false).runs("-", "-");
+    let scene = Scene::available("1.4.0").delete(Deletion::Uninstall).done();
+    let scene = anew(scene).is(Phase::Pending).look().shows_operation("Install InProgress");
+    scene.settled().is(Phase::Available).runs("1.4.0", "-");
+    let halfway = Scene::available("1.4.0").delete(Deletion::Uninstall).left("Namespace a");
+    let halfway = anew(halfway).assign("1.5.0").until(Phase::Verifying).broken();
+    halfway.does("prune of 1.4.0 and 1.5.0, keep nothing");
+}
+
+fn rolling_back() -> Scene {
+    Scene::upgrading(Phase::Verifying).broken().is(Phase::RollingBack)
+}
+
+/// A scene in every phase, by what it is about.
+fn everywhere() -> Vec<(&'static str, Scene)> {
+    vec![
+        ("nothing yet", Scene::new()),
+        ("a first install", Scene::new().assign("1.4.0").until(Phase::Applying)),
+        ("paused", Scene::available("1.4.0").pause().assign("1.5.0")),
+        ("pulling", Scene::upgrading(Phase::Pulling)),
+        ("staging", Scene::upgrading(Phase::Staging)),
+        ("checking", Scene::upgrading(Phase::Checking)),
+        ("applying", Scene::upgrading(Phase::Applying)),
+        ("verifying", Scene::upgrading(Phase::Verifying)),
+        ("pruning", Scene::upgrading(Phase::Pruning)),
+        ("available", Scene::available("1.4.0")),
+        ("rejected", Scene::upgrading(Phase::Checking).refused(Reason::Forbidden)),
+        ("unreadable", Scene::available("1.4.0").unreadable()),
+        ("rolling back", rolling_back()),
+        ("rolled back", Scene::rolled_back()),
+        ("held", Scene::held()),
+    ]
+}
+
+impl Scene {
+    /// All goes well until the rollback is this far.
+    fn until_back(mut self, far: Back) -> Self {
+        while !matches!(&self.rollout.state, State::RollingBack { back, .. } if *back == far) {
+            assert_eq!(self.rollout.phase(), Phase::RollingBack);
+            self = self.goes_well();
+        }
+        self
+    }
+}
