@@ -27,7 +27,12 @@ pub use add_on::{AddOn, brief};
 mod managed;
 pub use managed::Managed;
 
+mod hub;
+pub use hub::Hub;
+
 pub mod bundle;
+
+pub mod file_server;
 
 mod apply;
 mod clients;

@@ -1,6 +1,7 @@
 //! A managed cluster with the agent installed as `manifests/agent` says, and the agent's real binary beside it.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -32,10 +33,13 @@ const AGENT: &str = "system:serviceaccount:open-cluster-management-agent-addon:a
 /// From nothing to ready takes well under a second; a loaded machine gets more.
 const READY: Duration = Duration::from_secs(30);
 
+const LOG: &str = "info,addon_agent=debug,hub_sync=debug,kube_client::client::builder=off";
+
 pub struct Managed {
     pub plane: ControlPlane,
     kubeconfig: PathBuf,
     agents: Mutex<Vec<Process>>,
+    started: AtomicU32,
 }
 
 impl Managed {
@@ -46,36 +50,38 @@ impl Managed {
             plane.apply_yaml(manifests).await?;
         }
         let kubeconfig = plane.kubeconfig(AGENT, &["system:serviceaccounts"])?;
-        Ok(Self { plane, kubeconfig, agents: Mutex::default() })
+        Ok(Self { plane, kubeconfig, agents: Mutex::default(), started: AtomicU32::new(0) })
     }
 
-    /// The same with an agent that knows no hub.
+    /// The same with an agent that knows no hub, and that many rollouts at once.
     pub async fn with_agent(name: &str) -> Result<Self> {
         let managed = Self::start(name).await?;
-        managed.start_agent(&[]).await?;
+        managed.start_agent(&["--max-rollouts", "32"]).await?;
         Ok(managed)
     }
 
     /// Starts an agent and waits until it is ready.
     pub async fn start_agent(&self, more: &[&str]) -> Result<()> {
-        let program = agent_binary()?;
-        let kubeconfig = self.kubeconfig.to_string_lossy().into_owned();
-        let count = self.agents().len();
-        let log = self.kubeconfig.with_file_name(format!("agent-{count}.log"));
-        let args = ["--kubeconfig", &kubeconfig, "--listen", "127.0.0.1:0"];
-        let env = [(
-            "RUST_LOG",
-            "info,addon_agent=debug,hub_sync=debug,kube_client::client::builder=off",
-        )];
-        let args: Vec<&str> = args.iter().chain(more).copied().collect();
-        let agent = Process::spawn(&program, &args, &env, &log)?;
-        self.agents().push(agent);
+        self.spawn_agent(more)?;
         until("the agent to be ready", READY, || async {
             let ready = self.ask("/readyz").await?;
             Ok((ready == "ok").then_some(()))
         })
         .await
         .with_context(|| self.agent_log())
+    }
+
+    /// Starts an agent.
+    pub fn spawn_agent(&self, more: &[&str]) -> Result<()> {
+        let program = agent_binary()?;
+        let kubeconfig = self.kubeconfig.to_string_lossy().into_owned();
+        let count = self.started.fetch_add(1, Ordering::Relaxed);
+        let log = self.kubeconfig.with_file_name(format!("agent-{count}.log"));
+        let args = ["--kubeconfig", &kubeconfig, "--listen", "127.0.0.1:0"];
+        let args: Vec<&str> = args.iter().chain(more).copied().collect();
+        let agent = Process::spawn(&program, &args, &[("RUST_LOG", LOG)], &log)?;
+        self.agents().push(agent);
+        Ok(())
     }
 
     /// SIGKILL.
@@ -96,6 +102,12 @@ impl Managed {
 
     pub fn agent_log_end(&self, lines: usize) -> String {
         self.agents().last().map(|agent| agent.last_lines(lines)).unwrap_or_default()
+    }
+
+    /// As an administrator would type it, without quotes: words are told apart by spaces.
+    pub async fn kubectl(&self, line: &str) -> Result<String> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        self.plane.kubectl(&words).await
     }
 
     pub fn add_on(&self, name: &str) -> AddOn {

@@ -2,7 +2,8 @@
 
 use anyhow::{Context, Result, ensure};
 use lifecycle::{OperationKind, OperationResult, Phase};
-use testbed::bundle::{Bundle, NEVER_READY, READY, Spec};
+use serde_json::json;
+use testbed::bundle::{Bundle, JOB, NEVER_READY, READY, Spec};
 
 use crate::harness::Bed;
 
@@ -53,5 +54,92 @@ pub async fn rolls_back_what_does_not_become_ready(bed: &Bed) -> Result<()> {
     ensure!(status.reason.as_deref() == Some("TimedOut"), "{:?}", status.reason);
     ensure!(add_on.image("rollback", "web").await?.as_deref() == Some(READY));
     ensure!(add_on.config("rollback", "extra").await?.is_none(), "left behind");
+    Ok(())
+}
+
+pub async fn a_failed_first_install_removes_what_it_made(bed: &Bed) -> Result<()> {
+    let managed = bed.managed().await?;
+    let add_on = managed.add_on("first");
+    let bundle = Bundle::new().namespace("first").config("a", "1").deployment("web", NEVER_READY);
+    let spec = Spec::inline("1.0.0", &bundle).namespace("first").policy("timeout", "3s");
+    add_on.assign(&spec).await?;
+    let status = add_on.until_phase(Phase::Failed).await?;
+    ensure!(status.operation == Some(OperationKind::Install));
+    ensure!(status.result == Some(OperationResult::Failed));
+    ensure!(status.completion_time.is_some() && status.current_version.is_none());
+    ensure!(status.message.unwrap_or_default().contains("Deployment first/web"));
+    ensure!(add_on.config("first", "a").await?.is_none(), "left behind");
+    ensure!(add_on.image("first", "web").await?.is_none(), "left behind");
+    Ok(())
+}
+
+pub async fn one_that_fails_does_not_slow_another(bed: &Bed) -> Result<()> {
+    let managed = bed.managed().await?;
+    let (bad, good) = (managed.add_on("slow"), managed.add_on("quick"));
+    let spec = |name: &str, image| {
+        let bundle = Bundle::new().namespace(name).deployment("web", image);
+        Spec::inline("1.0.0", &bundle).namespace(name)
+    };
+    bad.assign(&spec("slow", NEVER_READY)).await?;
+    bad.until_phase(Phase::Verifying).await?;
+    good.assign(&spec("quick", READY)).await?;
+    good.until_available("1.0.0").await?;
+    ensure!(bad.status().await?.phase == Some(Phase::Verifying));
+    Ok(())
+}
+
+pub async fn a_job_runs_once_and_not_again_on_the_way_back(bed: &Bed) -> Result<()> {
+    let managed = bed.managed().await?;
+    let add_on = managed.add_on("jobs");
+    let job = json!({
+        "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "migrate"},
+        "spec": {"template": {"spec": {
+            "restartPolicy": "Never", "containers": [{"name": "main", "image": JOB}],
+        }}},
+    });
+    let good = Bundle::new().namespace("jobs").object(job).deployment("web", READY);
+    let bad = Bundle::new().namespace("jobs").deployment("web", NEVER_READY);
+    let spec = |version, bundle| Spec::inline(version, bundle).namespace("jobs");
+    add_on.assign(&spec("1.0.0", &good)).await?;
+    add_on.until_available("1.0.0").await?;
+    ensure!(add_on.object("batch/v1", "Job", "jobs", "migrate").await?.is_some());
+    managed.kubectl("delete job migrate --namespace jobs").await?;
+
+    add_on.assign(&spec("1.1.0", &bad).policy("timeout", "3s")).await?;
+    add_on.until_phase(Phase::RolledBack).await?;
+    ensure!(add_on.object("batch/v1", "Job", "jobs", "migrate").await?.is_none(), "run again");
+    Ok(())
+}
+
+pub async fn custom_resources_come_with_their_definition(bed: &Bed) -> Result<()> {
+    let managed = bed.managed().await?;
+    let add_on = managed.add_on("customs");
+    let backend = json!({
+        "apiVersion": "stories.example.com/v1", "kind": "Backend",
+        "metadata": {"name": "main"}, "spec": {"size": 1},
+    });
+    let definition = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "backends.stories.example.com"},
+        "spec": {
+            "group": "stories.example.com", "scope": "Namespaced",
+            "names": {"kind": "Backend", "plural": "backends"},
+            "versions": [{"name": "v1", "served": true, "storage": true, "schema": {
+                "openAPIV3Schema": {"type": "object", "properties": {
+                    "spec": {"type": "object", "properties": {"size": {"type": "integer"}}},
+                    "status": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
+                }},
+            }}],
+        },
+    });
+    // In the order that only staging can make right.
+    let bundle = Bundle::new().object(backend).object(definition).namespace("customs");
+    let spec = Spec::inline("1.0.0", &bundle).namespace("customs");
+    add_on.assign(&spec).await?;
+    add_on.until_phase(Phase::Verifying).await?;
+    let status = json!({"status": {"conditions": [{"type": "Ready", "status": "True"}]}});
+    let patch = "patch backends.stories.example.com main --namespace customs --type merge";
+    managed.kubectl(&format!("{patch} --patch {status}")).await?;
+    add_on.until_available("1.0.0").await?;
     Ok(())
 }

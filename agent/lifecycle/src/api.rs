@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
     plural = "managedaddons",
     singular = "managedaddon",
     category = "ocm",
+    doc = "The version of an add-on that this cluster should run (spec), and where it is (status).",
     status = "ManagedAddOnStatus",
     derive = "PartialEq",
     validation = Rule::new("self.metadata.name != 'managed-cluster-lease'").message("the name managed-cluster-lease is reserved"),

@@ -51,6 +51,11 @@ impl Health {
         Self { status: HealthStatus::NotFound, message: "does not exist".to_owned() }
     }
 
+    /// It could not be looked at.
+    pub fn unknown(message: impl Into<String>) -> Self {
+        Self { status: HealthStatus::Unknown, message: message.into() }
+    }
+
     fn current_when(is_current: bool, otherwise: impl FnOnce() -> String) -> Self {
         if is_current { Self::current() } else { Self::in_progress(otherwise()) }
     }

@@ -33,6 +33,8 @@ pub mod annotation {
     pub const VERSION: &str = "lifecycle.open-cluster-management.io/version";
     /// The bundle's digest that last applied an object.
     pub const DIGEST: &str = "lifecycle.open-cluster-management.io/digest";
+    /// On a retained release's Secret: the whole release id.
+    pub const RELEASE_ID: &str = "lifecycle.open-cluster-management.io/release-id";
     /// `"true"`: nothing new starts.
     pub const PAUSED: &str = "lifecycle.open-cluster-management.io/paused";
     /// A new value tries a failed or rejected assignment again.

@@ -13,7 +13,9 @@ pub enum Stage {
     Namespaces,
     /// Until each is Established.
     Definitions,
-    /// RBAC, configuration, services, volumes.
+    /// Roles and accounts: bindings can only be written once what they name is there.
+    Roles,
+    /// Bindings, configuration, services, volumes.
     Configuration,
     Workloads,
     CustomResources,
@@ -22,9 +24,10 @@ pub enum Stage {
 }
 
 impl Stage {
-    pub const ALL: [Stage; 6] = [
+    pub const ALL: [Stage; 7] = [
         Stage::Namespaces,
         Stage::Definitions,
+        Stage::Roles,
         Stage::Configuration,
         Stage::Workloads,
         Stage::CustomResources,
@@ -41,6 +44,9 @@ impl Stage {
             ("", "Namespace") => Stage::Namespaces,
             ("apiextensions.k8s.io", _) => Stage::Definitions,
             ("admissionregistration.k8s.io" | "apiregistration.k8s.io", _) => Stage::Extensions,
+            ("rbac.authorization.k8s.io", "Role" | "ClusterRole") | ("", "ServiceAccount") => {
+                Stage::Roles
+            }
             ("apps" | "batch", _)
             | ("autoscaling", "HorizontalPodAutoscaler")
             | ("", "Pod" | "ReplicationController") => Stage::Workloads,
@@ -170,7 +176,8 @@ mod tests {
             ("", "Namespace", Stage::Namespaces),
             ("apiextensions.k8s.io", "CustomResourceDefinition", Stage::Definitions),
             ("", "ConfigMap", Stage::Configuration),
-            ("rbac.authorization.k8s.io", "ClusterRole", Stage::Configuration),
+            ("rbac.authorization.k8s.io", "ClusterRole", Stage::Roles),
+            ("rbac.authorization.k8s.io", "ClusterRoleBinding", Stage::Configuration),
             ("apps", "Deployment", Stage::Workloads),
             ("batch", "Job", Stage::Workloads),
             ("example.com", "Backend", Stage::CustomResources),

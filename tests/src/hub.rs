@@ -1,0 +1,141 @@
+//! A hub with OCM's CRDs, where one managed cluster's add-ons are assigned and reported.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
+use kube::core::{ApiResource, GroupVersionKind};
+use serde_json::{Value, json};
+
+use crate::bundle::Spec;
+use crate::{ControlPlane, Options};
+
+const ROLES: &str = include_str!("../../manifests/hub/rbac.yaml");
+const GROUP: &str = "addon.open-cluster-management.io";
+
+pub struct Hub {
+    pub plane: ControlPlane,
+    cluster: String,
+}
+
+impl Hub {
+    /// `cluster` is the managed cluster's name, and its namespace here.
+    pub async fn start(name: &str, cluster: &str) -> Result<Self> {
+        let plane = ControlPlane::start(Options::api_only(name)).await?;
+        plane.install_ocm_crds().await?;
+        let namespace =
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": cluster}});
+        plane.apply_yaml(&namespace.to_string()).await?;
+        plane.apply_yaml(ROLES).await?;
+        plane.apply_yaml(&bindings(cluster)).await?;
+        Ok(Self { plane, cluster: cluster.to_owned() })
+    }
+
+    /// For the agent: the identity that OCM would give it.
+    pub fn kubeconfig(&self) -> Result<PathBuf> {
+        self.plane.kubeconfig(&agent(&self.cluster), &[])
+    }
+
+    /// A template that carries a `ManagedAddOn`.
+    pub async fn template(&self, add_on: &str, template: &str, spec: &Spec) -> Result<()> {
+        let manifest = json!({
+            "apiVersion": "lifecycle.open-cluster-management.io/v1alpha1",
+            "kind": "ManagedAddOn",
+            "metadata": {"name": add_on},
+            "spec": spec.0,
+        });
+        self.template_of(add_on, template, json!([manifest])).await
+    }
+
+    pub async fn template_of(&self, add_on: &str, template: &str, manifests: Value) -> Result<()> {
+        let object = json!({
+            "apiVersion": format!("{GROUP}/v1alpha1"), "kind": "AddOnTemplate",
+            "metadata": {"name": template},
+            "spec": {"addonName": add_on, "agentSpec": {"workload": {"manifests": manifests}}},
+        });
+        self.plane.apply_yaml(&object.to_string()).await
+    }
+
+    /// Points the cluster's `ManagedClusterAddOn` at a template.
+    pub async fn assign(&self, add_on: &str, template: &str) -> Result<()> {
+        let config = json!({"group": GROUP, "resource": "addontemplates", "name": template});
+        let object = json!({
+            "apiVersion": format!("{GROUP}/v1alpha1"), "kind": "ManagedClusterAddOn",
+            "metadata": {"name": add_on, "namespace": self.cluster},
+            "spec": {"configs": [config]},
+        });
+        self.plane.apply_yaml(&object.to_string()).await
+    }
+
+    pub async fn unassign(&self, add_on: &str) -> Result<()> {
+        self.add_ons().delete(add_on, &DeleteParams::default()).await?;
+        Ok(())
+    }
+
+    /// The `ManagedClusterAddOn` as JSON.
+    pub async fn add_on(&self, name: &str) -> Result<Value> {
+        Ok(serde_json::to_value(self.add_ons().get(name).await?)?)
+    }
+
+    /// A condition of the `ManagedClusterAddOn`.
+    pub async fn condition(&self, add_on: &str, kind: &str) -> Result<Value> {
+        let object = self.add_on(add_on).await?;
+        let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
+        let found = conditions.into_iter().flatten().find(|condition| condition["type"] == kind);
+        found.cloned().with_context(|| format!("no condition {kind} on {add_on}"))
+    }
+
+    /// Writes conditions as another controller would.
+    pub async fn set_conditions(&self, add_on: &str, conditions: Value) -> Result<()> {
+        let patch = Patch::Merge(json!({"status": {"conditions": conditions}}));
+        self.add_ons().patch_status(add_on, &PatchParams::default(), &patch).await?;
+        Ok(())
+    }
+
+    pub async fn lease(&self, name: &str) -> Result<Lease> {
+        let leases: Api<Lease> = Api::namespaced(self.plane.admin(), &self.cluster);
+        Ok(leases.get(name).await?)
+    }
+
+    /// The status that an add-on's lease carries.
+    pub async fn reported(&self, add_on: &str) -> Result<Value> {
+        let lease = self.lease(add_on).await?;
+        let annotations = lease.metadata.annotations.unwrap_or_default();
+        let status = annotations
+            .get("lifecycle.open-cluster-management.io/status")
+            .context("the lease carries no status")?;
+        Ok(serde_json::from_str(status)?)
+    }
+
+    fn add_ons(&self) -> Api<DynamicObject> {
+        let kind = GroupVersionKind::gvk(GROUP, "v1alpha1", "ManagedClusterAddOn");
+        Api::namespaced_with(self.plane.admin(), &self.cluster, &ApiResource::from_gvk(&kind))
+    }
+}
+
+fn agent(cluster: &str) -> String {
+    format!(
+        "system:open-cluster-management:cluster:{cluster}:addon:addon-lifecycle:agent:addon-lifecycle-agent"
+    )
+}
+
+fn bindings(cluster: &str) -> String {
+    let user =
+        json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": agent(cluster)});
+    let binding = |kind: &str, role: &str, metadata: Value| {
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": metadata,
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+            "subjects": [user],
+        })
+    };
+    let name = "addon-lifecycle";
+    let own = binding(
+        "RoleBinding",
+        "addon-lifecycle-agent",
+        json!({"name": name, "namespace": cluster}),
+    );
+    let all = binding("ClusterRoleBinding", "addon-lifecycle-reader", json!({"name": name}));
+    format!("{own}\n---\n{all}\n")
+}

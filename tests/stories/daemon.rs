@@ -1,0 +1,87 @@
+//! The agent as a program: its CRD, its readiness, its end, its metrics.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail, ensure};
+use lifecycle::Phase;
+use testbed::Managed;
+use testbed::bundle::{Bundle, NEVER_READY, READY, Spec};
+use testbed::wait::until;
+
+use crate::harness::Bed;
+
+pub async fn the_crd_in_manifests_is_the_one_of_the_types(_: &Bed) -> Result<()> {
+    let committed = include_str!("../../manifests/agent/crd.yaml");
+    ensure!(
+        committed == addon_agent::crd()?,
+        "run: cargo run --package addon-agent -- crd > manifests/agent/crd.yaml"
+    );
+    Ok(())
+}
+
+pub async fn without_the_crd_the_agent_waits_and_says_so(_: &Bed) -> Result<()> {
+    let managed = Managed::start("bare").await?;
+    let crd = "managedaddons.lifecycle.open-cluster-management.io";
+    managed.kubectl(&format!("delete crd {crd}")).await?;
+    managed.spawn_agent(&[])?;
+    until("the agent to say what is missing", Duration::from_secs(30), || async {
+        let why = managed.ask("/readyz").await?;
+        if why.contains("CRD is not installed") { Ok(Some(())) } else { bail!("{why}") }
+    })
+    .await?;
+    ensure!(managed.ask("/healthz").await? == "ok");
+    managed.plane.apply_yaml(include_str!("../../manifests/agent/crd.yaml")).await?;
+    until("the agent to be ready", Duration::from_secs(60), || async {
+        Ok((managed.ask("/readyz").await? == "ok").then_some(()))
+    })
+    .await
+}
+
+pub async fn sigterm_ends_it_within_a_second(_: &Bed) -> Result<()> {
+    let managed = Managed::with_agent("ends").await?;
+    let add_on = managed.add_on("shop");
+    let bundle = Bundle::new().namespace("shop").deployment("web", NEVER_READY);
+    add_on.assign(&Spec::inline("1.0.0", &bundle).namespace("shop")).await?;
+    add_on.until_phase(Phase::Verifying).await?;
+    let asked = Instant::now();
+    let status = managed.stop_agent().await?;
+    ensure!(status.success(), "{status}");
+    // The one bound on time that is a promise: Kubernetes' default grace is thirty seconds, ours is one.
+    ensure!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+    Ok(())
+}
+
+pub async fn metrics_tell_the_story_in_closed_labels(_: &Bed) -> Result<()> {
+    let managed = Managed::with_agent("metered").await?;
+    let add_on = managed.add_on("shop");
+    let spec = |version, image| {
+        let bundle = Bundle::new().namespace("shop").deployment("web", image);
+        Spec::inline(version, &bundle).namespace("shop")
+    };
+    add_on.assign(&spec("1.0.0", READY)).await?;
+    add_on.until_available("1.0.0").await?;
+    add_on.assign(&spec("1.1.0", NEVER_READY).policy("timeout", "3s")).await?;
+    add_on.until_phase(Phase::RolledBack).await?;
+    let metrics = managed.metrics().await?;
+    for line in [
+        r#"addon_agent_phase{addon="shop",phase="RolledBack"} 1"#,
+        r#"addon_agent_phase{addon="shop",phase="Available"} 0"#,
+        r#"addon_agent_version_info{addon="shop",role="current",version="1.0.0"} 1"#,
+        r#"addon_agent_version_info{addon="shop",role="desired",version="1.1.0"} 1"#,
+        r#"addon_agent_operations_total{addon="shop",operation="Install",result="Succeeded"} 1"#,
+        r#"addon_agent_operations_total{addon="shop",operation="Upgrade",result="Failed"} 1"#,
+        r#"addon_agent_operations_total{addon="shop",operation="Rollback",result="Succeeded"} 1"#,
+        r#"addon_agent_rollbacks_total{addon="shop",reason="TimedOut"} 1"#,
+        r#"addon_agent_operation_duration_seconds_count{operation="Upgrade",result="Failed"} 1"#,
+        "addon_agent_hub_connected 0",
+        "addon_agent_build_info{",
+    ] {
+        ensure!(metrics.contains(line), "no {line} in\n{metrics}");
+    }
+    add_on.delete().await?;
+    add_on.until_gone().await?;
+    until("its series to go", Duration::from_secs(10), || async {
+        Ok((!managed.metrics().await?.contains("addon=\"shop\"")).then_some(()))
+    })
+    .await
+}

@@ -1,0 +1,84 @@
+//! What the owner says on the spot: pause, retry, hold, and rolling back on request.
+
+use anyhow::{Result, ensure};
+use lifecycle::{OperationKind, OperationResult, Phase};
+use testbed::bundle::{Bundle, NEVER_READY, READY, Spec};
+
+use crate::harness::Bed;
+
+fn spec(name: &str, version: &str, image: &str) -> Spec {
+    let bundle = Bundle::new().namespace(name).deployment("web", image).config("v", version);
+    Spec::inline(version, &bundle).namespace(name)
+}
+
+pub async fn pause_holds_what_is_new_and_lets_go(bed: &Bed) -> Result<()> {
+    let add_on = bed.managed().await?.add_on("paused");
+    add_on.assign(&spec("paused", "1.0.0", READY)).await?;
+    add_on.until_available("1.0.0").await?;
+    add_on.annotate("paused", Some("true")).await?;
+    add_on.assign(&spec("paused", "1.1.0", READY)).await?;
+    let status = add_on.until_phase(Phase::Waiting).await?;
+    ensure!(status.reason.as_deref() == Some("Paused"));
+    ensure!(add_on.config("paused", "v").await?.as_deref() == Some("1.0.0"));
+    add_on.annotate("paused", None).await?;
+    add_on.until_available("1.1.0").await?;
+    Ok(())
+}
+
+pub async fn a_failed_version_is_tried_again_only_when_asked(bed: &Bed) -> Result<()> {
+    let managed = bed.managed().await?;
+    let add_on = managed.add_on("retried");
+    add_on.assign(&spec("retried", "1.0.0", READY)).await?;
+    add_on.until_available("1.0.0").await?;
+    // One pod is all this namespace may have, so the second version cannot become ready beside it.
+    managed.kubectl("create quota few --hard=pods=1 --namespace retried").await?;
+    let pods =
+        Bundle::new().namespace("retried").deployment("web", READY).deployment("more", READY);
+    let two = Spec::inline("1.1.0", &pods).namespace("retried").policy("timeout", "3s");
+    add_on.assign(&two).await?;
+    let failed = add_on.until_phase(Phase::RolledBack).await?;
+    ensure!(failed.message.unwrap_or_default().contains("exceeded quota"), "quota is not named");
+    managed.kubectl("delete quota few --namespace retried").await?;
+
+    add_on.assign(&two.policy("timeout", "60s")).await?;
+    let still = add_on.until("to have seen the policy", |_| true).await?;
+    ensure!(still.phase == Some(Phase::RolledBack), "tried again without being asked");
+    add_on.annotate("retry", Some("the quota is gone")).await?;
+    add_on.until_available("1.1.0").await?;
+    Ok(())
+}
+
+pub async fn on_failure_hold_stays_where_it_failed(bed: &Bed) -> Result<()> {
+    let add_on = bed.managed().await?.add_on("held");
+    add_on.assign(&spec("held", "1.0.0", READY)).await?;
+    add_on.until_available("1.0.0").await?;
+    let bad = spec("held", "1.1.0", NEVER_READY).policy("timeout", "3s");
+    add_on.assign(&bad.policy("onFailure", "Hold")).await?;
+    let status = add_on.until_phase(Phase::Failed).await?;
+    ensure!(status.operation == Some(OperationKind::Upgrade));
+    ensure!(status.current_version.as_deref() == Some("1.0.0"));
+    ensure!(add_on.image("held", "web").await?.as_deref() == Some(NEVER_READY));
+    add_on.assign(&spec("held", "1.0.0", READY)).await?;
+    add_on.until_available("1.0.0").await?;
+    ensure!(add_on.image("held", "web").await?.as_deref() == Some(READY));
+    Ok(())
+}
+
+pub async fn a_requested_rollback_goes_to_the_previous_version(bed: &Bed) -> Result<()> {
+    let add_on = bed.managed().await?.add_on("requested");
+    for version in ["1.0.0", "1.1.0", "1.2.0"] {
+        add_on.assign(&spec("requested", version, READY)).await?;
+        add_on.until_available(version).await?;
+    }
+    add_on.assign(&spec("requested", "1.0.0", READY)).await?;
+    let status = add_on.until_phase(Phase::Rejected).await?;
+    ensure!(status.reason.as_deref() == Some("DowngradeNotAllowed"));
+    ensure!(add_on.config("requested", "v").await?.as_deref() == Some("1.2.0"));
+
+    add_on.assign(&spec("requested", "1.1.0", READY)).await?;
+    let status = add_on.until_available("1.1.0").await?;
+    ensure!(status.operation == Some(OperationKind::Rollback));
+    ensure!(status.result == Some(OperationResult::Succeeded));
+    ensure!(status.previous_version.as_deref() == Some("1.2.0"));
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! The agent, or the API server under it, goes away and comes back.
+
+use anyhow::{Result, bail, ensure};
+use lifecycle::{OperationKind, Phase};
+use serde_json::json;
+use testbed::Managed;
+use testbed::bundle::{Bundle, NEVER_READY, READY, Spec};
+use testbed::wait::until;
+
+use crate::harness::Bed;
+
+fn spec(version: &str, image: &str) -> Spec {
+    let bundle = Bundle::new().namespace("shop").deployment("web", image).config("v", version);
+    Spec::inline(version, &bundle).namespace("shop")
+}
+
+/// In each phase that lasts, and several times in a row; issue by issue the whole matrix comes with fault injection.
+pub async fn a_killed_agent_goes_on_where_it_was(_: &Bed) -> Result<()> {
+    let managed = Managed::with_agent("killed").await?;
+    let add_on = managed.add_on("shop");
+    add_on.assign(&spec("1.0.0", READY)).await?;
+    add_on.until_available("1.0.0").await?;
+    let bad = spec("1.1.0", NEVER_READY).policy("timeout", "5s");
+    add_on.assign(&bad).await?;
+    for phase in [Phase::Verifying, Phase::RollingBack] {
+        add_on.until_phase(phase).await?;
+        managed.kill_agent()?;
+        managed.start_agent(&[]).await?;
+    }
+    let status = add_on.until_phase(Phase::RolledBack).await?;
+    ensure!(add_on.image("shop", "web").await?.as_deref() == Some(READY));
+    let rollbacks =
+        status.history.iter().filter(|entry| entry.operation == OperationKind::Rollback);
+    ensure!(rollbacks.count() == 1, "{:?}", status.history);
+
+    // A version is not tried again because the agent was started again.
+    managed.kill_agent()?;
+    managed.start_agent(&[]).await?;
+    add_on.assign(&spec("1.2.0", READY)).await?;
+    let status = add_on.until_available("1.2.0").await?;
+    let tried = status.history.iter().filter(|entry| entry.version.as_deref() == Some("1.1.0"));
+    ensure!(tried.count() == 1, "{:?}", status.history);
+    Ok(())
+}
+
+pub async fn a_lost_status_is_rebuilt_without_an_install(_: &Bed) -> Result<()> {
+    let managed = Managed::with_agent("lost").await?;
+    let add_on = managed.add_on("shop");
+    for version in ["1.0.0", "1.1.0"] {
+        add_on.assign(&spec(version, READY)).await?;
+        add_on.until_available(version).await?;
+    }
+    managed.stop_agent().await?;
+    let cleared = json!({"status": null});
+    let patch = "patch managedaddon shop --subresource status --type merge";
+    managed.kubectl(&format!("{patch} --patch {cleared}")).await?;
+    ensure!(add_on.status().await?.phase.is_none(), "the status is still there");
+
+    managed.start_agent(&[]).await?;
+    let status = add_on.until_available("1.1.0").await?;
+    ensure!(status.previous_version.as_deref() == Some("1.0.0"));
+    let installs = status.history.iter().any(|entry| entry.operation == OperationKind::Install);
+    ensure!(!installs, "{:?}", status.history);
+    Ok(())
+}
+
+/// Longer away than the time-out, in the middle of an upgrade: what cannot be seen is not judged.
+pub async fn an_unreachable_api_server_fails_nothing(_: &Bed) -> Result<()> {
+    let managed = Managed::with_agent("away").await?;
+    let add_on = managed.add_on("shop");
+    add_on.assign(&spec("1.0.0", READY)).await?;
+    add_on.until_available("1.0.0").await?;
+    let upgrade = spec("1.1.0", READY).policy("timeout", "8s").policy("soak", "4s");
+    add_on.assign(&upgrade).await?;
+    add_on.until_phase(Phase::Verifying).await?;
+    managed.plane.stop_api().await?;
+    // The agent notices by itself, over and over.
+    until(
+        "the agent to try in vain for longer than the time-out",
+        std::time::Duration::from_secs(60),
+        || async {
+            let tries = managed.agent_log().matches("the API server cannot be used").count();
+            if tries > 10 { Ok(Some(())) } else { bail!("{tries} tries") }
+        },
+    )
+    .await?;
+    managed.plane.start_api().await?;
+    let status = add_on.until_available("1.1.0").await?;
+    let failed = status.history.iter().any(|entry| entry.operation == OperationKind::Rollback);
+    ensure!(!failed, "{:?}", status.history);
+    Ok(())
+}
