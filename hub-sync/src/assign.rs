@@ -46,10 +46,10 @@ impl Desk {
 
     /// Works for good.
     pub async fn follow(
-        &self,
+        self,
         mut picture: watch::Receiver<Hub>,
         mut add_ons: watch::Receiver<AddOns>,
-        standings: &watch::Sender<Standings>,
+        standings: watch::Sender<Standings>,
     ) {
         let mut cases = Cases::new();
         loop {
@@ -60,7 +60,7 @@ impl Desk {
             notice(&mut cases, &hub);
             self.look_up(&mut cases, &hub).await;
             self.write(&mut cases, &hub, &here).await;
-            tell(&cases, standings);
+            tell(&cases, &standings);
             tokio::select! {
                 () = changed(&mut picture) => {}
                 () = changed(&mut add_ons) => {}
@@ -121,23 +121,31 @@ impl Desk {
     async fn look_up(&self, cases: &mut Cases, hub: &Hub) {
         let now = Instant::now();
         let due = cases.iter().filter(|(_, case)| case.wants_lookup(now));
-        let due: Vec<_> = due.filter_map(|(name, _)| hub.mcas.get(name)).collect();
-        let looks = due.into_iter().map(async |mca| (mca.name(), self.find(mca).await));
+        let due: Vec<_> = due.filter_map(|(name, _)| hub.mcas.get(name).cloned()).collect();
+        let looks = due.into_iter().map(|mca| self.look(mca));
         let mut looks = futures::stream::iter(looks).buffer_unordered(AT_ONCE);
-        while let Some((name, found)) = looks.next().await {
-            let Some(case) = cases.get_mut(name) else { continue };
+        while let Some((mca, found)) = looks.next().await {
+            let Some(case) = cases.get_mut(mca.name()) else { continue };
             match found {
                 Ok(found) => case.take(found, now, Timestamp::now(), fastrand::f64()),
                 Err(error) => {
+                    let error = chain(&error);
                     warn!(
-                        add_on = name,
-                        error = chain(&error),
-                        "cannot read what is asked for, will try again"
+                        add_on = mca.name(),
+                        error, "cannot read what is asked for, will try again"
                     );
                     case.rest(Instant::now(), fastrand::f64());
                 }
             }
         }
+    }
+
+    async fn look(
+        &self,
+        mca: Arc<ManagedClusterAddOn>,
+    ) -> (Arc<ManagedClusterAddOn>, kube::Result<Found>) {
+        let found = self.find(&mca).await;
+        (mca, found)
     }
 
     async fn find(&self, mca: &ManagedClusterAddOn) -> kube::Result<Found> {

@@ -22,17 +22,19 @@ const PERIOD: Duration = Duration::from_secs(600);
 const AWAY_SECONDS: i32 = 1800;
 
 /// Beats for good.
-pub async fn beat(hub: Client, cluster: &str, mut link: watch::Receiver<HubLink>) {
-    let leases = Api::namespaced(hub, cluster);
+pub async fn beat(hub: Client, cluster: String, mut link: watch::Receiver<HubLink>) {
+    let leases = Api::namespaced(hub, &cluster);
     let mut failures = 0;
     loop {
-        let pause = match renew(&leases, cluster).await {
+        let pause = match renew(&leases, &cluster).await {
             Ok(()) => {
                 failures = 0;
                 around(PERIOD, fastrand::f64())
             }
             Err(error) => {
-                warn!(error = chain(&error), "cannot renew the heartbeat, will try again");
+                if failures == 0 {
+                    warn!(error = chain(&error), "cannot renew the heartbeat, will try again");
+                }
                 failures += 1;
                 CONNECT.delay(failures - 1, fastrand::f64())
             }

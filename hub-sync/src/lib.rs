@@ -100,34 +100,36 @@ async fn work(
     add_ons: channel::Receiver<AddOns>,
     state: channel::Sender<HubLink>,
 ) {
-    let cluster = settings.cluster.as_str();
-    let mut credentials = reload::Credentials::new(settings.kubeconfig);
+    let Settings { kubeconfig, cluster, namespace: _ } = settings;
+    let mut credentials = reload::Credentials::new(kubeconfig);
     let link = client::Link::new(credentials.first().await, state.clone());
     let hub = link.client();
 
     let picture = channel::Sender::new(hub::Hub::default());
     let standings = channel::Sender::new(standing::Standings::new());
-    let reports = publish::Sources {
+    let sources = publish::Sources {
         picture: picture.subscribe(),
         add_ons: add_ons.clone(),
         standings: standings.subscribe(),
         link: state.subscribe(),
     };
-    let health = health_lease::Sources {
+    let serving = health_lease::Sources {
         picture: picture.subscribe(),
         add_ons: add_ons.clone(),
         standings: standings.subscribe(),
     };
     let assign = assign::Desk::new(hub.clone(), managed.clone());
-    let publish = publish::Desk::new(hub.clone(), cluster);
+    let assign = assign.follow(picture.subscribe(), add_ons, standings);
+    let publish = publish::Desk::new(hub.clone(), cluster.clone()).follow(sources);
+    let heartbeat = heartbeat::beat(hub, cluster.clone(), state.subscribe());
 
     tokio::join!(
-        credentials.follow(&link).instrument(info_span!("reload")),
-        watch::follow(&link, cluster, &picture).instrument(info_span!("watch")),
-        assign.follow(picture.subscribe(), add_ons, &standings).instrument(info_span!("assign")),
-        publish.follow(reports).instrument(info_span!("publish")),
-        health_lease::follow(managed, health).instrument(info_span!("health_lease")),
-        heartbeat::beat(hub, cluster, state.subscribe()).instrument(info_span!("heartbeat")),
+        credentials.follow(link.clone()).instrument(info_span!("reload")),
+        watch::follow(link, cluster, picture, state.subscribe()).instrument(info_span!("watch")),
+        assign.instrument(info_span!("assign")),
+        publish.instrument(info_span!("publish")),
+        health_lease::follow(managed, serving).instrument(info_span!("health_lease")),
+        heartbeat.instrument(info_span!("heartbeat")),
     );
 }
 
@@ -143,5 +145,20 @@ async fn recovered(link: &mut channel::Receiver<HubLink>) {
     let away = link.wait_for(|link| !link.connected).await.is_ok();
     if !away || link.wait_for(|link| link.connected).await.is_err() {
         std::future::pending().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether the agent spawns it or joins it is the agent's affair.
+    #[test]
+    fn it_can_be_spawned() {
+        fn spawnable<T: Send>(_: impl FnOnce(Settings, kube::Client) -> T) {}
+        spawnable(|settings, managed| {
+            let (add_ons, link) = (channel::Sender::default(), channel::Sender::default());
+            run(settings, managed, add_ons.subscribe(), link, CancellationToken::new())
+        });
     }
 }

@@ -44,16 +44,16 @@ pub struct Desk {
 }
 
 impl Desk {
-    pub fn new(hub: Client, cluster: &str) -> Self {
+    pub fn new(hub: Client, cluster: String) -> Self {
         Self {
-            cluster: cluster.to_owned(),
-            mcas: Api::namespaced(hub.clone(), cluster),
-            leases: Api::namespaced(hub, cluster),
+            mcas: Api::namespaced(hub.clone(), &cluster),
+            leases: Api::namespaced(hub, &cluster),
+            cluster,
         }
     }
 
     /// Works for good.
-    pub async fn follow(&self, mut sources: Sources) {
+    pub async fn follow(self, mut sources: Sources) {
         let mut told = BTreeMap::new();
         loop {
             let began = Instant::now();
@@ -92,12 +92,8 @@ impl Desk {
                 Ok(()) => told.done(report.clone(), lists),
                 Err(error) => {
                     unreachable = answer(&error).is_none();
+                    told.complain(name, &chain(&error));
                     told.rest(fastrand::f64());
-                    warn!(
-                        add_on = name,
-                        error = chain(&error),
-                        "cannot report to the hub, will try again"
-                    );
                 }
             }
         }
@@ -187,6 +183,14 @@ impl Told {
 
     fn done(&mut self, report: Report, lists: u64) {
         *self = Told { last: Some((report, lists, Instant::now())), ..Told::default() };
+    }
+
+    /// Once, until it worked again: a hub that is away stays away for a while.
+    fn complain(&self, add_on: &str, error: &str) {
+        match self.failures {
+            0 => warn!(add_on, error, "cannot report to the hub, will try again"),
+            _ => debug!(add_on, error, "cannot report to the hub again"),
+        }
     }
 
     fn rest(&mut self, random: f64) {

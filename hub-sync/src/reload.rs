@@ -51,7 +51,7 @@ impl Credentials {
     }
 
     /// Follows the files for good. What cannot be used, such as a rotation half written, changes nothing.
-    pub async fn follow(mut self, link: &Link) {
+    pub async fn follow(mut self, link: Link) {
         loop {
             let _ = tokio::time::timeout(PERIOD, link.doubted()).await;
             if let Some(built) = self.renewed().await {

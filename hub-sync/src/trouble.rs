@@ -21,15 +21,21 @@ pub async fn in_time<T>(call: impl Future<Output = kube::Result<T>>) -> kube::Re
 }
 
 /// An error with everything that led to it, on one line. What a cause only repeats is left out.
-pub fn chain(error: &dyn Error) -> String {
-    let mut told = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if !told.contains(&text) {
-            told = format!("{told}: {text}");
+pub fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut told = String::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        // Of an answer, kube itself would print the whole, twice.
+        let status = error.downcast_ref().and_then(answer);
+        let words = match status {
+            Some(status) => format!("{} ({})", status.message, status.code),
+            None => error.to_string(),
+        };
+        if !told.contains(&words) {
+            told += if told.is_empty() { "" } else { ": " };
+            told += &words;
         }
-        cause = error.source();
+        next = error.source().filter(|_| status.is_none());
     }
     told
 }
@@ -61,8 +67,12 @@ fn has_code(error: &kube::Error, code: u16) -> bool {
 /// The server understood and will not have it, however often it is asked.
 pub fn refusal(error: &kube::Error) -> Option<&str> {
     let status = answer(error)?;
-    matches!(status.code, 400 | 422).then_some(status.message.as_str())
+    let refused = matches!(status.code, 400 | 422) || status.message.starts_with(NOT_TYPED);
+    refused.then_some(status.message.as_str())
 }
+
+/// How a server-side apply with an unknown field or a value of another type is refused: as an internal error, 500.
+const NOT_TYPED: &str = "failed to create typed patch object";
 
 #[cfg(test)]
 mod tests {
@@ -77,6 +87,8 @@ mod tests {
         assert_eq!(chain(&Door(inner)), "open the door: no key");
         let error = kube::Error::Service(TooSlow.into());
         assert_eq!(chain(&error).matches("10 s").count(), 1);
+        let error = kube::Error::Api(Status::failure("no room", "X").with_code(507).boxed());
+        assert_eq!(chain(&error), "no room (507)");
     }
 
     #[test]
@@ -87,6 +99,10 @@ mod tests {
             assert_eq!(refusal(&answered(code)), None);
         }
         assert_eq!(refusal(&kube::Error::Service(TooSlow.into())), None);
+        let words =
+            "failed to create typed patch object (/x): .spec.y: field not declared in schema";
+        let untyped = kube::Error::Api(Status::failure(words, "").with_code(500).boxed());
+        assert_eq!(refusal(&untyped), Some(words));
         assert!(is_conflict(&answered(409)));
         assert!(is_not_found(&answered(404)));
         assert!(is_forbidden(&answered(403)));
