@@ -267,6 +267,14 @@ fn a_broken_upgrade_goes_back_in_order_and_ends_in_rolled_back() {
 }
 
 #[test]
+fn a_rollback_goes_to_what_last_was_available_not_to_the_one_before() {
+    let scene = Scene::upgrading(Phase::Available).settled().runs("1.5.0", "1.4.0").assign("1.6.0");
+    let scene = scene.until(Phase::Verifying).broken().done();
+    let scene = scene.does("apply 1.5.0 again: Namespaces").settled().is(Phase::RolledBack);
+    scene.runs("1.5.0", "1.4.0");
+}
+
+#[test]
 fn a_failed_release_is_not_tried_again_by_itself() {
     let scene = Scene::rolled_back().rests(60 * MINUTES).restart().is(Phase::RolledBack).does("-");
     let scene = scene.policy(|policy| policy.soak = Duration::ZERO).is(Phase::RolledBack);
@@ -967,6 +975,10 @@ fn no_length_of_time_overflows() {
             } else {
                 Scene::upgrading(phase)
             };
+            scene.seen.verdict = Some(verdict.clone());
+            scene = scene.rests(1);
+            (scene.seen.elapsed, scene.seen.verdict) = (Duration::MAX, Some(verdict.clone()));
+            scene = scene.look();
             for _ in 0..3 {
                 (scene.seen.elapsed, scene.seen.verdict) = (Duration::MAX, Some(verdict.clone()));
                 scene = scene.passing(Reason::ApplyFailed);
