@@ -71,8 +71,13 @@ pub struct Spec(pub Value);
 
 impl Spec {
     pub fn inline(version: &str, bundle: &Bundle) -> Self {
+        Self::text(version, &bundle.yaml())
+    }
+
+    /// An inline bundle that need not be one.
+    pub fn text(version: &str, text: &str) -> Self {
         let mut packer = GzEncoder::new(Vec::new(), Compression::best());
-        packer.write_all(bundle.yaml().as_bytes()).expect("memory takes everything");
+        packer.write_all(text.as_bytes()).expect("memory takes everything");
         let packed = packer.finish().expect("memory takes everything");
         let manifests = base64::engine::general_purpose::STANDARD.encode(packed);
         Self::of(version, json!({"inline": {"manifests": manifests}}))

@@ -5,6 +5,14 @@
 
 mod harness;
 
+mod adoption;
+mod bad_input;
+mod changes;
+mod daemon;
+mod hub;
+mod policy;
+mod removal;
+mod restart;
 mod rollout;
 
 use std::process::ExitCode;
@@ -13,5 +21,76 @@ fn main() -> ExitCode {
     harness::run(vec![
         story!(rollout::installs_upgrades_and_prunes),
         story!(rollout::rolls_back_what_does_not_become_ready),
+        story!(rollout::a_failed_first_install_removes_what_it_made),
+        story!(rollout::one_that_fails_does_not_slow_another),
+        story!(rollout::a_job_runs_once_and_not_again_on_the_way_back),
+        story!(rollout::custom_resources_come_with_their_definition),
+        story!(changes::a_third_version_takes_the_place_of_one_under_way),
+        story!(changes::going_back_to_where_we_came_from_rolls_back_at_once),
+        story!(changes::another_values_set_is_an_upgrade_and_a_policy_alone_starts_nothing),
+        story!(policy::pause_holds_what_is_new_and_lets_go),
+        story!(policy::a_failed_version_is_tried_again_only_when_asked),
+        story!(policy::on_failure_hold_stays_where_it_failed),
+        story!(policy::a_requested_rollback_goes_to_the_previous_version),
+        story!(removal::uninstall_removes_everything_in_reverse_order),
+        story!(removal::what_holds_data_or_is_others_stays),
+        story!(removal::removing_says_what_blocks),
+        story!(removal::orphan_leaves_everything),
+        story!(adoption::existing_objects_are_taken_over_whole),
+        story!(restart::a_killed_agent_goes_on_where_it_was),
+        story!(restart::a_lost_status_is_rebuilt_without_an_install),
+        story!(restart::an_unreachable_api_server_fails_nothing),
+        story!(hub::what_the_hub_assigns_is_installed_and_reported),
+        story!(hub::offline_it_rolls_back_and_the_newest_report_arrives_once),
+        story!(hub::what_cannot_be_assigned_is_told_and_changes_nothing),
+        story!(hub::a_plain_template_is_an_inline_bundle),
+        story!(hub::a_deletion_that_is_seen_uninstalls_and_an_absence_does_not),
+        story!(hub::a_managed_add_on_of_others_is_left_alone),
+        story!(hub::the_hub_may_come_later_and_its_credentials_may_change),
+        story!(daemon::the_crd_in_manifests_is_the_one_of_the_types),
+        story!(daemon::without_the_crd_the_agent_waits_and_says_so),
+        story!(daemon::sigterm_ends_it_within_a_second),
+        story!(daemon::metrics_tell_the_story_in_closed_labels),
+        story!(bad_input::assignment::the_api_refuses_what_is_no_assignment),
+        story!(bad_input::assignment::the_api_refuses_the_reserved_name),
+        story!(bad_input::assignment::refuses_fields_without_meaning),
+        story!(bad_input::assignment::refuses_fields_that_are_not_supported_yet),
+        story!(bad_input::assignment::refuses_a_step_down_that_the_policy_forbids),
+        story!(bad_input::assignment::refuses_a_step_up_that_the_policy_forbids),
+        story!(bad_input::assignment::refuses_a_version_that_cannot_follow_the_running_one),
+        story!(bad_input::assignment::refuses_a_version_for_another_kubernetes),
+        story!(bad_input::assignment::refuses_the_running_version_with_other_content),
+        story!(bad_input::source::refuses_other_bytes_than_were_assigned),
+        story!(bad_input::source::refuses_a_truncated_body),
+        story!(bad_input::source::resumes_where_the_connection_was_cut),
+        story!(bad_input::source::begins_anew_where_a_server_cannot_resume),
+        story!(bad_input::source::takes_what_is_whole_though_its_length_was_overstated),
+        story!(bad_input::source::says_when_there_is_no_such_file),
+        story!(bad_input::source::says_when_nobody_serves),
+        story!(bad_input::source::rides_out_an_errors_end),
+        story!(bad_input::source::gives_up_on_lasting_errors_until_asked_again),
+        story!(bad_input::source::ends_an_endless_body),
+        story!(bad_input::source::gives_up_on_a_byte_a_second),
+        story!(bad_input::source::leaves_a_circle_of_redirects),
+        story!(bad_input::bundle::refuses_what_is_not_yaml),
+        story!(bad_input::bundle::refuses_duplicate_keys),
+        story!(bad_input::bundle::refuses_an_alias_bomb),
+        story!(bad_input::bundle::refuses_fifty_megabytes_of_yaml),
+        story!(bad_input::bundle::refuses_what_no_secret_can_hold),
+        story!(bad_input::bundle::refuses_objects_without_one_identity),
+        story!(bad_input::bundle::refuses_an_empty_bundle),
+        story!(bad_input::bundle::refuses_a_sharply_shrunk_bundle_unless_it_is_meant),
+        story!(bad_input::bundle::tells_nobody_what_a_refused_secret_holds),
+        story!(bad_input::cluster::refuses_kinds_that_the_server_does_not_know),
+        story!(bad_input::cluster::refuses_objects_that_the_server_refuses),
+        story!(bad_input::cluster::waits_for_a_missing_namespace),
+        story!(bad_input::cluster::leaves_an_object_of_nobody_alone),
+        story!(bad_input::cluster::leaves_another_add_ons_object_alone),
+        story!(bad_input::cluster::says_which_rights_an_account_lacks),
+        story!(bad_input::immutable::refuses_to_change_what_holds_data),
+        story!(bad_input::immutable::replaces_what_loses_nothing_by_it),
+        story!(bad_input::health::goes_back_from_pods_that_never_become_ready),
+        story!(bad_input::health::goes_back_from_an_image_that_cannot_be_pulled),
+        story!(bad_input::health::goes_back_where_a_quota_refuses_pods),
     ])
 }

@@ -25,6 +25,9 @@ const LONGEST_REST: Duration = Duration::from_secs(30);
 /// How often a refusal that is the environment's to mend is looked at again, ± 25 %.
 const LOOK_AGAIN: Duration = Duration::from_secs(5 * 60);
 
+/// Tries in which removed objects may go for good, about a minute: a namespace takes some seconds.
+const TRIES_TO_GO: u32 = 7;
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
     pub rollout: Rollout,
@@ -166,6 +169,17 @@ impl Rollout {
 
     fn is_open(&self) -> bool {
         self.operation.as_ref().is_some_and(|operation| operation.completed.is_none())
+    }
+
+    /// Waits for what was removed to be gone, for a while.
+    fn await_end_of(self, left: &[String], jitter: f64) -> Self {
+        let waiting = format!("waiting for {} to be gone", left.join(", "));
+        self.retry(&Fault::passing(Reason::Progressing, waiting), jitter)
+    }
+
+    /// What was removed is not gone yet, and may be soon.
+    fn is_going(&self, left: &[String]) -> bool {
+        !left.is_empty() && self.patience.tries < TRIES_TO_GO
     }
 
     /// What a person should read now.

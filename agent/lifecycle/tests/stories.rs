@@ -66,6 +66,7 @@ fn happens(scene: Scene, line: &str) -> Scene {
         "done" => scene.done(),
         "done-until" => done_until(scene, rest),
         "left" => scene.left(rest),
+        "never-gone" => scene.never_gone(rest),
         "refused" => scene.ends(fault(rest, Fault::new)),
         "passing" => scene.ends(fault(rest, Fault::passing)),
         "healthy" => scene.shows(Verdict::Healthy, seconds(rest)),

@@ -184,7 +184,9 @@ fn outcomes_that_nobody_waits_for_change_nothing() {
 
 #[test]
 fn leftovers_that_cannot_be_pruned_are_told_but_fail_nothing() {
-    let scene = Scene::upgrading(Phase::Pruning).left("ConfigMap a/b").is(Phase::Available);
+    let scene = Scene::upgrading(Phase::Pruning).left("ConfigMap a/b").is(Phase::Pruning);
+    assert_eq!(scene.message(), "waiting for ConfigMap a/b to be gone");
+    let scene = scene.never_gone("ConfigMap a/b").is(Phase::Available);
     assert_eq!(scene.message(), "1.5.0 is available; could not be removed: ConfigMap a/b");
     let scene = Scene::upgrading(Phase::Pruning).passing(Reason::ApplyFailed).is(Phase::Pruning);
     scene.rests(2 * MINUTES).passing(Reason::ApplyFailed).is(Phase::Available);
@@ -837,10 +839,15 @@ fn rollouts_wait_for_their_turn() {
 }
 
 #[test]
-fn what_was_only_put_off_leaves_no_trace_when_it_is_taken_back() {
+fn what_is_put_off_is_initiated_and_ends_when_it_is_taken_back() {
     let scene = Scene::available("1.4.0").pause().assign("1.5.0").is(Phase::Waiting);
-    let scene = scene.assign("1.4.0").is(Phase::Available).because(Reason::InstallSucceeded);
-    scene.remembers(&["1 Install 1.4.0 Succeeded InstallSucceeded"]);
+    assert_eq!(scene.rollout.operation.as_ref().map(|operation| operation.completed), Some(None));
+    let scene = scene.assign("1.4.0").is(Phase::Available).because(Reason::ReturnRequested);
+    scene.remembers(&[
+        "3 Rollback 1.4.0 Succeeded ReturnRequested",
+        "2 Upgrade 1.5.0 Failed Superseded",
+        "1 Install 1.4.0 Succeeded InstallSucceeded",
+    ]);
 }
 
 #[test]

@@ -34,9 +34,13 @@ pub(super) fn replica_set(object: &Object) -> Health {
     surplus(object, wanted)
 }
 
-/// Pods of an earlier template still run.
+/// Pods of an earlier template still run; those of a Deployment stay until the new ones are available.
 fn surplus(object: &Object, wanted: i64) -> Health {
     let extra = count(object, "/status/replicas") - wanted;
+    let unavailable = count(object, "/status/unavailableReplicas");
+    if extra > 0 && unavailable > 0 {
+        return Health::in_progress(format!("{unavailable} new replicas not available"));
+    }
     Health::current_when(extra <= 0, || format!("{extra} old replicas pending termination"))
 }
 

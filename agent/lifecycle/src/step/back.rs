@@ -82,6 +82,9 @@ pub(super) fn advance(
             going.on(rollout, next)
         }
         (Back::Verify { healthy }, _) => verify(rollout, seen, now, going, healthy),
+        (back @ Back::Prune, Some(Outcome::Pruned { left })) if rollout.is_going(left) => {
+            stay(rollout, back).await_end_of(left, seen.jitter)
+        }
         (Back::Prune, Some(Outcome::Pruned { left })) => finish(rollout, going, left, now),
         (Back::Prune, Some(Outcome::Failed(fault))) if !fault.passing || late => {
             finish(rollout, going, std::slice::from_ref(&fault.message), now)

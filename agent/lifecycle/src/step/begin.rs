@@ -24,7 +24,8 @@ pub(super) fn advance(rollout: Rollout, seen: &Observation, now: Timestamp) -> R
         }
     }
     match blocked(seen) {
-        Some(reason) => rollout.to(State::Waiting { reason }),
+        // It is initiated when it is asked for, not when its turn comes.
+        Some(reason) => open(rollout, seen, now).to(State::Waiting { reason }),
         // The finalizer comes first: what is begun must not be forgotten.
         None if !seen.finalizer => rollout.to(State::Pending),
         None => start(open(rollout, seen, now), assignment, seen),

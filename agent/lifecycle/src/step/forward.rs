@@ -200,6 +200,9 @@ pub(super) fn prune(
     }
     let rollout = Rollout { state: State::Pruning { spent }, ..rollout };
     match outcome(seen) {
+        Some(Outcome::Pruned { left }) if rollout.is_going(left) => {
+            rollout.await_end_of(left, seen.jitter)
+        }
         Some(Outcome::Pruned { left }) => commit(rollout, left, now),
         Some(Outcome::Failed(fault)) if fault.passing && spent < PRUNE_PATIENCE => {
             rollout.retry(fault, seen.jitter)

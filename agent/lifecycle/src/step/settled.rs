@@ -76,6 +76,10 @@ fn refuse_again(
 
 /// Keeps the retained releases tidy: the current and the previous one, and a failed one that was left in place.
 pub(super) fn due(rollout: &Rollout, seen: &Observation) -> Option<Action> {
+    // Whoever took it off would lose what is installed with the ManagedAddOn.
+    if !seen.finalizer && (rollout.current.is_some() || !rollout.touched.is_empty()) {
+        return Some(Action::Hold);
+    }
     let keep = kept(rollout);
     let is = |retained: &Retained| keep.contains(&(retained.release.id.clone(), retained.state));
     let tidy = seen.retained.iter().all(is);

@@ -206,6 +206,15 @@ impl Scene {
         self.ends(Some(outcome))
     }
 
+    /// However often it is looked at, it is still there.
+    pub fn never_gone(mut self, what: &str) -> Self {
+        let phase = self.rollout.phase();
+        while self.rollout.phase() == phase {
+            self = if self.action.is_some() { self.left(what) } else { self.rests(30) };
+        }
+        self
+    }
+
     pub fn healthy(self, seconds: u64) -> Self {
         self.shows(Verdict::Healthy, seconds)
     }

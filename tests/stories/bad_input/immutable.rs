@@ -1,0 +1,135 @@
+//! Fields that cannot be changed on a living object: refused where data could be lost, else the object is replaced.
+
+use anyhow::{Result, ensure};
+use lifecycle::Reason;
+use serde_json::{Value, json};
+use testbed::bundle::{Bundle, JOB, READY, Spec};
+
+use super::running::{NEW, Running, good, uid};
+use crate::harness::Bed;
+
+pub async fn refuses_to_change_what_holds_data(bed: &Bed) -> Result<()> {
+    let name = "holds-data";
+    let bundle = |setting, service, mode| {
+        good(name, setting).object(stateful_set(service)).object(claim(mode))
+    };
+    // Nobody provisions volumes here.
+    bed.managed().await?.plane.apply_yaml(VOLUME).await?;
+    let running = Running::with(bed, name, bundle("old", "db", "ReadWriteOnce")).await?;
+    let claimed = running.object("v1", "PersistentVolumeClaim", "data").await?;
+    let changed = Spec::inline(NEW, &bundle("new", "other", "ReadWriteOnce"));
+    let words = ["StatefulSet holds-data/db"];
+    running.refuses(&changed, Reason::ImmutableField, &words).await?;
+    let changed = Spec::inline(NEW, &bundle("new", "other", "ReadWriteMany"));
+    let words =
+        ["2 findings", "StatefulSet holds-data/db", "PersistentVolumeClaim holds-data/data"];
+    running.refuses(&changed, Reason::ImmutableField, &words).await?;
+    ensure!(running.object("v1", "PersistentVolumeClaim", "data").await? == claimed);
+    running.goes_on_to(&Spec::inline(NEW, &bundle("new", "db", "ReadWriteOnce")), "new").await
+}
+
+pub async fn replaces_what_loses_nothing_by_it(bed: &Bed) -> Result<()> {
+    let name = "replaced";
+    let running = Running::with(bed, name, replaceable(good(name, "old"), "one")).await?;
+    let kinds = [
+        ("v1", "ConfigMap", "fixed"),
+        ("v1", "Secret", "fixed"),
+        ("batch/v1", "Job", "migrate"),
+        ("rbac.authorization.k8s.io/v1", "RoleBinding", "bound"),
+        ("apps/v1", "Deployment", "selects"),
+    ];
+    let mut before = Vec::new();
+    for (api_version, kind, name) in kinds {
+        before.push(running.object(api_version, kind, name).await?);
+    }
+    let settings = running.object("v1", "ConfigMap", "settings").await?;
+    let new = replaceable(running.good("new"), "two");
+    running.goes_on_to(&Spec::inline(NEW, &new), "new").await?;
+    for ((api_version, kind, name), before) in kinds.into_iter().zip(&before) {
+        let now = running.object(api_version, kind, name).await?;
+        ensure!(uid(&now) != uid(before), "{kind} {name} is the same object: {now:#}");
+        ensure!(words(&now).contains("two"), "{kind} {name} is as before: {now:#}");
+    }
+    ensure!(uid(&running.object("v1", "ConfigMap", "settings").await?) == uid(&settings));
+    Ok(())
+}
+
+/// The object but for its metadata; a Secret's data as it was written.
+fn words(object: &Value) -> String {
+    let mut object = object.clone();
+    object["metadata"] = json!(null);
+    object.to_string().replace("dHdv", "two")
+}
+
+/// One of each kind that may be replaced, with the field that cannot change set to `value`.
+fn replaceable(bundle: Bundle, value: &str) -> Bundle {
+    let named = |name| json!({"name": name});
+    let pods = |image: &str| {
+        json!({
+            "metadata": {"labels": {"select": value}},
+            "spec": {
+                "restartPolicy": if image == JOB { "Never" } else { "Always" },
+                "containers": [{"name": "main", "image": image}],
+            },
+        })
+    };
+    bundle
+        .object(json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": named("fixed"),
+            "immutable": true, "data": {"value": value},
+        }))
+        .object(json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": named("fixed"),
+            "immutable": true, "stringData": {"value": value},
+        }))
+        .object(json!({
+            "apiVersion": "batch/v1", "kind": "Job", "metadata": named("migrate"),
+            "spec": {"template": pods(JOB)},
+        }))
+        .object(json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+            "metadata": named("bound"), "subjects": [],
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": value},
+        }))
+        .object(json!({
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": named("selects"),
+            "spec": {
+                "selector": {"matchLabels": {"select": value}}, "template": pods(READY),
+            },
+        }))
+}
+
+fn stateful_set(service: &str) -> Value {
+    json!({
+        "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "db"},
+        "spec": {
+            "serviceName": service,
+            "selector": {"matchLabels": {"app": "db"}},
+            "template": {
+                "metadata": {"labels": {"app": "db"}},
+                "spec": {"containers": [{"name": "main", "image": READY}]},
+            },
+        },
+    })
+}
+
+fn claim(mode: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data"},
+        "spec": {
+            "storageClassName": "", "volumeName": "holds-data", "accessModes": [mode],
+            "resources": {"requests": {"storage": "1Gi"}},
+        },
+    })
+}
+
+const VOLUME: &str = "
+apiVersion: v1
+kind: PersistentVolume
+metadata: {name: holds-data}
+spec:
+  storageClassName: ''
+  capacity: {storage: 1Gi}
+  accessModes: [ReadWriteOnce]
+  hostPath: {path: /tmp/holds-data}
+";

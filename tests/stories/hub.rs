@@ -1,0 +1,255 @@
+//! Assignments that come from a hub, and reports that go there: stand-alone mode on OCM's own types.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use lifecycle::Phase;
+use serde_json::{Value, json};
+use testbed::bundle::{Bundle, NEVER_READY, READY, Spec};
+use testbed::wait::until;
+use testbed::{Hub, Managed};
+
+use crate::harness::Bed;
+
+/// After an absence the agent's first try may be most of a minute away.
+const HEARD: Duration = Duration::from_secs(120);
+
+struct Pair {
+    hub: Hub,
+    managed: Managed,
+}
+
+impl Pair {
+    async fn start(name: &str) -> Result<Self> {
+        let hub = format!("{name}-hub");
+        let (hub, managed) = tokio::try_join!(Hub::start(&hub, "edge"), Managed::start(name))?;
+        let pair = Self { hub, managed };
+        pair.start_agent().await?;
+        Ok(pair)
+    }
+
+    async fn start_agent(&self) -> Result<()> {
+        let kubeconfig = self.hub.kubeconfig()?;
+        let kubeconfig = kubeconfig.to_string_lossy();
+        let more = ["--hub-kubeconfig", &kubeconfig, "--cluster-name", "edge"];
+        self.managed.start_agent(&more).await
+    }
+
+    async fn template(&self, version: &str, image: &str) -> Result<()> {
+        self.hub.template("shop", &format!("shop-{version}"), &spec(version, image)).await
+    }
+
+    async fn until_reported(&self, phase: &str) -> Result<Value> {
+        until(&format!("the hub to hear of {phase}"), HEARD, || async {
+            let reported = self.hub.reported("shop").await?;
+            if reported["phase"] == phase { Ok(Some(reported)) } else { bail!("{reported}") }
+        })
+        .await
+    }
+
+    async fn until_condition(&self, kind: &str, status: &str, reason: &str) -> Result<Value> {
+        let kind = format!("lifecycle.open-cluster-management.io/{kind}");
+        until(&format!("{kind} to be {status} {reason}"), HEARD, || async {
+            let condition = self.hub.condition("shop", &kind).await?;
+            let there = condition["status"] == status && condition["reason"] == reason;
+            if there { Ok(Some(condition)) } else { bail!("{condition}") }
+        })
+        .await
+    }
+}
+
+fn spec(version: &str, image: &str) -> Spec {
+    let bundle = Bundle::new().namespace("shop").deployment("web", image);
+    Spec::inline(version, &bundle).namespace("shop")
+}
+
+pub async fn what_the_hub_assigns_is_installed_and_reported(_: &Bed) -> Result<()> {
+    let pair = Pair::start("assigns").await?;
+    pair.template("1.0.0", READY).await?;
+    pair.hub.assign("shop", "shop-1.0.0").await?;
+    let foreign = json!([{
+        "type": "Available", "status": "True", "reason": "Theirs", "message": "theirs",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }]);
+    pair.hub.set_conditions("shop", foreign).await?;
+    let status = pair.managed.add_on("shop").until_available("1.0.0").await?;
+
+    pair.until_reported("Available").await?;
+    let lease = pair.hub.lease("shop").await?;
+    let spec = lease.spec.context("no spec")?;
+    let started = status.started_time.context("no start")?.0;
+    ensure!(spec.acquire_time.context("no acquireTime")?.0 == started);
+    ensure!(spec.renew_time.is_some() && spec.lease_transitions == Some(1));
+    let owner = lease.metadata.owner_references.unwrap_or_default().pop().context("no owner")?;
+    ensure!(owner.kind == "ManagedClusterAddOn" && owner.name == "shop");
+
+    pair.until_condition("Rollout", "True", "Available").await?;
+    for kind in ["CurrentVersion", "DesiredVersion"] {
+        let kind = format!("lifecycle.open-cluster-management.io/{kind}");
+        ensure!(pair.hub.condition("shop", &kind).await?["message"] == "1.0.0");
+    }
+    ensure!(pair.hub.condition("shop", "Available").await?["reason"] == "Theirs");
+    ensure!(pair.hub.condition("shop", "Degraded").await?["status"] == "False");
+    ensure!(pair.hub.condition("shop", "Progressing").await?["status"] == "False");
+    until("the health lease that the klusterlet reads", HEARD, || async {
+        let namespace = "open-cluster-management-agent-addon";
+        let lease = pair.managed.add_on("shop");
+        let lease = lease.object("coordination.k8s.io/v1", "Lease", namespace, "shop").await?;
+        Ok(lease.filter(|lease| lease.pointer("/spec/renewTime").is_some()).map(|_| ()))
+    })
+    .await
+}
+
+pub async fn offline_it_rolls_back_and_the_newest_report_arrives_once(_: &Bed) -> Result<()> {
+    let pair = Pair::start("offline").await?;
+    let add_on = pair.managed.add_on("shop");
+    pair.template("1.0.0", READY).await?;
+    pair.hub
+        .template("shop", "shop-1.1.0", &spec("1.1.0", NEVER_READY).policy("timeout", "4s"))
+        .await?;
+    pair.hub.assign("shop", "shop-1.0.0").await?;
+    add_on.until_available("1.0.0").await?;
+    pair.until_reported("Available").await?;
+    pair.hub.assign("shop", "shop-1.1.0").await?;
+    add_on.until("to be assigned 1.1.0", |s| s.desired_version.as_deref() == Some("1.1.0")).await?;
+    pair.hub.plane.stop_api().await?;
+    let status = add_on.until_phase(Phase::RolledBack).await?;
+
+    pair.hub.plane.start_api().await?;
+    let reported = pair.until_reported("RolledBack").await?;
+    ensure!(reported["completionTime"] == serde_json::to_value(&status.completion_time)?);
+    let condition = pair.until_condition("Rollout", "False", "RolledBack").await?;
+    let message = condition["message"].as_str().unwrap_or_default();
+    ensure!(message.contains("1.0.0") && message.contains("1.1.0"), "{message}");
+    ensure!(pair.hub.condition("shop", "Degraded").await?["status"] == "True");
+    // What happened in between is history: RollingBack is told to nobody.
+    let told = pair.hub.reported("shop").await?;
+    ensure!(told["phase"] == "RolledBack", "{told}");
+    Ok(())
+}
+
+pub async fn what_cannot_be_assigned_is_told_and_changes_nothing(_: &Bed) -> Result<()> {
+    let pair = Pair::start("refused").await?;
+    let add_on = pair.managed.add_on("shop");
+    pair.template("1.0.0", READY).await?;
+    pair.hub.assign("shop", "shop-1.0.0").await?;
+    add_on.until_available("1.0.0").await?;
+
+    pair.hub.assign("shop", "shop-9.9.9").await?;
+    let reported = pair.until_reported("Rejected").await?;
+    ensure!(reported["reason"] == "UnknownTemplate", "{reported}");
+    ensure!(reported["currentVersion"] == "1.0.0");
+    pair.until_condition("Rollout", "False", "Rejected").await?;
+
+    let bad = spec("not-a-version", READY);
+    pair.hub.template("shop", "shop-bad", &bad).await?;
+    pair.hub.assign("shop", "shop-bad").await?;
+    until("the hub to hear of the version", HEARD, || async {
+        let reported = pair.hub.reported("shop").await?;
+        if reported["reason"] == "InvalidVersion" { Ok(Some(())) } else { bail!("{reported}") }
+    })
+    .await?;
+    ensure!(add_on.status().await?.phase == Some(Phase::Available));
+    pair.hub.assign("shop", "shop-1.0.0").await?;
+    pair.until_reported("Available").await?;
+    Ok(())
+}
+
+pub async fn a_plain_template_is_an_inline_bundle(_: &Bed) -> Result<()> {
+    let pair = Pair::start("plain").await?;
+    let manifests = json!([
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}},
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "plain", "namespace": "shop"}, "data": {"value": "{{ kept }}"}},
+    ]);
+    pair.hub.template_of("shop", "shop-2.1.0", manifests).await?;
+    pair.hub.assign("shop", "shop-2.1.0").await?;
+    let add_on = pair.managed.add_on("shop");
+    add_on.until_available("2.1.0").await?;
+    ensure!(add_on.config("shop", "plain").await?.as_deref() == Some("{{ kept }}"));
+    Ok(())
+}
+
+pub async fn a_deletion_that_is_seen_uninstalls_and_an_absence_does_not(_: &Bed) -> Result<()> {
+    let pair = Pair::start("deleted").await?;
+    let add_on = pair.managed.add_on("shop");
+    pair.template("1.0.0", READY).await?;
+    pair.hub.assign("shop", "shop-1.0.0").await?;
+    add_on.until_available("1.0.0").await?;
+
+    pair.managed.stop_agent().await?;
+    pair.hub.unassign("shop").await?;
+    pair.start_agent().await?;
+    let orphaned = |status: &lifecycle::ManagedAddOnStatus| {
+        status.conditions.iter().any(|c| c.type_ == "Orphaned" && c.status == "True")
+    };
+    add_on.until("to be orphaned", orphaned).await?;
+    ensure!(add_on.image("shop", "web").await?.is_some(), "an absence uninstalled it");
+
+    pair.hub.assign("shop", "shop-1.0.0").await?;
+    add_on.until("to be assigned again", |status| !orphaned(status)).await?;
+    pair.hub.unassign("shop").await?;
+    add_on.until_gone().await?;
+    ensure!(add_on.object("v1", "Namespace", "", "shop").await?.is_none());
+    Ok(())
+}
+
+pub async fn a_managed_add_on_of_others_is_left_alone(_: &Bed) -> Result<()> {
+    let pair = Pair::start("others").await?;
+    let add_on = pair.managed.add_on("shop");
+    add_on.assign(&spec("1.0.0", READY)).await?;
+    add_on.until_available("1.0.0").await?;
+    pair.template("2.0.0", READY).await?;
+    pair.hub.assign("shop", "shop-2.0.0").await?;
+    let reported = pair.until_reported("Rejected").await?;
+    ensure!(reported["currentVersion"] == "1.0.0", "{reported}");
+    let object = add_on.get().await?.context("gone")?;
+    ensure!(object.spec.version == "1.0.0");
+    Ok(())
+}
+
+pub async fn the_hub_may_come_later_and_its_credentials_may_change(_: &Bed) -> Result<()> {
+    let (hub, managed) =
+        tokio::try_join!(Hub::start("later-hub", "edge"), Managed::start("later"))?;
+    let nobody = hub.plane.kubeconfig("nobody", &[])?;
+    let kubeconfig = nobody.with_file_name("hub.kubeconfig");
+    let path = kubeconfig.to_string_lossy();
+    managed.start_agent(&["--hub-kubeconfig", &path, "--cluster-name", "edge"]).await?;
+    // Without the file the agent works for whoever assigns locally.
+    let local = managed.add_on("local");
+    local.assign(&Spec::inline("1.0.0", &Bundle::new().namespace("local"))).await?;
+    local.until_available("1.0.0").await?;
+
+    hub.template("shop", "shop-1.0.0", &spec("1.0.0", READY)).await?;
+    hub.assign("shop", "shop-1.0.0").await?;
+    std::fs::write(&kubeconfig, refused_kubeconfig())?;
+    until("the agent to refuse exec", HEARD, || async {
+        Ok(managed.agent_log().contains("exec").then_some(()))
+    })
+    .await?;
+    std::fs::copy(&nobody, &kubeconfig)?;
+    until("the hub to refuse nobody", HEARD, || async {
+        let refused = hub.plane.audit()?.iter().any(|event| {
+            event.pointer("/user/username").is_some_and(|user| user == "nobody")
+                && event.pointer("/responseStatus/code").is_some_and(|code| code == 403)
+        });
+        Ok(refused.then_some(()))
+    })
+    .await?;
+    std::fs::copy(hub.kubeconfig()?, &kubeconfig)?;
+    managed.add_on("shop").until_available("1.0.0").await?;
+    until("the metric to say connected", HEARD, || async {
+        let metrics = managed.metrics().await?;
+        Ok(metrics.contains("addon_agent_hub_connected 1").then_some(()))
+    })
+    .await
+}
+
+fn refused_kubeconfig() -> String {
+    json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "hub",
+        "clusters": [{"name": "hub", "cluster": {"server": "https://127.0.0.1:1"}}],
+        "contexts": [{"name": "hub", "context": {"cluster": "hub", "user": "agent"}}],
+        "users": [{"name": "agent", "user": {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "false"}}}],
+    })
+    .to_string()
+}
