@@ -7,7 +7,7 @@ use backon::{ExponentialBuilder, Retryable};
 use futures::StreamExt;
 use lifecycle::{Assignment, Fault, LARGEST_BUNDLE, Pull, Reason, hex, printable};
 use reqwest::header::{CONTENT_RANGE, RANGE};
-use reqwest::{Response, StatusCode};
+use reqwest::{Response, StatusCode, Url};
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout};
 
@@ -65,27 +65,28 @@ pub fn client() -> anyhow::Result<reqwest::Client> {
     })
 }
 
-/// Never from https to http: the digest would still hold, but the request may carry a signed URL.
 fn redirects() -> reqwest::redirect::Policy {
-    reqwest::redirect::Policy::custom(|attempt| {
-        let was_secure = attempt.previous().last().is_some_and(|url| url.scheme() == "https");
-        if attempt.previous().len() > REDIRECTS {
-            attempt.error("too many redirects")
-        } else if was_secure && attempt.url().scheme() != "https" {
-            attempt.error("redirected from https to http")
-        } else {
-            attempt.follow()
-        }
+    reqwest::redirect::Policy::custom(|attempt| match follow(attempt.previous(), attempt.url()) {
+        Ok(()) => attempt.follow(),
+        Err(why) => attempt.error(why),
     })
+}
+
+/// Never from https to http: the digest would still hold, but the request may carry a signed URL.
+fn follow(before: &[Url], next: &Url) -> Result<(), &'static str> {
+    let was_secure = before.last().is_some_and(|url| url.scheme() == "https");
+    if before.len() > REDIRECTS {
+        return Err("too many redirects");
+    }
+    if was_secure && next.scheme() != "https" {
+        return Err("redirected from https to http");
+    }
+    Ok(())
 }
 
 async fn http(client: &reqwest::Client, url: &str, digest: &str) -> Result<Pulled, Fault> {
     let partial = tokio::sync::Mutex::new(Partial::new()?);
-    let started = Instant::now();
-    let attempt = || async {
-        let mut partial = partial.lock().await;
-        fetch(client, url, &mut partial, started).await
-    };
+    let attempt = || async { fetch(client, url, &mut *partial.lock().await).await };
     let pace = ExponentialBuilder::default()
         .with_jitter()
         .with_min_delay(Duration::from_millis(500))
@@ -101,12 +102,7 @@ async fn http(client: &reqwest::Client, url: &str, digest: &str) -> Result<Pulle
 }
 
 /// One try: everything, or what is missing.
-async fn fetch(
-    client: &reqwest::Client,
-    url: &str,
-    partial: &mut Partial,
-    started: Instant,
-) -> Result<(), Fault> {
+async fn fetch(client: &reqwest::Client, url: &str, partial: &mut Partial) -> Result<(), Fault> {
     let mut request = client.get(url);
     if partial.length > 0 {
         request = request.header(RANGE, format!("bytes={}-", partial.length));
@@ -114,10 +110,13 @@ async fn fetch(
     let response = timeout(STALL, request.send())
         .await
         .map_err(|_| passing("the server does not answer"))?
-        .map_err(|e| passing(&words(&e)))?;
-    if !resumes(&response, partial.length)? {
-        partial.restart()?;
+        .map_err(|e| if e.is_redirect() { lasting(words(&e)) } else { passing(&words(&e)) })?;
+    match body(&response, partial.length)? {
+        Body::Whole => partial.restart()?,
+        Body::Rest => {}
+        Body::Nothing => return Ok(()),
     }
+    let (started, before) = (Instant::now(), partial.length);
     let mut body = response.bytes_stream();
     loop {
         let chunk =
@@ -127,34 +126,42 @@ async fn fetch(
             Some(Err(error)) => return Err(passing(&words(&error))),
             Some(Ok(bytes)) => partial.write(&bytes)?,
         }
-        refuse_drip(partial.length, started.elapsed())?;
+        refuse_drip(partial.length.saturating_sub(before), started.elapsed())?;
     }
 }
 
+/// Of one try: pauses between tries are no fault of the server's pace.
 fn refuse_drip(length: u64, elapsed: Duration) -> Result<(), Fault> {
     if elapsed > SLOWEST_AFTER && length < SLOWEST * elapsed.as_secs() {
-        let message = format!("only {length} bytes came in {} s", elapsed.as_secs());
-        return Err(Fault::new(Reason::PullFailed, message));
+        return Err(lasting(format!("only {length} bytes came in {} s", elapsed.as_secs())));
     }
     Ok(())
 }
 
-/// Whether the body goes on where the last try ended.
-fn resumes(response: &Response, from: u64) -> Result<bool, Fault> {
+/// What an answer brings.
+enum Body {
+    Whole,
+    /// It goes on where the last try ended.
+    Rest,
+    /// All there is was here already.
+    Nothing,
+}
+
+fn body(response: &Response, from: u64) -> Result<Body, Fault> {
     let status = response.status();
     match status {
-        StatusCode::OK => Ok(false),
+        StatusCode::OK => Ok(Body::Whole),
         StatusCode::PARTIAL_CONTENT => {
             let range = response.headers().get(CONTENT_RANGE).and_then(|v| v.to_str().ok());
             let fits = range.is_some_and(|range| range.starts_with(&format!("bytes {from}-")));
-            if fits { Ok(true) } else { Err(passing("the server resumed at another place")) }
+            if fits { Ok(Body::Rest) } else { Err(passing("the server resumed at another place")) }
         }
-        StatusCode::RANGE_NOT_SATISFIABLE if from > 0 => Ok(true),
+        StatusCode::RANGE_NOT_SATISFIABLE if from > 0 => Ok(Body::Nothing),
         StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => {
             Err(passing(&format!("the server answers {status}")))
         }
         _ if status.is_server_error() => Err(passing(&format!("the server answers {status}"))),
-        _ => Err(Fault::new(Reason::PullFailed, format!("the server answers {status}"))),
+        _ => Err(lasting(format!("the server answers {status}"))),
     }
 }
 
@@ -200,8 +207,12 @@ fn passing(message: &str) -> Fault {
     Fault::passing(Reason::PullFailed, message)
 }
 
+fn lasting(message: String) -> Fault {
+    Fault::new(Reason::PullFailed, message)
+}
+
 fn disk(error: &std::io::Error) -> Fault {
-    Fault::new(Reason::PullFailed, format!("the bundle cannot be kept for a moment: {error}"))
+    lasting(format!("the bundle cannot be kept for a moment: {error}"))
 }
 
 /// The whole chain of causes, without the URL: it may carry a signature.
@@ -214,4 +225,32 @@ fn words(error: &reqwest::Error) -> String {
         cause = error.source();
     }
     printable(&words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(before: &[&str], next: &str, followed: Result<(), &str>) {
+        let url = |text: &str| Url::parse(text).expect("a URL");
+        let before: Vec<Url> = before.iter().copied().map(url).collect();
+        assert_eq!(follow(&before, &url(next)), followed, "{before:?} to {next}");
+    }
+
+    #[test]
+    fn redirects_never_leave_https_and_end() {
+        check(&["http://a/"], "https://a/", Ok(()));
+        check(&["https://a/"], "https://b/", Ok(()));
+        check(&["https://a/"], "http://a/", Err("redirected from https to http"));
+        check(&["http://a/", "https://a/"], "http://a/", Err("redirected from https to http"));
+        check(&["http://a/"; REDIRECTS], "http://a/", Ok(()));
+        check(&["http://a/"; REDIRECTS + 1], "http://a/", Err("too many redirects"));
+    }
+
+    #[test]
+    fn only_a_lasting_drip_is_refused() {
+        assert!(refuse_drip(1, Duration::from_secs(9)).is_ok());
+        assert!(refuse_drip(11, Duration::from_secs(11)).is_err());
+        assert!(refuse_drip(20 * SLOWEST, Duration::from_secs(11)).is_ok());
+    }
 }
