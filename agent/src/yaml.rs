@@ -2,7 +2,7 @@
 
 use lifecycle::{Fault, LARGEST_BUNDLE, Reason, printable};
 use serde_json::Value;
-use serde_saphyr::Options;
+use serde_saphyr::{Options, UserMessageFormatter};
 
 pub fn documents(bytes: &[u8]) -> Result<Vec<Value>, Fault> {
     if bytes.len() as u64 > LARGEST_BUNDLE {
@@ -11,8 +11,10 @@ pub fn documents(bytes: &[u8]) -> Result<Vec<Value>, Fault> {
     }
     let text = std::str::from_utf8(bytes)
         .map_err(|e| Fault::new(Reason::InvalidBundle, format!("the bundle is not UTF-8: {e}")))?;
-    serde_saphyr::from_multiple_with_options(text, options())
-        .map_err(|e| Fault::new(Reason::InvalidBundle, printable(&format!("not YAML: {e}"))))
+    serde_saphyr::from_multiple_with_options(text, options()).map_err(|e| {
+        let said = e.render_with_formatter(&UserMessageFormatter);
+        Fault::new(Reason::InvalidBundle, printable(&format!("not YAML: {said}")))
+    })
 }
 
 /// Bounds: 8 MiB of input come first. Aliases are what makes small input large, so few are allowed; a depth of 64 is
@@ -30,6 +32,8 @@ fn options() -> Options {
         },
         // `defaultMode: 0644` means 420 to kubectl.
         legacy_octal_numbers: true,
+        // The lines around a mistake may be a Secret's.
+        with_snippet: false,
     }
 }
 
@@ -71,5 +75,11 @@ mod tests {
         let huge = vec![b'a'; 50 * 1024 * 1024];
         assert_eq!(documents(&huge).err().map(|f| f.reason), Some(Reason::BundleTooLarge));
         assert_eq!(documents(b"\xff\xfe").err().map(|f| f.reason), Some(Reason::InvalidBundle));
+    }
+    #[test]
+    fn a_mistake_is_told_without_the_lines_around_it() {
+        let fault = documents(b"a: hunter2\nb: 1\nb: hunter2").expect_err("a duplicate");
+        let told = "not YAML: duplicate mapping key `b` is not allowed here at line 3, column 1";
+        assert_eq!(fault.message, told);
     }
 }
