@@ -55,7 +55,7 @@ async fn judge(
         None => Ok(None),
         Some(fault) if fault.passing => Err(fault),
         // Judged at the head of its own stage.
-        Some(fault) if fault.reason != Reason::NotOurs && brought.carries(object) => {
+        Some(fault) if brought.explains(object, fault.reason) => {
             tracing::debug!(object = %object.key(), finding = fault.message, "judged later");
             Ok(None)
         }

@@ -43,6 +43,7 @@ fn judge(status: &Status) -> (Reason, bool) {
         409 | 408 | 429 => (Reason::CheckFailed, true),
         422 if is_immutable(&status.message) => (Reason::ImmutableField, false),
         422 => (Reason::ObjectRefused, false),
+        500 if is_about_schema(&status.message) => (Reason::ObjectRefused, false),
         _ => (Reason::CheckFailed, true),
     }
 }
@@ -54,6 +55,13 @@ fn is_about_rights(message: &str) -> bool {
 
 fn names_namespace(status: &Status) -> bool {
     status.details.as_ref().is_some_and(|details| details.kind == "namespaces")
+}
+
+/// Server-side apply answers 500 for a field that the kind does not have, or that it cannot read.
+fn is_about_schema(message: &str) -> bool {
+    ["failed to create typed patch object", "failed to convert new object"]
+        .iter()
+        .any(|words| message.contains(words))
 }
 
 /// The API server has no code for it, only these words.
@@ -116,6 +124,18 @@ mod tests {
         );
         check(422, "spec.replicas: Invalid value: -1", Reason::ObjectRefused, false);
         check(500, "failed calling webhook", Reason::CheckFailed, true);
+        check(
+            500,
+            "failed to create typed patch object (a/a; /v1, Kind=ConfigMap): .x: field not declared in schema",
+            Reason::ObjectRefused,
+            false,
+        );
+        check(
+            500,
+            "failed to convert new object (a/a; /v1, Kind=Secret) to proper version: illegal base64 data",
+            Reason::ObjectRefused,
+            false,
+        );
         check(429, "too many requests", Reason::CheckFailed, true);
         check(409, "the object has been modified", Reason::CheckFailed, true);
     }

@@ -76,13 +76,29 @@ impl Brought {
         brought
     }
 
-    /// Whether this object cannot be judged before others of the bundle are written.
+    /// Whether this object may stand on others of the bundle.
     pub fn carries(&self, object: &Object) -> bool {
+        self.has_namespace(object) || self.defines(object) || self.has_role(object)
+    }
+
+    /// Whether a finding about this object may be gone once others of the bundle are written.
+    pub fn explains(&self, object: &Object, finding: Reason) -> bool {
+        // Binding a role asks for what is in it.
+        let about_role = matches!(finding, Reason::Forbidden | Reason::UnknownKind);
+        (finding == Reason::NamespaceMissing && self.has_namespace(object))
+            || (about_role && self.has_role(object))
+            // A definition that changes with the bundle decides what its objects may be.
+            || (finding != Reason::NotOurs && self.defines(object))
+    }
+
+    fn has_namespace(&self, object: &Object) -> bool {
+        object.namespace().is_some_and(|namespace| self.namespaces.contains(namespace))
+    }
+
+    fn has_role(&self, object: &Object) -> bool {
         let role = |field| object.0.pointer(field).and_then(|v| v.as_str()).unwrap_or_default();
         let role = (role("/roleRef/kind").to_owned(), role("/roleRef/name").to_owned());
-        object.namespace().is_some_and(|namespace| self.namespaces.contains(namespace))
-            || self.defines(object)
-            || self.roles.contains(&role)
+        self.roles.contains(&role)
     }
 
     pub fn defines(&self, object: &Object) -> bool {
