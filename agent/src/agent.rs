@@ -21,6 +21,7 @@ use crate::args::Settings;
 use crate::cluster::Cluster;
 use crate::driver::{Shared, drive};
 use crate::events::Events;
+use crate::lease::Holder;
 use crate::metrics::Metrics;
 use crate::{admin, pull};
 
@@ -32,13 +33,10 @@ const GRACE: Duration = Duration::from_millis(500);
 
 pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Result<()> {
     let metrics = Arc::new(Metrics::new()?);
-    let (readiness, not_ready) =
-        watch::channel(Some("the ManagedAddOns were not listed yet".to_owned()));
+    let (readiness, not_ready) = watch::channel(Some("starting".to_owned()));
     let listener = admin::bind(settings.listen).await?;
     let admin = tokio::spawn(admin::serve(listener, metrics.clone(), not_ready, shutdown.clone()));
     let cluster = Cluster::connect(settings.kubeconfig.as_deref()).await?;
-    let (add_ons, all) = watch::channel(AddOns::default());
-    let hub = hub(settings.hub.clone(), cluster.own(), all, metrics.clone(), shutdown.clone());
     let shared = Arc::new(Shared {
         namespace: settings.namespace,
         metrics,
@@ -47,11 +45,42 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         slots: Arc::new(Semaphore::new(settings.max_rollouts)),
         cluster,
     });
-    let agent =
-        Agent { shared, add_ons, readiness, driven: BTreeMap::new(), shutdown: shutdown.clone() };
-    futures::future::join(agent.watch(), hub).await;
+    let holder = Holder::new(shared.cluster.own(), &shared.namespace);
+    let working = async {
+        loop {
+            holder.acquire(|why| _ = readiness.send_replace(Some(why))).await;
+            work_while_held(&holder, &shared, settings.hub.as_ref(), &readiness).await;
+        }
+    };
+    shutdown.run_until_cancelled(working).await;
+    holder.release().await;
     _ = tokio::time::timeout(GRACE, admin).await;
     Ok(())
+}
+
+/// Everything that writes. It is dropped, wherever it is, when the Lease is lost.
+async fn work_while_held(
+    holder: &Holder,
+    shared: &Arc<Shared>,
+    hub_settings: Option<&hub_sync::Settings>,
+    readiness: &watch::Sender<Option<String>>,
+) {
+    let ended = CancellationToken::new();
+    let _end_of_all = ended.clone().drop_guard();
+    let (add_ons, all) = watch::channel(AddOns::default());
+    let (own, metrics) = (shared.cluster.own(), shared.metrics.clone());
+    let hub = hub(hub_settings.cloned(), own, all, metrics, ended.clone());
+    let agent = Agent {
+        shared: shared.clone(),
+        add_ons,
+        readiness: readiness.clone(),
+        driven: BTreeMap::new(),
+        ended,
+    };
+    tokio::select! {
+        ((), ()) = futures::future::join(agent.watch(), hub) => {}
+        () = holder.hold() => {}
+    }
 }
 
 /// hub-sync, or nothing where no hub is configured.
@@ -79,7 +108,8 @@ struct Agent {
     add_ons: watch::Sender<AddOns>,
     readiness: watch::Sender<Option<String>>,
     driven: BTreeMap<String, Driven>,
-    shutdown: CancellationToken,
+    /// Cancelled when nothing may be written any more.
+    ended: CancellationToken,
 }
 
 /// A driver at work.
@@ -95,9 +125,8 @@ impl Agent {
         let config = watcher::Config::default().timeout(WATCH_SECONDS);
         let mut events = pin!(watcher(api, config).default_backoff());
         let mut listed = BTreeMap::new();
-        let shutdown = self.shutdown.clone();
-        while let Some(event) = shutdown.run_until_cancelled(events.try_next()).await {
-            match event {
+        loop {
+            match events.try_next().await {
                 Ok(Some(event)) => self.handle(event, &mut listed),
                 Ok(None) => return,
                 Err(error) => self.not_listed(&error),
@@ -165,8 +194,7 @@ impl Agent {
 
     fn start(&self, name: &str, object: &Arc<ManagedAddOn>, before: Option<Driven>) -> Driven {
         let (changes, receiver) = watch::channel(object.clone());
-        let (shared, shutdown, add_on) =
-            (self.shared.clone(), self.shutdown.clone(), name.to_owned());
+        let (shared, shutdown, add_on) = (self.shared.clone(), self.ended.clone(), name.to_owned());
         let task = async move {
             if let Some(Driven { task, changes, .. }) = before {
                 drop(changes);

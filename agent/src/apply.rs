@@ -5,11 +5,12 @@ mod replace;
 
 use std::time::Duration;
 
-use kube::api::{Patch, PatchParams};
+use kube::api::{Api, Patch, PatchParams};
+use kube::core::DynamicObject;
 use lifecycle::health::{HealthStatus, assess};
 use lifecycle::names::FIELD_MANAGER;
 use lifecycle::plan::{Stage, is_replaceable};
-use lifecycle::{Fault, Object, Reason};
+use lifecycle::{Fault, Object, Reason, shared_fields};
 use tokio::time::{Instant, sleep};
 
 use crate::check::owned;
@@ -36,7 +37,13 @@ pub async fn apply(
     let brought = Brought::by(release.iter().map(|placed| &placed.object));
     let late = of_stage.iter().filter(|placed| brought.carries(&placed.object));
     first_fault(each(late.map(|placed| judge(work, placed, may_adopt))).await)?;
-    first_fault(each(of_stage.iter().map(|placed| write(work, placed, may_adopt))).await)?;
+    let written = of_stage.iter().map(|placed| async {
+        if may_adopt {
+            adopt::take_over(work, placed).await?;
+        }
+        write(work, placed, release).await.map(|_| ())
+    });
+    first_fault(each(written).await)?;
     if stage == Stage::Definitions {
         first_fault(each(of_stage.iter().map(|placed| established(work, placed))).await)?;
     }
@@ -62,17 +69,20 @@ pub async fn dry_run(work: &Work<'_>, placed: &Placed) -> Result<(), Fault> {
     tried.map(|_| ()).map_err(|e| faults::of_object(&placed.object.key(), &e))
 }
 
-async fn write(work: &Work<'_>, placed: &Placed, may_adopt: bool) -> Result<(), Fault> {
-    if may_adopt {
-        adopt::take_over(work, placed).await?;
-    }
+/// Puts an object as its release says; returns the resourceVersion it then has.
+pub async fn write(
+    work: &Work<'_>,
+    placed: &Placed,
+    release: &[Placed],
+) -> Result<Option<String>, Fault> {
     let (_, api) = work.api(placed).await?;
+    let object = as_others_left_it(&api, placed, release).await?;
     let params = PatchParams::apply(FIELD_MANAGER).force();
-    let written = api.patch(placed.object.name(), &params, &Patch::Apply(&placed.object)).await;
+    let written = api.patch(object.name(), &params, &Patch::Apply(&object)).await;
     match written.map_err(|e| faults::of_object(&placed.object.key(), &e)) {
-        Ok(_) => Ok(()),
+        Ok(written) => Ok(written.metadata.resource_version),
         Err(fault) if fault.reason == Reason::ImmutableField && is_replaceable(&placed.object) => {
-            replace::anew(work, placed).await
+            replace::anew(work, placed).await.map(|()| None)
         }
         // What was looked up may be of a definition that is gone or new.
         Err(fault) if fault.reason == Reason::UnknownKind => {
@@ -81,6 +91,25 @@ async fn write(work: &Work<'_>, placed: &Placed, may_adopt: bool) -> Result<(), 
         }
         Err(fault) => Err(fault),
     }
+}
+
+/// The object with the fields that are others' once it exists.
+async fn as_others_left_it(
+    api: &Api<DynamicObject>,
+    placed: &Placed,
+    release: &[Placed],
+) -> Result<Object, Fault> {
+    let mut object = placed.object.clone();
+    let others = shared_fields::pointers(&object, release.iter().map(|other| &other.object));
+    if others.is_empty() {
+        return Ok(object);
+    }
+    let living = api.get_opt(object.name()).await;
+    if let Some(living) = living.map_err(|e| faults::of_object(&object.key(), &e))? {
+        let living = Object(serde_json::to_value(living).unwrap_or_default());
+        shared_fields::yield_to(&mut object, &living, &others);
+    }
+    Ok(object)
 }
 
 /// Waits until objects of a definition can be written.

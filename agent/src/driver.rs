@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::Cluster;
+use crate::drift::Known;
 use crate::events::Events;
 use crate::ledger::{Ledger, Saved, now};
 use crate::metrics::Metrics;
@@ -23,6 +24,9 @@ use crate::retained::{Content, Store};
 
 /// Between looks at an API server that does not answer.
 const UNREACHABLE: Duration = Duration::from_secs(1);
+
+/// Drift is mended within a minute.
+const REPAIR: Duration = Duration::from_secs(60);
 
 /// What all drivers share.
 pub struct Shared {
@@ -49,6 +53,7 @@ pub struct Driver {
     assignment: Option<(i64, Result<Arc<Assignment>, Fault>)>,
     pulled: Option<Pulled>,
     contents: BTreeMap<ReleaseId, Arc<Content>>,
+    drift: Known,
 }
 
 /// Until the `ManagedAddOn` is gone or the agent stops. Stopping loses nothing: the ledger is ahead of every action.
@@ -102,6 +107,7 @@ impl Driver {
             assignment: None,
             pulled: None,
             contents: BTreeMap::new(),
+            drift: Known::new(),
         })
     }
 
@@ -197,15 +203,22 @@ impl Driver {
         let slot = async move {
             if queued { slots.acquire_owned().await.ok() } else { std::future::pending().await }
         };
+        let kept = self.ledger.rollout.kept().is_some();
         let time = async {
             match wake {
                 Some(wake) => sleep(wake).await,
+                None if kept => sleep(REPAIR.mul_f64(0.75 + fastrand::f64() / 4.0)).await,
                 None => std::future::pending().await,
             }
         };
         tokio::select! {
             changed = self.changes.changed() => changed.is_ok(),
-            () = time => true,
+            () = time => {
+                if wake.is_none() {
+                    self.repair().await;
+                }
+                true
+            }
             slot = slot => {
                 self.slot = slot;
                 true

@@ -148,9 +148,8 @@ impl Metrics {
         if before.phase() == after.phase() {
             return;
         }
-        let by_itself = |rollout: &Rollout| {
-            matches!(rollout.state, State::RollingBack { asked: false, .. })
-        };
+        let by_itself =
+            |rollout: &Rollout| matches!(rollout.state, State::RollingBack { asked: false, .. });
         let why: Reason = reason(after);
         if after.phase() == Phase::Rejected {
             self.rejections.with_label_values(&[add_on, why.name()]).inc();

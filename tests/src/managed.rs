@@ -73,13 +73,18 @@ impl Managed {
 
     /// Starts an agent.
     pub fn spawn_agent(&self, more: &[&str]) -> Result<()> {
+        self.spawn_agent_as("agent", more)
+    }
+
+    /// Starts an agent in a pod of that name: the same name is the same agent, restarted.
+    pub fn spawn_agent_as(&self, pod: &str, more: &[&str]) -> Result<()> {
         let program = agent_binary()?;
         let kubeconfig = self.kubeconfig.to_string_lossy().into_owned();
         let count = self.started.fetch_add(1, Ordering::Relaxed);
         let log = self.kubeconfig.with_file_name(format!("agent-{count}.log"));
         let args = ["--kubeconfig", &kubeconfig, "--listen", "127.0.0.1:0"];
         let args: Vec<&str> = args.iter().chain(more).copied().collect();
-        let agent = Process::spawn(&program, &args, &[("RUST_LOG", LOG)], &log)?;
+        let agent = Process::spawn(&program, &args, &[("RUST_LOG", LOG), ("POD_NAME", pod)], &log)?;
         self.agents().push(agent);
         Ok(())
     }
@@ -87,6 +92,11 @@ impl Managed {
     /// SIGKILL.
     pub fn kill_agent(&self) -> Result<()> {
         self.agents().last().context("no agent runs")?.kill()
+    }
+
+    /// SIGKILL for the one that was started first.
+    pub fn kill_first_agent(&self) -> Result<()> {
+        self.agents().first().context("no agent runs")?.kill()
     }
 
     /// SIGTERM; the time it took to end.

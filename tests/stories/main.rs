@@ -40,6 +40,8 @@ fn main() -> ExitCode {
         story!(restart::a_killed_agent_goes_on_where_it_was),
         story!(restart::a_lost_status_is_rebuilt_without_an_install),
         story!(restart::an_unreachable_api_server_fails_nothing),
+        story!(restart::only_one_of_two_agents_writes),
+        story!(restart::what_others_change_or_delete_is_put_back),
         story!(hub::what_the_hub_assigns_is_installed_and_reported),
         story!(hub::offline_it_rolls_back_and_the_newest_report_arrives_once),
         story!(hub::what_cannot_be_assigned_is_told_and_changes_nothing),

@@ -1,5 +1,7 @@
 //! The agent, or the API server under it, goes away and comes back.
 
+use std::time::Duration;
+
 use anyhow::{Result, bail, ensure};
 use lifecycle::{OperationKind, Phase};
 use serde_json::json;
@@ -8,6 +10,9 @@ use testbed::bundle::{Bundle, NEVER_READY, READY, Spec};
 use testbed::wait::until;
 
 use crate::harness::Bed;
+
+/// What happens by itself within a minute, on a loaded machine.
+const LONG: Duration = Duration::from_secs(120);
 
 fn spec(version: &str, image: &str) -> Spec {
     let bundle = Bundle::new().namespace("shop").deployment("web", image).config("v", version);
@@ -74,19 +79,68 @@ pub async fn an_unreachable_api_server_fails_nothing(_: &Bed) -> Result<()> {
     add_on.assign(&upgrade).await?;
     add_on.until_phase(Phase::Verifying).await?;
     managed.plane.stop_api().await?;
-    // The agent notices by itself, over and over.
-    until(
-        "the agent to try in vain for longer than the time-out",
-        std::time::Duration::from_secs(60),
-        || async {
-            let tries = managed.agent_log().matches("the API server cannot be used").count();
-            if tries > 10 { Ok(Some(())) } else { bail!("{tries} tries") }
-        },
-    )
+    // It stops writing after ten seconds, which is longer than the time-out.
+    until("the agent to have given up its lease", LONG, || async {
+        let log = managed.agent_log();
+        Ok(log.contains("not holding the agents' lease any more").then_some(()))
+    })
     .await?;
     managed.plane.start_api().await?;
     let status = add_on.until_available("1.1.0").await?;
     let failed = status.history.iter().any(|entry| entry.operation == OperationKind::Rollback);
     ensure!(!failed, "{:?}", status.history);
+    Ok(())
+}
+
+pub async fn only_one_of_two_agents_writes(_: &Bed) -> Result<()> {
+    let managed = Managed::start("two").await?;
+    managed.spawn_agent_as("first", &[])?;
+    until("the first to be ready", LONG, || async {
+        Ok((managed.ask("/readyz").await? == "ok").then_some(()))
+    })
+    .await?;
+    managed.spawn_agent_as("second", &[])?;
+    until("the second to wait", LONG, || async {
+        let why = managed.ask("/readyz").await?;
+        if why.contains("another agent, first") { Ok(Some(())) } else { bail!("{why}") }
+    })
+    .await?;
+    let add_on = managed.add_on("shop");
+    add_on.assign(&spec("1.0.0", READY)).await?;
+    add_on.until_available("1.0.0").await?;
+    ensure!(!managed.agent_log().contains("phase changed"), "the second wrote too");
+
+    managed.kill_first_agent()?;
+    add_on.assign(&spec("1.1.0", READY)).await?;
+    add_on.until_available("1.1.0").await?;
+    ensure!(managed.agent_log().contains("phase changed"), "somebody else wrote");
+    Ok(())
+}
+
+pub async fn what_others_change_or_delete_is_put_back(bed: &Bed) -> Result<()> {
+    let managed = bed.managed().await?;
+    let add_on = managed.add_on("drift");
+    let bundle =
+        Bundle::new().namespace("drift").config("edited", "ours").config("deleted", "ours");
+    add_on.assign(&Spec::inline("1.0.0", &bundle).namespace("drift")).await?;
+    add_on.until_available("1.0.0").await?;
+    let theirs = json!({"data": {"value": "theirs"}});
+    let patch = "patch configmap edited --namespace drift --type merge";
+    managed.kubectl(&format!("{patch} --patch {theirs}")).await?;
+    managed.kubectl("delete configmap deleted --namespace drift").await?;
+    until("both to be put back", LONG, || async {
+        let values =
+            [add_on.config("drift", "edited").await?, add_on.config("drift", "deleted").await?];
+        if values.iter().flatten().all(|value| value == "ours")
+            && values.iter().all(Option::is_some)
+        {
+            Ok(Some(()))
+        } else {
+            bail!("{values:?}")
+        }
+    })
+    .await?;
+    let line = r#"addon_agent_drift_repaired_total{addon="drift"} 2"#;
+    ensure!(managed.metrics().await?.contains(line), "not counted");
     Ok(())
 }

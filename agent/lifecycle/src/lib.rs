@@ -12,6 +12,7 @@ pub mod plan;
 mod reason;
 mod release;
 mod rollout;
+pub mod shared_fields;
 mod status;
 mod step;
 pub mod versions;

@@ -347,6 +347,25 @@ impl Rollout {
         }
     }
 
+    /// The release that is kept as it is: what others change of it is put back.
+    pub fn kept(&self) -> Option<&Release> {
+        match &self.state {
+            State::Available | State::RolledBack { .. } => self.current.as_ref(),
+            State::Pending
+            | State::Waiting { .. }
+            | State::Pulling
+            | State::Staging
+            | State::Checking { .. }
+            | State::Applying { .. }
+            | State::Verifying { .. }
+            | State::Pruning { .. }
+            | State::Rejected { .. }
+            | State::RollingBack { .. }
+            | State::Failed { .. }
+            | State::Removing { .. } => None,
+        }
+    }
+
     /// Time spent since this direction's first write.
     pub fn spent(&self) -> Duration {
         match &self.state {

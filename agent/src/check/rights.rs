@@ -12,8 +12,8 @@ use crate::faults;
 use crate::placed::Placed;
 use crate::work::{Work, each};
 
-/// Server-side apply patches and creates; prune and rollback delete.
-const VERBS: [&str; 4] = ["get", "create", "patch", "delete"];
+/// Server-side apply patches and creates; prune and rollback delete; drift is seen by listing.
+const VERBS: [&str; 5] = ["get", "list", "create", "patch", "delete"];
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Right {

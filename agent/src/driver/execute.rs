@@ -11,7 +11,7 @@ use crate::placed::{Placed, place};
 use crate::prune::{Scope, prune};
 use crate::retained::Content;
 use crate::work::Work;
-use crate::{apply, check, pull, stage};
+use crate::{apply, check, drift, pull, stage};
 
 impl Driver {
     pub(super) async fn execute(&mut self, action: Action) -> Result<Outcome, Fault> {
@@ -127,6 +127,23 @@ impl Driver {
     fn scope(&self, in_order: bool) -> Scope {
         let delete_data = self.note(annotation::DELETE_DATA).is_some();
         Scope { only_extensions: false, delete_data, in_order }
+    }
+
+    /// Puts back what others changed of the release at rest. What cannot be put back now is looked at again.
+    pub(super) async fn repair(&mut self) {
+        let Some(kept) = self.ledger.rollout.kept().cloned() else { return };
+        let mut known = std::mem::take(&mut self.drift);
+        let repaired = async {
+            let placed = self.objects_of(&kept).await?;
+            let Some(content) = self.content(&kept.id).await? else { return Ok(0) };
+            drift::repair(&self.work(&content)?, &placed, &mut known).await
+        };
+        match repaired.await {
+            Ok(0) => {}
+            Ok(repaired) => self.shared.metrics.repaired(&self.name, repaired),
+            Err(fault) => tracing::warn!(cause = fault.message, "drift could not be mended"),
+        }
+        self.drift = known;
     }
 
     async fn let_go(&mut self) -> Result<Outcome, Fault> {

@@ -148,8 +148,8 @@ apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata: {name: few-rights-installer}
 rules:
-- {apiGroups: [''], resources: [namespaces, configmaps], verbs: [get, create, patch, delete]}
-- {apiGroups: [apps], resources: [deployments], verbs: [get, create, patch, delete]}
+- {apiGroups: [''], resources: [namespaces, configmaps], verbs: [get, list, create, patch, delete]}
+- {apiGroups: [apps], resources: [deployments], verbs: [get, list, create, patch, delete]}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding

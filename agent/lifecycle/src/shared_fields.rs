@@ -1,0 +1,85 @@
+//! Fields of our objects that others own once the object exists: a scaler's replicas, and what the bundle itself names.
+
+use serde_json::Value;
+
+use crate::names::annotation;
+use crate::object::Object;
+
+/// JSON pointers into `object`: those of its annotation `ignore-differences`, and the replicas that a
+/// HorizontalPodAutoscaler of the same bundle sets.
+pub fn pointers<'a>(object: &Object, bundle: impl IntoIterator<Item = &'a Object>) -> Vec<String> {
+    let named = object.annotation(annotation::IGNORE_DIFFERENCES).unwrap_or_default();
+    let named = named.split(',').map(str::trim).filter(|pointer| pointer.starts_with('/'));
+    let mut pointers: Vec<String> = named.map(str::to_owned).collect();
+    if bundle.into_iter().any(|other| scales(other, object)) {
+        pointers.push("/spec/replicas".to_owned());
+    }
+    pointers
+}
+
+fn scales(scaler: &Object, object: &Object) -> bool {
+    let target = |field| scaler.0.pointer(field).and_then(Value::as_str).unwrap_or_default();
+    (scaler.group(), scaler.kind()) == ("autoscaling", "HorizontalPodAutoscaler")
+        && scaler.namespace() == object.namespace()
+        && target("/spec/scaleTargetRef/kind") == object.kind()
+        && target("/spec/scaleTargetRef/name") == object.name()
+}
+
+/// Takes over what the living object has there. Leaving the field out instead would reset it where nobody else has
+/// become its owner yet.
+pub fn yield_to(object: &mut Object, living: &Object, pointers: &[String]) {
+    for pointer in pointers {
+        let Some((parent, field)) = pointer.rsplit_once('/') else { continue };
+        let field = field.replace("~1", "/").replace("~0", "~");
+        let Some(Value::Object(fields)) = object.0.pointer_mut(parent) else { continue };
+        match living.0.pointer(pointer) {
+            Some(value) => _ = fields.insert(field, value.clone()),
+            None => _ = fields.remove(&field),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn deployment(replicas: u32) -> Object {
+        Object(json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": "web", "namespace": "shop"}, "spec": {"replicas": replicas},
+        }))
+    }
+
+    #[test]
+    fn a_scalers_replicas_are_not_ours() {
+        let scaler = Object(json!({
+            "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
+            "metadata": {"name": "web", "namespace": "shop"},
+            "spec": {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}},
+        }));
+        let mut ours = deployment(1);
+        let pointers = pointers(&ours, [&scaler]);
+        yield_to(&mut ours, &deployment(5), &pointers);
+        assert_eq!(ours, deployment(5));
+        assert!(super::pointers(&ours, [&deployment(1)]).is_empty());
+    }
+
+    #[test]
+    fn named_fields_follow_the_living_object() {
+        let mut ours = deployment(1);
+        ours.mark(
+            "annotations",
+            annotation::IGNORE_DIFFERENCES,
+            "/spec/replicas, /spec/paused, no",
+        );
+        let mut living = deployment(2);
+        living.0["spec"]["paused"] = json!(true);
+        let pointers = pointers(&ours, []);
+        yield_to(&mut ours, &living, &pointers);
+        assert_eq!(ours.0["spec"], json!({"replicas": 2, "paused": true}));
+        yield_to(&mut ours, &deployment(3), &pointers);
+        assert_eq!(ours.0["spec"], json!({"replicas": 3}));
+    }
+}

@@ -1,0 +1,146 @@
+//! One agent writes: whoever holds the local Lease. Losing it is like being killed, which loses nothing.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::Client;
+use kube::api::{Api, ObjectMeta, PostParams};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::faults;
+
+const NAME: &str = "addon-agent";
+
+/// Another agent takes over this long after the last renewal it saw.
+const DURATION: Duration = Duration::from_secs(15);
+/// We stop writing after two thirds of it, before anybody else begins.
+const GIVE_UP: Duration = Duration::from_secs(10);
+const RENEW: Duration = Duration::from_secs(4);
+const LOOK: Duration = Duration::from_secs(1);
+/// A renewal that hangs must not keep us from noticing that the time is up.
+const REQUEST: Duration = Duration::from_secs(3);
+
+pub struct Holder {
+    api: Api<Lease>,
+    identity: String,
+}
+
+impl Holder {
+    /// The same after a restart in place, so that a restarted agent goes on at once.
+    pub fn new(client: Client, namespace: &str) -> Self {
+        let identity = std::env::var("POD_NAME")
+            .unwrap_or_else(|_| rustix::system::uname().nodename().to_string_lossy().into_owned());
+        Self { api: Api::namespaced(client, namespace), identity }
+    }
+
+    /// Returns when this agent holds the Lease; until then `waiting` is told why not.
+    pub async fn acquire(&self, waiting: impl Fn(String)) {
+        let mut seen: Option<(Option<String>, Instant)> = None;
+        loop {
+            match self.try_acquire(&mut seen).await {
+                Ok(None) => return,
+                Ok(Some(other)) => waiting(format!("another agent, {other}, writes here")),
+                Err(error) => {
+                    tracing::warn!(%error, "the agents' lease cannot be taken yet");
+                    waiting(format!("the agents' lease cannot be taken yet: {error}"));
+                }
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    /// The other holder, if there is one that lives. It lives while its Lease changes: clocks are not compared.
+    async fn try_acquire(
+        &self,
+        seen: &mut Option<(Option<String>, Instant)>,
+    ) -> Result<Option<String>, kube::Error> {
+        let Some(lease) = self.api.get_opt(NAME).await? else {
+            self.api.create(&PostParams::default(), &self.lease(None)).await?;
+            return Ok(None);
+        };
+        let version = lease.metadata.resource_version.clone();
+        let since = match seen {
+            Some((known, since)) if *known == version => *since,
+            _ => seen.insert((version, Instant::now())).1,
+        };
+        let holder = lease.spec.as_ref().and_then(|spec| spec.holder_identity.clone());
+        let other = holder.filter(|holder| !holder.is_empty() && *holder != self.identity);
+        match other {
+            Some(other) if since.elapsed() < DURATION => Ok(Some(other)),
+            _ => self.replace(&self.lease(Some(&lease))).await.map(|()| None),
+        }
+    }
+
+    /// Returns when the Lease is lost, or could not be renewed for too long.
+    pub async fn hold(&self) {
+        let mut renewed = Instant::now();
+        while renewed.elapsed() < GIVE_UP {
+            sleep(RENEW.min(GIVE_UP.saturating_sub(renewed.elapsed()))).await;
+            let begun = Instant::now();
+            match timeout(REQUEST, self.renew()).await {
+                Ok(Ok(true)) => renewed = begun,
+                Ok(Ok(false)) => break,
+                Ok(Err(error)) => tracing::warn!(%error, "the agents' lease was not renewed"),
+                Err(_) => tracing::warn!("the agents' lease was not renewed in time"),
+            }
+        }
+        tracing::warn!(
+            "not holding the agents' lease any more; nothing is written until it is back"
+        );
+    }
+
+    /// `false` when another agent has it.
+    async fn renew(&self) -> Result<bool, kube::Error> {
+        let lease = self.api.get(NAME).await?;
+        let holder = lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref());
+        if holder != Some(&self.identity) {
+            return Ok(false);
+        }
+        self.replace(&self.lease(Some(&lease))).await.map(|()| true)
+    }
+
+    /// Lets the next agent begin at once.
+    pub async fn release(&self) {
+        let released = async {
+            let mut lease = self.api.get(NAME).await?;
+            if let Some(spec) = &mut lease.spec
+                && spec.holder_identity.as_deref() == Some(&self.identity)
+            {
+                spec.holder_identity = None;
+                self.replace(&lease).await?;
+            }
+            Ok::<_, kube::Error>(())
+        };
+        if let Ok(Err(error)) = timeout(LOOK / 2, released).await
+            && !faults::is_gone(&error)
+        {
+            tracing::debug!(%error, "the agents' lease was not released; it ends by itself");
+        }
+    }
+
+    async fn replace(&self, lease: &Lease) -> Result<(), kube::Error> {
+        self.api.replace(NAME, &PostParams::default(), lease).await.map(|_| ())
+    }
+
+    fn lease(&self, before: Option<&Lease>) -> Lease {
+        let now = MicroTime(Timestamp::now());
+        let spec = before.and_then(|lease| lease.spec.clone()).unwrap_or_default();
+        let same = spec.holder_identity.as_deref() == Some(&self.identity);
+        let metadata = before.map_or_else(
+            || ObjectMeta { name: Some(NAME.to_owned()), ..ObjectMeta::default() },
+            |lease| lease.metadata.clone(),
+        );
+        let changes = spec.lease_transitions.unwrap_or(0);
+        let spec = LeaseSpec {
+            holder_identity: Some(self.identity.clone()),
+            lease_duration_seconds: i32::try_from(DURATION.as_secs()).ok(),
+            acquire_time: spec.acquire_time.filter(|_| same).or(Some(now.clone())),
+            renew_time: Some(now),
+            lease_transitions: Some(if same { changes } else { changes.saturating_add(1) }),
+            ..LeaseSpec::default()
+        };
+        Lease { metadata, spec: Some(spec) }
+    }
+}
