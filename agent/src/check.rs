@@ -2,6 +2,8 @@
 
 mod rights;
 
+use kube::api::{Patch, PatchParams};
+use lifecycle::names::FIELD_MANAGER;
 use lifecycle::plan::{is_replaceable, refuse_shrunk};
 use lifecycle::{Fault, Owner, Reason, printable};
 
@@ -27,13 +29,32 @@ pub async fn check(
     if !terms.allow_shrink {
         findings.extend(refuse_shrunk(release.len(), from.len()).err());
     }
-    let brought = Brought::by(release.iter().map(|placed| &placed.object));
+    let brought = brought(work, release).await;
     let judged = each(release.iter().map(|placed| judge(work, placed, &brought, terms))).await;
     for finding in judged {
         findings.extend(finding?);
     }
     findings.extend(rights::missing(work, release.iter().chain(from)).await?);
     report(findings)
+}
+
+/// What the bundle brings that is not here yet in that form.
+async fn brought(work: &Work<'_>, release: &[Placed]) -> Brought {
+    let settled = each(release.iter().map(|placed| is_settled(work, placed))).await;
+    let open = release.iter().zip(settled).filter(|(_, settled)| !settled);
+    Brought::by(open.map(|(placed, _)| &placed.object))
+}
+
+/// A definition that writing would not change: what it says of its objects is final.
+async fn is_settled(work: &Work<'_>, placed: &Placed) -> bool {
+    if placed.object.kind() != "CustomResourceDefinition" {
+        return false;
+    }
+    let Ok(Some(living)) = work.living(placed).await else { return false };
+    let Ok((_, api)) = work.api(placed).await else { return false };
+    let params = PatchParams::apply(FIELD_MANAGER).force().dry_run();
+    let tried = api.patch(placed.object.name(), &params, &Patch::Apply(&placed.object)).await;
+    tried.is_ok_and(|tried| tried.metadata.generation == living.0.metadata.generation)
 }
 
 /// A finding about one object; a passing fault ends the whole check, which is then tried again.

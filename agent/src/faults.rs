@@ -37,6 +37,7 @@ fn judge(status: &Status) -> (Reason, bool) {
         401 => (Reason::Forbidden, true),
         403 if ends => (Reason::NamespaceMissing, true),
         403 if is_about_rights(&status.message) => (Reason::Forbidden, false),
+        403 if status.message.contains("exceeded quota: ") => (Reason::QuotaExceeded, false),
         403 => (Reason::ObjectRefused, false),
         404 if names_namespace(status) => (Reason::NamespaceMissing, false),
         404 => (Reason::UnknownKind, false),
@@ -48,9 +49,10 @@ fn judge(status: &Status) -> (Reason, bool) {
     }
 }
 
-/// RBAC says who cannot do what; admission says what is wrong with the object.
+/// RBAC says who cannot do what; admission says what is wrong with the object, in words of its own.
 fn is_about_rights(message: &str) -> bool {
-    message.contains(" cannot ") || message.contains("is attempting to grant RBAC permissions")
+    (message.contains(" is forbidden: User \"") && message.contains("\" cannot "))
+        || message.contains("is attempting to grant RBAC permissions")
 }
 
 fn names_namespace(status: &Status) -> bool {
@@ -109,7 +111,18 @@ mod tests {
     #[test]
     fn refusals_are_told_apart() {
         check(403, "configmaps is forbidden: User \"x\" cannot patch", Reason::Forbidden, false);
-        check(403, "admission webhook \"x\" denied the request", Reason::ObjectRefused, false);
+        check(
+            403,
+            "admission webhook \"x\" denied the request: this cannot be",
+            Reason::ObjectRefused,
+            false,
+        );
+        check(
+            403,
+            "configmaps \"a\" is forbidden: exceeded quota: few, requested: count/configmaps=1",
+            Reason::QuotaExceeded,
+            false,
+        );
         check(
             403,
             "unable to create new content in namespace x because it is being terminated",

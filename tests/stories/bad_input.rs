@@ -6,5 +6,6 @@ pub mod bundle;
 pub mod cluster;
 pub mod health;
 pub mod immutable;
+pub mod limits;
 pub mod running;
 pub mod source;

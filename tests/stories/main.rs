@@ -91,6 +91,8 @@ fn main() -> ExitCode {
         story!(bad_input::cluster::says_which_rights_an_account_lacks),
         story!(bad_input::immutable::refuses_to_change_what_holds_data),
         story!(bad_input::immutable::replaces_what_loses_nothing_by_it),
+        story!(bad_input::limits::refuses_what_a_quota_leaves_no_room_for),
+        story!(bad_input::limits::refuses_what_a_living_definition_forbids),
         story!(bad_input::health::goes_back_from_pods_that_never_become_ready),
         story!(bad_input::health::goes_back_from_an_image_that_cannot_be_pulled),
         story!(bad_input::health::goes_back_where_a_quota_refuses_pods),

@@ -95,6 +95,8 @@ reasons! {
     NotOurs => Environment,
     /// The service account may not do what the bundle needs.
     Forbidden => Environment,
+    /// A quota of the cluster leaves no room for an object.
+    QuotaExceeded => Environment,
     /// A field that cannot be changed on a living object.
     ImmutableField => Assignment,
     /// The API server refuses an object.
