@@ -34,7 +34,11 @@ pub async fn check(
     for finding in judged {
         findings.extend(finding?);
     }
-    findings.extend(rights::missing(work, release.iter().chain(from)).await?);
+    if let Some(missing) = rights::missing(work, release.iter().chain(from)).await? {
+        // What each object says of it would be the same at greater length.
+        findings.retain(|finding| finding.reason != Reason::Forbidden);
+        findings.insert(0, missing);
+    }
     report(findings)
 }
 

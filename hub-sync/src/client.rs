@@ -88,7 +88,6 @@ impl Link {
             moved
         });
         let old = self.live.swap(Live::new(built.client));
-        old.superseded.cancel();
     }
 
     /// Returns when the credentials should be looked at before their time.

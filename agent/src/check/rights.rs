@@ -1,6 +1,6 @@
 //! Asks the API server whether the service account may do all that a rollout and its way back need.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
@@ -23,6 +23,7 @@ struct Right {
     verb: &'static str,
 }
 
+/// One finding for all rights that are not there.
 pub async fn missing(
     work: &Work<'_>,
     objects: impl Iterator<Item = &Placed>,
@@ -30,15 +31,18 @@ pub async fn missing(
     let needed: BTreeSet<Right> = objects.flat_map(rights).collect();
     let reviews: Api<SelfSubjectAccessReview> = Api::all(work.client.clone());
     let answers = each(needed.into_iter().map(|right| review(&reviews, right))).await;
-    let mut refused = Vec::new();
+    let mut refused: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for answer in answers {
-        refused.extend(answer?);
+        if let Some(right) = answer? {
+            refused.entry(right.object()).or_default().push(right.verb);
+        }
     }
     if refused.is_empty() {
         return Ok(None);
     }
-    let user = work.account.user();
-    let message = format!("{user} may not {}", refused.join(", "));
+    let words = refused.iter().map(|(object, verbs)| format!("{} {object}", verbs.join("/")));
+    let words: Vec<String> = words.collect();
+    let message = format!("{} may not {}", work.account.user(), words.join(", "));
     Ok(Some(Fault::new(Reason::Forbidden, message)))
 }
 
@@ -53,11 +57,11 @@ fn rights(placed: &Placed) -> Vec<Right> {
     VERBS.into_iter().map(right).collect()
 }
 
-/// The words for a right that is not there.
+/// The right, if it is not there.
 async fn review(
     reviews: &Api<SelfSubjectAccessReview>,
     right: Right,
-) -> Result<Option<String>, Fault> {
+) -> Result<Option<Right>, Fault> {
     let attributes = ResourceAttributes {
         group: Some(right.group.clone()),
         resource: Some(right.resource.clone()),
@@ -75,18 +79,14 @@ async fn review(
         .await
         .map_err(|e| faults::of("the service account's rights could not be asked for", &e))?;
     let allowed = answer.status.is_some_and(|status| status.allowed);
-    Ok((!allowed).then(|| right.to_string()))
+    Ok((!allowed).then_some(right))
 }
 
-impl std::fmt::Display for Right {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}", self.verb, self.resource)?;
-        if !self.group.is_empty() {
-            write!(f, ".{}", self.group)?;
-        }
-        match &self.namespace {
-            Some(namespace) => write!(f, " in {namespace}"),
-            None => Ok(()),
-        }
+impl Right {
+    /// `deployments.apps in shop`
+    fn object(&self) -> String {
+        let group = if self.group.is_empty() { "" } else { "." };
+        let place = self.namespace.as_ref().map_or(String::new(), |name| format!(" in {name}"));
+        format!("{}{group}{}{place}", self.resource, self.group)
     }
 }

@@ -99,7 +99,12 @@ pub async fn says_which_rights_an_account_lacks(bed: &Bed) -> Result<()> {
     let words = ["cannot impersonate", "installer"];
     running.refuses(&spec("new"), Reason::Forbidden, &words).await?;
     plane.apply_yaml(MAY_BE_IMPERSONATED).await?;
-    let words = [user, "may not", "create configmaps in few-rights", "patch deployments.apps"];
+    let words = [
+        user,
+        "may not",
+        "create/delete/get/list/patch configmaps in few-rights",
+        "deployments.apps",
+    ];
     running.refuses(&spec("newer"), Reason::Forbidden, &words).await?;
     plane.apply_yaml(MAY_INSTALL).await?;
     running.add_on.annotate("retry", Some("it has the rights")).await?;
