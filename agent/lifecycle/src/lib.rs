@@ -1,4 +1,22 @@
 //! The decisions of an add-on's life: pure types and functions, no I/O, no clock, no async.
+//!
+//! ```text
+//!                    ┌──────────────────── another release is assigned ────────────────────┐
+//!                    ▼                                                                     │
+//!  Pending ◄─► Waiting ─► Pulling ─► Staging ─► Checking ─► Applying ─► Verifying ─► Pruning ─► Available
+//!     │                      └──────────┴──────────┤           └────────────┴───────────┘        │ ▲
+//!     └──────────► Rejected ◄──────────────────────┘                        │ fails, or          │ │
+//!                  (nothing was written)                                    ▼ goes back          │ │
+//!                                              Failed ◄────────────── RollingBack ───────────────┼─┘ asked for
+//!                                       (held, or nothing           │                            │
+//!                                        to go back to)             └─► RolledBack               │
+//!                                                                                                │
+//!  from everywhere, when the ManagedAddOn is deleted: Removing ◄─────────────────────────────────┘
+//! ```
+//!
+//! [`step`] takes the saved [`Rollout`], one [`Observation`] and the time, and returns the new rollout and at most one
+//! [`Action`]. The shell saves, acts, and looks again. The laws it keeps are in `tests/laws.rs`, each arrow in
+//! `tests/table.rs`, whole stories in `tests/stories/`.
 
 pub mod api;
 mod assignment;
@@ -8,11 +26,14 @@ pub mod health;
 pub mod names;
 mod object;
 mod observation;
+mod operation;
 pub mod plan;
 mod reason;
 mod release;
+mod retained;
 mod rollout;
 pub mod shared_fields;
+mod state;
 mod status;
 mod step;
 pub mod versions;
@@ -21,8 +42,11 @@ pub use api::*;
 pub use assignment::{Assignment, LARGEST_BUNDLE, Policy, Pull, Values};
 pub use object::{Object, ObjectKey};
 pub use observation::{Action, Observation, Outcome};
+pub use operation::{Asked, Operation};
 pub use reason::{Fault, Owner, Reason};
 pub use release::{Release, ReleaseId, ServiceAccount, Shape, digest, hex};
-pub use rollout::*;
+pub use retained::{Retained, RetainedState};
+pub use rollout::{FORMAT, Patience, Rollout};
+pub use state::{Again, Back, State};
 pub use status::{Beside, printable, reason, status};
 pub use step::{Step, step};

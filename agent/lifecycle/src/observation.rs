@@ -6,10 +6,11 @@ use std::time::Duration;
 use crate::api::Deletion;
 use crate::assignment::{Assignment, Policy};
 use crate::health::Verdict;
+use crate::operation::Asked;
 use crate::plan::Stage;
 use crate::reason::Fault;
 use crate::release::{Release, ReleaseId};
-use crate::rollout::{Asked, Retained, RetainedState};
+use crate::retained::{Retained, RetainedState};
 
 /// One look at the world.
 #[derive(Clone, Debug)]

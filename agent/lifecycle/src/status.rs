@@ -5,7 +5,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use crate::api::{ManagedAddOnStatus, OperationResult, Phase};
 use crate::reason::Reason;
-use crate::rollout::{Rollout, State};
+use crate::rollout::Rollout;
+use crate::state::State;
 
 /// Messages are for a person, and every report carries them.
 const LONGEST_MESSAGE: usize = 1024;

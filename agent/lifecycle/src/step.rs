@@ -14,7 +14,8 @@ use jiff::Timestamp;
 use crate::observation::{Action, Observation, Outcome};
 use crate::plan::Stage;
 use crate::reason::{Fault, Owner, Reason};
-use crate::rollout::{Again, Back, Patience, Rollout, State};
+use crate::rollout::{Patience, Rollout};
+use crate::state::{Again, Back, State};
 
 /// How often health is looked at while it decides.
 const LOOK: Duration = Duration::from_secs(1);

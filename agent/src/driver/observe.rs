@@ -17,8 +17,8 @@ impl Driver {
         let kubernetes = self.kubernetes().await?;
         let elapsed = self.tick();
         let verdict = self.verdict().await;
-        let slot = self.take_slot();
         let assignment = self.assignment();
+        let slot = self.needs_slot(&assignment) && self.take_slot();
         let object = &self.ledger.object;
         let annotations = object.metadata.annotations.as_ref();
         let note = |name| annotations.and_then(|all| all.get(name));
@@ -40,6 +40,13 @@ impl Driver {
             elapsed,
             jitter: fastrand::f64(),
         })
+    }
+
+    /// At rest with what is asked, there is nothing to roll out.
+    fn needs_slot(&self, assignment: &Result<Arc<Assignment>, Fault>) -> bool {
+        let rollout = &self.ledger.rollout;
+        let wanted = assignment.as_ref().ok().map(|assignment| &assignment.release);
+        !rollout.phase().is_settled() || wanted != rollout.current.as_ref()
     }
 
     /// Time since the last look at which the API server answered. Both looks have to succeed for it to count.

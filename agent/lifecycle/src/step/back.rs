@@ -10,7 +10,8 @@ use crate::health::Verdict;
 use crate::observation::{Action, Observation, Outcome};
 use crate::plan::Stage;
 use crate::reason::{Fault, Reason};
-use crate::rollout::{Back, Rollout, State};
+use crate::rollout::Rollout;
+use crate::state::{Back, State};
 
 /// A rollback under way, taken out of its state.
 pub(super) struct Going {

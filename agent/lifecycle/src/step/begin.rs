@@ -6,8 +6,10 @@ use super::back;
 use crate::api::{OperationKind, OperationResult};
 use crate::assignment::Assignment;
 use crate::observation::{Action, Observation};
+use crate::operation::{Asked, Operation};
 use crate::reason::{Fault, Reason};
-use crate::rollout::{Again, Asked, Operation, Rollout, State};
+use crate::rollout::Rollout;
+use crate::state::{Again, State};
 use crate::versions;
 
 pub(super) fn advance(rollout: Rollout, seen: &Observation, now: Timestamp) -> Rollout {

@@ -10,7 +10,8 @@ use crate::health::Verdict;
 use crate::observation::{Observation, Outcome};
 use crate::plan::Stage;
 use crate::reason::{Fault, Reason};
-use crate::rollout::{Again, Rollout, State};
+use crate::rollout::Rollout;
+use crate::state::{Again, State};
 
 /// How long a check that the API server cannot finish is tried before it counts as refused.
 const UNSURE: Duration = Duration::from_secs(30);

@@ -6,7 +6,8 @@ use super::outcome;
 use crate::api::{Deletion, OperationKind, OperationResult};
 use crate::observation::{Action, Observation, Outcome};
 use crate::reason::{Fault, Reason};
-use crate::rollout::{Rollout, State};
+use crate::rollout::Rollout;
+use crate::state::State;
 
 pub(super) fn advance(rollout: Rollout, seen: &Observation, now: Timestamp) -> Rollout {
     let State::Removing { done } = rollout.state else { return begin(rollout, seen, now) };

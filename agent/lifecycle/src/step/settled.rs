@@ -6,7 +6,9 @@ use super::begin;
 use crate::observation::{Action, Observation, Outcome};
 use crate::reason::Reason;
 use crate::release::ReleaseId;
-use crate::rollout::{Again, Retained, RetainedState, Rollout, State};
+use crate::retained::{Retained, RetainedState};
+use crate::rollout::Rollout;
+use crate::state::{Again, State};
 
 /// Available: only another release, or an assignment that cannot be read, is news.
 pub(super) fn available(rollout: Rollout, seen: &Observation, now: Timestamp) -> Rollout {
