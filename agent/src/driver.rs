@@ -148,7 +148,10 @@ impl Driver {
 
     fn beside(&self) -> Beside {
         let metadata = &self.ledger.object.metadata;
-        let orphaned = metadata.annotations.as_ref().and_then(|all| all.get(ORPHANED).cloned());
+        let orphaned = metadata
+            .annotations
+            .as_ref()
+            .and_then(|all| all.get(hub_sync::words::ORPHANED).cloned());
         Beside {
             generation: metadata.generation,
             desired_version: Some(self.ledger.object.spec.version.clone()),
@@ -244,9 +247,6 @@ impl Driver {
         }
     }
 }
-
-/// Written by hub-sync when nobody assigns an add-on any more.
-const ORPHANED: &str = "lifecycle.open-cluster-management.io/orphaned";
 
 /// What of a `ManagedAddOn` can make an action pointless; its status and our own marks cannot.
 fn of_interest(object: &ManagedAddOn) -> (Option<i64>, bool) {
