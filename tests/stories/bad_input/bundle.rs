@@ -157,7 +157,7 @@ async fn silent(running: &Running<'_>) -> Result<()> {
     for (place, text) in [("status", status), ("events", events), ("log", log)] {
         for form in [SECRET.to_owned(), BASE64_STANDARD.encode(SECRET)] {
             let line = text.lines().find(|line| line.contains(&form));
-            ensure!(line.is_none(), "the {place} tells: {}", line.context("a line")?);
+            ensure!(line.is_none(), "told by the {place}: {}", line.context("a line")?);
         }
     }
     Ok(())
