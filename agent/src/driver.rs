@@ -11,7 +11,7 @@ use lifecycle::{
     Action, Assignment, Beside, Fault, ManagedAddOn, Outcome, Reason, ReleaseId, State, step,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::Cluster;
@@ -54,6 +54,7 @@ pub struct Driver {
     pulled: Option<Pulled>,
     contents: BTreeMap<ReleaseId, Arc<Content>>,
     drift: Known,
+    repair_at: Instant,
 }
 
 /// Until the `ManagedAddOn` is gone or the agent stops. Stopping loses nothing: the ledger is ahead of every action.
@@ -108,6 +109,7 @@ impl Driver {
             pulled: None,
             contents: BTreeMap::new(),
             drift: Known::new(),
+            repair_at: Instant::now() + REPAIR,
         })
     }
 
@@ -206,20 +208,23 @@ impl Driver {
         let slot = async move {
             if queued { slots.acquire_owned().await.ok() } else { std::future::pending().await }
         };
-        let kept = self.ledger.rollout.kept().is_some();
         let time = async {
             match wake {
                 Some(wake) => sleep(wake).await,
-                None if kept => sleep(REPAIR.mul_f64(0.75 + fastrand::f64() / 4.0)).await,
                 None => std::future::pending().await,
             }
         };
+        let kept = self.ledger.rollout.kept().is_some();
+        let repair_at = self.repair_at;
+        let repair = async move {
+            if kept { sleep_until(repair_at).await } else { std::future::pending().await }
+        };
         tokio::select! {
             changed = self.changes.changed() => changed.is_ok(),
-            () = time => {
-                if wake.is_none() {
-                    self.repair().await;
-                }
+            () = time => true,
+            () = repair => {
+                self.repair().await;
+                self.repair_at = Instant::now() + REPAIR.mul_f64(0.75 + fastrand::f64() / 4.0);
                 true
             }
             slot = slot => {

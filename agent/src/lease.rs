@@ -7,11 +7,10 @@ use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::Client;
 use kube::api::{Api, ObjectMeta, PostParams};
+use lifecycle::names::AGENT_LEASE as NAME;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::faults;
-
-const NAME: &str = "addon-agent";
 
 /// Another agent takes over this long after the last renewal it saw.
 const DURATION: Duration = Duration::from_secs(15);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kube::Client;
 use kube::api::{Api, Patch, PatchParams, PostParams};
+use lifecycle::duration::whole_seconds;
 use lifecycle::names::FINALIZER;
 use lifecycle::{Beside, Fault, ManagedAddOn, Rollout, status};
 use serde_json::json;
@@ -143,8 +144,6 @@ fn load(object: &ManagedAddOn) -> Result<Option<Rollout>, Fault> {
     object.status.as_ref().map_or(Ok(None), Rollout::load)
 }
 
-/// Kubernetes' times are whole seconds.
 pub fn now() -> Timestamp {
-    let now = Timestamp::now();
-    Timestamp::from_second(now.as_second()).unwrap_or(now)
+    whole_seconds(Timestamp::now())
 }

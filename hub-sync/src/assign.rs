@@ -8,6 +8,7 @@ use futures::StreamExt;
 use jiff::Timestamp;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::{Api, Client, ResourceExt};
+use lifecycle::duration::whole_seconds;
 use lifecycle::{Fault, ManagedAddOn, Reason};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -127,7 +128,9 @@ impl Desk {
         while let Some((mca, found)) = looks.next().await {
             let Some(case) = cases.get_mut(mca.name()) else { continue };
             match found {
-                Ok(found) => case.take(found, now, Timestamp::now(), fastrand::f64()),
+                Ok(found) => {
+                    case.take(found, now, whole_seconds(Timestamp::now()), fastrand::f64())
+                }
                 Err(error) => {
                     let error = chain(&error);
                     warn!(
@@ -182,7 +185,7 @@ impl Desk {
     async fn write(&self, cases: &mut Cases, hub: &Hub, here: &AddOns) {
         for (name, case) in cases {
             let existing = here.get(name).map(Arc::as_ref);
-            let (now, time) = (Instant::now(), Timestamp::now());
+            let (now, time) = (Instant::now(), whole_seconds(Timestamp::now()));
             let Some(wanted) = case.next_write(existing, &hub.deleted, now, time) else { continue };
             match self.apply(&wanted).await {
                 Ok(written) => case.wrote(written),

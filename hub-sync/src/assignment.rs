@@ -5,13 +5,13 @@ use std::io::Write;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use flate2::{Compression, GzBuilder};
-use lifecycle::names::{GROUP, RESERVED_NAME, annotation, label};
+use lifecycle::names::{GROUP, RESERVED_NAMES, annotation, label};
 use lifecycle::{Fault, Reason};
 use semver::Version;
 use serde_json::{Map, Value, json};
 
 use crate::ocm::{AddOnTemplate, ManagedClusterAddOn};
-use crate::words::{HEARTBEAT, MCA_UID, WRITER};
+use crate::words::{MCA_UID, WRITER};
 
 /// Of an inline bundle, encoded: the limit of the CRD.
 const LARGEST_INLINE: usize = 160 * 1024;
@@ -27,7 +27,7 @@ pub struct Wanted {
 
 /// Names for which the hub has another use.
 pub fn permit_name(name: &str) -> Result<(), Fault> {
-    if name == RESERVED_NAME || name == HEARTBEAT {
+    if RESERVED_NAMES.contains(&name) {
         return Err(invalid(format!("the name {name} is reserved")));
     }
     Ok(())

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client, ResourceExt};
+use lifecycle::duration::whole_seconds;
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -135,7 +136,7 @@ impl Desk {
     /// The whole list, for the exact version that was read: the list is one value before OCM 1.2.
     async fn tell_conditions(&self, report: &Report) -> kube::Result<()> {
         let Some(mca) = self.mcas.get_opt(&report.add_on).await? else { return Ok(()) };
-        let time = report.happened().unwrap_or_else(Timestamp::now).to_string();
+        let time = whole_seconds(report.happened().unwrap_or_else(Timestamp::now)).to_string();
         let ours = conditions::of(report);
         let Some(list) = conditions::merged(mca.conditions(), &ours, &time) else { return Ok(()) };
         if mca.uid() != report.mca_uid {

@@ -13,7 +13,7 @@ pub const MCA_UID: &str = "lifecycle.open-cluster-management.io/mca-uid";
 pub const ORPHANED: &str = "lifecycle.open-cluster-management.io/orphaned";
 
 /// Name of the agent's heartbeat lease in the cluster's namespace on the hub.
-pub const HEARTBEAT: &str = "addon-lifecycle-agent";
+pub const HEARTBEAT: &str = lifecycle::names::AGENT_LEASE;
 
 /// Who holds the leases written here. There is one agent on a cluster, so that nothing more tells.
 pub const HOLDER: &str = "addon-lifecycle-agent";

@@ -32,7 +32,8 @@ Options:
   --help   print this";
 
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).collect();
+    // `cargo demo -- --keep` is what people type; the alias has its own `--` already.
+    let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--").collect();
     let keep = match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         [] => false,
         ["--keep"] => true,

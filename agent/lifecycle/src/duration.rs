@@ -1,6 +1,8 @@
-//! Durations as Go writes them: `90s`, `1h30m`, `1.5h`, `300ms`.
+//! Durations as Go writes them: `90s`, `1h30m`, `1.5h`, `300ms`; and times as Kubernetes writes them.
 
 use std::time::Duration;
+
+use jiff::Timestamp;
 
 /// Longer than any rollout, short enough that sums never overflow: a year.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -26,6 +28,11 @@ pub fn parse(text: &str) -> Result<Duration, NotADuration> {
         rest = after;
     }
     Ok(sum)
+}
+
+/// As Kubernetes writes times, so that what is read back is what was saved.
+pub fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
 fn split(text: &str, belongs: impl Fn(char) -> bool) -> (&str, &str) {

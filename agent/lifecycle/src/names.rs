@@ -11,8 +11,12 @@ pub const DEFAULT_NAMESPACE: &str = "open-cluster-management-agent-addon";
 /// The service account whose rights are used when an assignment names none.
 pub const DEFAULT_SERVICE_ACCOUNT: &str = "addon-installer";
 
-/// The klusterlet's own lease in the cluster's namespace on the hub; no add-on may have this name.
-pub const RESERVED_NAME: &str = "managed-cluster-lease";
+/// Leases that are not an add-on's, so no add-on may have their names: the klusterlet's on the hub, and the agent's.
+pub const RESERVED_NAMES: [&str; 2] = ["managed-cluster-lease", AGENT_LEASE];
+
+/// The agent's Lease: its heartbeat in the cluster's namespace on the hub, and on the managed cluster what only one
+/// agent holds.
+pub const AGENT_LEASE: &str = "addon-lifecycle-agent";
 
 /// Keeps a `ManagedAddOn` until what it installed is removed or let go.
 pub const FINALIZER: &str = "lifecycle.open-cluster-management.io/uninstall";

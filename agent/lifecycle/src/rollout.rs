@@ -138,23 +138,22 @@ impl Rollout {
         }
     }
 
-    /// The release that is kept as it is: what others change of it is put back.
+    /// The release that is kept as it is: what others change of it is put back. None while another is on its way.
     pub fn kept(&self) -> Option<&Release> {
-        match &self.state {
-            State::Available | State::RolledBack { .. } => self.current.as_ref(),
-            State::Pending
-            | State::Waiting { .. }
-            | State::Pulling
+        let at_rest = match &self.state {
+            State::Available | State::RolledBack { .. } => true,
+            State::Pending | State::Waiting { .. } | State::Rejected { .. } => self.untouched(),
+            State::Pulling
             | State::Staging
             | State::Checking { .. }
             | State::Applying { .. }
             | State::Verifying { .. }
             | State::Pruning { .. }
-            | State::Rejected { .. }
             | State::RollingBack { .. }
             | State::Failed { .. }
-            | State::Removing { .. } => None,
-        }
+            | State::Removing { .. } => false,
+        };
+        self.current.as_ref().filter(|_| at_rest)
     }
 
     /// Time spent since this direction's first write.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::duration::whole_seconds;
 use crate::observation::{Action, Observation, Outcome};
 use crate::plan::Stage;
 use crate::reason::{Fault, Owner, Reason};
@@ -38,8 +39,7 @@ pub struct Step {
 }
 
 pub fn step(rollout: Rollout, seen: &Observation, now: Timestamp) -> Step {
-    // As Kubernetes writes times, so that what is read back is what was saved.
-    let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
+    let now = whole_seconds(now);
     let mut rollout = rollout;
     rollout.patience.rest = rollout.patience.rest.saturating_sub(seen.elapsed);
     let before = rollout.state.but_for_time();
@@ -214,7 +214,7 @@ impl Rollout {
     }
 
     /// Nothing of any release but the current one is in the cluster.
-    fn untouched(&self) -> bool {
+    pub(crate) fn untouched(&self) -> bool {
         self.touched.iter().all(|touched| Some(touched) == self.current.as_ref())
     }
 
