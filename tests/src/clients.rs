@@ -20,7 +20,7 @@ pub fn client(server: &str, authority: &Authority, identity: &Identity) -> Resul
 }
 
 /// rustls needs one provider a process; one that the program installed itself is as good.
-fn install_crypto() {
+pub fn install_crypto() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
         rustls::crypto::ring::default_provider().install_default().ok();

@@ -15,6 +15,7 @@ mod start;
 pub use start::Options;
 
 use crate::binaries::Tool;
+use crate::fault_proxy::Upstream;
 use crate::pki::{Authority, Identity};
 use crate::process::Process;
 use crate::servers::Servers;
@@ -66,6 +67,16 @@ impl ControlPlane {
             self.authority.kubeconfig(&self.server_url(), &self.authority.client(user, groups)?);
         let number = self.kubeconfigs.fetch_add(1, Ordering::Relaxed);
         self.servers.folder().write(&format!("{number}.kubeconfig"), content)
+    }
+
+    /// For a proxy that asks as this user.
+    pub fn upstream(&self, user: &str, groups: &[&str]) -> Result<Upstream> {
+        Upstream::api(&self.server_url(), &self.authority, &self.authority.client(user, groups)?)
+    }
+
+    /// A file beside those of the control plane, gone with it.
+    pub fn write(&self, name: &str, content: &str) -> Result<PathBuf> {
+        self.servers.folder().write(name, content)
     }
 
     /// The administrator's kubeconfig.

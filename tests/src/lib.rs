@@ -34,6 +34,8 @@ pub mod bundle;
 
 pub mod file_server;
 
+pub mod fault_proxy;
+
 mod apply;
 mod clients;
 mod dump;
@@ -43,3 +45,4 @@ mod ports;
 mod run_folder;
 mod servers;
 mod target;
+pub use target::testbed_dir;

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
 use crate::add_on::AddOn;
+use crate::fault_proxy::{FaultProxy, Script};
 use crate::process::Process;
 use crate::wait::until;
 use crate::{ControlPlane, Options, agent_binary};
@@ -51,6 +52,15 @@ impl Managed {
         }
         let kubeconfig = plane.kubeconfig(AGENT, &["system:serviceaccounts"])?;
         Ok(Self { plane, kubeconfig, agents: Mutex::default(), started: AtomicU32::new(0) })
+    }
+
+    /// The same, with agents that reach the API server through a proxy that follows `script`.
+    pub async fn behind(name: &str, script: &Arc<Script>) -> Result<(Self, FaultProxy)> {
+        let mut managed = Self::start(name).await?;
+        let upstream = managed.plane.upstream(AGENT, &["system:serviceaccounts"])?;
+        let proxy = FaultProxy::start(upstream, script.clone()).await?;
+        managed.kubeconfig = managed.plane.write("agent.kubeconfig", &proxy.kubeconfig()?)?;
+        Ok((managed, proxy))
     }
 
     /// The same with an agent that knows no hub, and that many rollouts at once.
@@ -104,6 +114,18 @@ impl Managed {
         let agent = self.agents().pop().context("no agent runs")?;
         agent.terminate()?;
         agent.wait(Duration::from_secs(10)).await
+    }
+
+    /// The exit status of the newest agent, once it has ended.
+    pub fn agent_exited(&self) -> Result<Option<std::process::ExitStatus>> {
+        self.agents().last().context("no agent runs")?.exited()
+    }
+
+    /// The end of the log of the newest `count` agents, oldest first.
+    pub fn agent_logs_end(&self, count: usize, lines: usize) -> String {
+        let agents = self.agents();
+        let newest = agents.iter().skip(agents.len().saturating_sub(count));
+        newest.map(|agent| agent.last_lines(lines)).collect()
     }
 
     pub fn agent_log(&self) -> String {

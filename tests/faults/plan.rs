@@ -1,0 +1,79 @@
+//! Which faults are tried: every request and event of the reference runs, or a sample.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use anyhow::{Context, Error, ensure};
+use testbed::fault_proxy::{Break, Fault, Record, Refusal, Twist};
+
+use crate::reference::Reference;
+use crate::scenario::Scenario;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Plan {
+    pub scenario: Scenario,
+    pub at: usize,
+    pub fault: Fault,
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.scenario.name(), self.at, self.fault.name())
+    }
+}
+
+impl FromStr for Plan {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        ensure!(words.len() == 3, "a plan is \"<scenario> <index> <fault>\", not {text:?}");
+        let at = words[1].parse().context("an index is a number")?;
+        Ok(Self { scenario: words[0].parse()?, at, fault: words[2].parse()? })
+    }
+}
+
+/// Everything that can be tried.
+pub fn all(references: &BTreeMap<Scenario, Reference>, faults: &[Fault]) -> Vec<Plan> {
+    let mut plans = Vec::new();
+    for (scenario, reference) in references {
+        for fault in faults.iter().copied() {
+            let plan = |at| Plan { scenario: *scenario, at, fault };
+            if fault.is_of_events() {
+                plans.extend((0..reference.events).map(plan));
+            } else {
+                let fitting = reference.records.iter().filter(|record| fits(fault, record));
+                plans.extend(fitting.map(|record| plan(record.ordinal)));
+            }
+        }
+    }
+    plans
+}
+
+/// Nobody answers a read with a conflict.
+fn fits(fault: Fault, record: &Record) -> bool {
+    fault != Fault::Refuse(Refusal::Conflict) || record.verb != "GET"
+}
+
+/// About `count` of them, the same number for every scenario and kind; those that take a minute each only once.
+pub fn sample(all: Vec<Plan>, count: usize, random: &mut fastrand::Rng) -> Vec<Plan> {
+    let mut groups: BTreeMap<(Scenario, Fault), Vec<Plan>> = BTreeMap::new();
+    for plan in all {
+        groups.entry((plan.scenario, plan.fault)).or_default().push(plan);
+    }
+    let each = count.div_ceil(groups.len().max(1));
+    let mut chosen = Vec::new();
+    for ((_, fault), mut group) in groups {
+        random.shuffle(&mut group);
+        let most = if is_slow(fault) { 1 } else { each };
+        chosen.extend(group.into_iter().take(most));
+    }
+    random.shuffle(&mut chosen);
+    chosen
+}
+
+/// The client needs its whole patience.
+pub fn is_slow(fault: Fault) -> bool {
+    matches!(fault, Fault::Break(Break::Hang) | Fault::Event(Twist::Stall))
+}

@@ -1,0 +1,126 @@
+//! What is told while plans are tried, and at the end.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use testbed::fault_proxy::Fault;
+
+use crate::trial::{End, Trial};
+
+/// What a recovery may take beyond the scenario itself.
+const PROMISED: Duration = Duration::from_secs(5);
+/// How often progress is told.
+const EVERY: Duration = Duration::from_secs(20);
+
+pub struct Report {
+    planned: usize,
+    begun: Instant,
+    told: Instant,
+    trials: Vec<Trial>,
+    pub others: Vec<String>,
+}
+
+impl Report {
+    pub fn of(planned: usize) -> Self {
+        let now = Instant::now();
+        Self { planned, begun: now, told: now, trials: Vec::new(), others: Vec::new() }
+    }
+
+    pub fn add(&mut self, trial: Trial) {
+        if trial.end == End::NotConverged {
+            self.failed(&trial);
+        }
+        self.trials.push(trial);
+        if self.told.elapsed() > EVERY {
+            self.told = Instant::now();
+            self.progress();
+        }
+    }
+
+    fn progress(&self) {
+        let done = self.trials.len();
+        let each = self.begun.elapsed().div_f64(done.max(1) as f64);
+        let left = each.mul_f64(self.planned.saturating_sub(done) as f64);
+        let failed = self.count(|trial| trial.end == End::NotConverged);
+        println!(
+            "  {done} of {} plans, {failed} not converged, about {} left",
+            self.planned,
+            minutes(left)
+        );
+    }
+
+    fn failed(&self, trial: &Trial) {
+        let phases: Vec<&str> = trial.phases.iter().map(|phase| phase.name()).collect();
+        println!("\nNOT CONVERGED: {}", trial.plan);
+        println!("  at:        {}", trial.hit.as_deref().unwrap_or("nothing happened yet"));
+        println!("  phases:    {}", phases.join(" "));
+        for complaint in &trial.complaints {
+            println!("  found:     {complaint}");
+        }
+        match write_log(trial) {
+            Ok(path) => println!("  agent:     {path}"),
+            Err(error) => println!("  agent:     its log could not be kept: {error}"),
+        }
+        println!("  reproduce: cargo faults -- --plan \"{}\"", trial.plan);
+    }
+
+    /// The table and the last line; whether everything converged.
+    pub fn end(&self, seed: u64) -> bool {
+        println!(
+            "\n{:<16} {:>6} {:>10} {:>8} {:>12} {:>8} {:>8} {:>8}",
+            "FAULT", "PLANS", "CONVERGED", "REFUSED", "NOT REACHED", "MEDIAN", "MAX", "OVER 5 s"
+        );
+        let mut by_fault: BTreeMap<Fault, Vec<&Trial>> = BTreeMap::new();
+        for trial in &self.trials {
+            by_fault.entry(trial.plan.fault).or_default().push(trial);
+        }
+        for (fault, trials) in by_fault {
+            row(fault.name(), &trials);
+        }
+        let tried = self.count(|trial| trial.end != End::NotReached);
+        let converged = self.count(|trial| matches!(trial.end, End::Converged | End::Refused));
+        self.others.iter().for_each(|other| println!("AFTERWARDS: {other}"));
+        println!("{}", minutes(self.begun.elapsed()));
+        println!("{tried} plans, {converged} converged, seed {seed}");
+        tried == converged && self.others.is_empty()
+    }
+
+    fn count(&self, is: impl Fn(&Trial) -> bool) -> usize {
+        self.trials.iter().filter(|trial| is(trial)).count()
+    }
+}
+
+fn row(name: &str, trials: &[&Trial]) {
+    let count = |end: End| trials.iter().filter(|trial| trial.end == end).count();
+    let unreached = count(End::NotReached);
+    let converged = |trial: &&&Trial| matches!(trial.end, End::Converged | End::Refused);
+    let mut times: Vec<Duration> =
+        trials.iter().filter(converged).map(|trial| trial.recovery).collect();
+    times.sort();
+    let late = trials.iter().filter(converged).filter(|trial| trial.extra > PROMISED).count();
+    println!(
+        "{name:<16} {:>6} {:>10} {:>8} {unreached:>12} {:>8} {:>8} {late:>8}",
+        trials.len() - unreached,
+        count(End::Converged),
+        count(End::Refused),
+        seconds(times.get(times.len() / 2)),
+        seconds(times.last()),
+    );
+}
+
+fn write_log(trial: &Trial) -> std::io::Result<String> {
+    let folder = testbed::testbed_dir().join("faults");
+    std::fs::create_dir_all(&folder)?;
+    let path = folder.join(format!("{}.log", trial.plan.to_string().replace(' ', "-")));
+    std::fs::write(&path, &trial.log)?;
+    Ok(path.display().to_string())
+}
+
+fn seconds(time: Option<&Duration>) -> String {
+    time.map_or("-".to_owned(), |time| format!("{:.1} s", time.as_secs_f64()))
+}
+
+pub fn minutes(time: Duration) -> String {
+    let seconds = time.as_secs();
+    format!("{} min {:02} s", seconds / 60, seconds % 60)
+}

@@ -1,0 +1,49 @@
+//! Answers that the real server never gave.
+
+use bytes::Bytes;
+use http::Response;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use serde_json::json;
+
+use super::Refusal;
+
+/// As an API server would refuse.
+pub fn refusal(refusal: Refusal, verb: &str, path: &str) -> Response<Bytes> {
+    let (code, reason, message) = match refusal {
+        Refusal::ServerError => (500, "InternalError", "injected: an internal error".to_owned()),
+        Refusal::Unavailable => (503, "ServiceUnavailable", "injected: unavailable".to_owned()),
+        Refusal::Busy => (429, "TooManyRequests", "injected: too many requests".to_owned()),
+        Refusal::Conflict => (409, "Conflict", "injected: the object has been modified".to_owned()),
+        Refusal::Unauthenticated => (401, "Unauthorized", "Unauthorized".to_owned()),
+        // The words by which RBAC's refusals can be told from others'.
+        Refusal::Forbidden => {
+            (403, "Forbidden", format!("x is forbidden: User \"injected\" cannot {verb} {path}"))
+        }
+        Refusal::NotFound => (404, "NotFound", format!("injected: {path} not found")),
+        Refusal::Garbage => return garbage(),
+    };
+    let status = status(code, reason, &message);
+    let mut answer = Response::builder().status(code).header(CONTENT_TYPE, "application/json");
+    if refusal == Refusal::Busy {
+        answer = answer.header(RETRY_AFTER, "1");
+    }
+    answer.body(status.to_string().into()).expect("these headers are well formed")
+}
+
+/// The event with which an API server ends a watch whose resourceVersion it does not have any more.
+pub fn gone() -> Bytes {
+    let status = status(410, "Expired", "injected: too old resource version");
+    format!("{}\n", json!({"type": "ERROR", "object": status})).into()
+}
+
+fn garbage() -> Response<Bytes> {
+    let answer = Response::builder().header(CONTENT_TYPE, "application/json");
+    answer.body("<html>welcome to the hotel's network</html>\n".into()).expect("well formed")
+}
+
+fn status(code: u16, reason: &str, message: &str) -> serde_json::Value {
+    json!({
+        "apiVersion": "v1", "kind": "Status", "metadata": {}, "status": "Failure",
+        "code": code, "reason": reason, "message": message,
+    })
+}

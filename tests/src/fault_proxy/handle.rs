@@ -1,0 +1,172 @@
+//! One request: recorded, and passed on or not, as the script says.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, anyhow};
+use bytes::Bytes;
+use futures::StreamExt;
+use http::{Request, Response};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use tokio::time::sleep;
+
+use super::script::{Due, Record, Script};
+use super::{Break, Fault, Moment, Upstream, answers, watched};
+
+/// A client without a time-out of its own is let go after this.
+const LONGEST_HANG: Duration = Duration::from_secs(40);
+
+/// The answer is with the client's kernel at once; this is for the client to read it.
+const READ: Duration = Duration::from_millis(3);
+
+pub type Body = BoxBody<Bytes, anyhow::Error>;
+
+pub struct Handler {
+    pub upstream: Upstream,
+    pub script: Arc<Script>,
+}
+
+impl Handler {
+    /// An error closes the connection.
+    pub async fn handle(&self, request: Request<Incoming>) -> Result<Response<Body>> {
+        let (verb, path) = (request.method().to_string(), request.uri().path().to_owned());
+        let watch = request.uri().query().is_some_and(asks_to_watch);
+        let (record, due) = self.script.request(&verb, &path, watch);
+        match due {
+            None => self.pass(request, record).await,
+            Some(due) => self.fail(request, record, due).await,
+        }
+    }
+
+    async fn pass(&self, request: Request<Incoming>, record: Record) -> Result<Response<Body>> {
+        let answer = self.ask(request).await?;
+        if record.watch && answer.status().is_success() {
+            let script = self.script.clone();
+            return Ok(answer.map(|body| watched::body(body, record, script)));
+        }
+        Ok(answer.map(|body| body.map_err(anyhow::Error::from).boxed()))
+    }
+
+    async fn fail(
+        &self,
+        request: Request<Incoming>,
+        record: Record,
+        due: Due,
+    ) -> Result<Response<Body>> {
+        // Most faults are over with the answer.
+        let _lasting = due.lasting(&self.script);
+        match due.fault {
+            Fault::Refuse(refusal) => {
+                Ok(answers::refusal(refusal, &record.verb, &record.path).map(whole))
+            }
+            Fault::Kill(moment) => self.kill(request, record, moment).await,
+            Fault::Break(Break::Reset) | Fault::Event(_) => broken(),
+            Fault::Break(Break::LostAnswer) => {
+                self.done(request, record.watch).await?;
+                broken()
+            }
+            Fault::Break(Break::Hang) => {
+                sleep(LONGEST_HANG).await;
+                broken()
+            }
+            Fault::Break(Break::CutBody) => self.cut(request, record).await,
+        }
+    }
+
+    async fn kill(
+        &self,
+        request: Request<Incoming>,
+        record: Record,
+        moment: Moment,
+    ) -> Result<Response<Body>> {
+        match moment {
+            Moment::Before => {}
+            Moment::Unanswered => self.done(request, record.watch).await?,
+            Moment::After => {
+                let watch = record.watch;
+                let answer = self.pass(request, record).await?;
+                let killing = Killing(self.script.clone());
+                if watch {
+                    drop(killing);
+                    return Ok(answer);
+                }
+                return Ok(answer.map(|body| holding(body, killing)));
+            }
+        }
+        self.script.kill();
+        broken()
+    }
+
+    /// The real server has done it. A watch has begun, and never ends.
+    async fn done(&self, request: Request<Incoming>, watch: bool) -> Result<()> {
+        let answer = self.ask(request).await?;
+        if !watch {
+            answer.into_body().collect().await?;
+        }
+        Ok(())
+    }
+
+    async fn cut(&self, request: Request<Incoming>, record: Record) -> Result<Response<Body>> {
+        let answer = self.ask(request).await?;
+        if record.watch {
+            let none = StreamBody::new(futures::stream::iter([Err(cut_off())]));
+            return Ok(answer.map(|_| BodyExt::boxed(none)));
+        }
+        let (head, body) = answer.into_parts();
+        let bytes = body.collect().await?.to_bytes();
+        let half = bytes.slice(..bytes.len() / 2);
+        let frames = [Ok(Frame::data(half)), Err(cut_off())];
+        // The pause lets the half leave before the connection ends.
+        let frames = futures::stream::iter(frames).then(|frame| async {
+            sleep(READ).await;
+            frame
+        });
+        Ok(Response::from_parts(head, BodyExt::boxed(StreamBody::new(frames))))
+    }
+
+    async fn ask(&self, request: Request<Incoming>) -> Result<Response<Incoming>> {
+        let (head, body) = request.into_parts();
+        let body = body.collect().await?.to_bytes();
+        self.upstream.ask(Request::from_parts(head, body)).await
+    }
+}
+
+fn asks_to_watch(query: &str) -> bool {
+    query.split('&').any(|part| part == "watch=true" || part == "watch=1")
+}
+
+fn whole(bytes: Bytes) -> Body {
+    Full::new(bytes).map_err(|never| match never {}).boxed()
+}
+
+/// The same body; `held` is dropped with it, when all of it is written.
+fn holding(body: Body, held: Killing) -> Body {
+    let frames = http_body_util::BodyStream::new(body);
+    BodyExt::boxed(StreamBody::new(frames.map(move |frame| {
+        _ = &held;
+        frame
+    })))
+}
+
+/// Kills the client a moment after it is dropped.
+struct Killing(Arc<Script>);
+
+impl Drop for Killing {
+    fn drop(&mut self) {
+        let script = self.0.clone();
+        tokio::spawn(async move {
+            sleep(READ).await;
+            script.kill();
+        });
+    }
+}
+
+fn broken<T>() -> Result<T> {
+    Err(anyhow!("broken on purpose"))
+}
+
+fn cut_off() -> anyhow::Error {
+    anyhow!("cut off on purpose")
+}
