@@ -105,7 +105,7 @@ reasons! {
     CheckFailed => Environment,
     /// A retained release could not be saved or read.
     RetainFailed => Environment,
-    /// A write was refused in mid-rollout.
+    /// A write could not be made yet; it is tried again until the time-out.
     ApplyFailed => Environment,
     /// An object says that it failed.
     Unhealthy => Assignment,
