@@ -14,6 +14,7 @@ use kube::runtime::watcher::{self, Event, watcher};
 use lifecycle::ManagedAddOn;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -25,8 +26,9 @@ use crate::lease::Holder;
 use crate::metrics::Metrics;
 use crate::{admin, pull};
 
-/// A watch that is silent for this long is begun anew: a dead API server is noticed within a minute.
-const WATCH_SECONDS: u32 = 50;
+/// A watch is begun anew with a list this often: what a dead connection or a gap in the events kept back is known within
+/// a minute.
+const LIST_EVERY: Duration = Duration::from_secs(50);
 
 /// What open requests get to end after SIGTERM; the ledger needs none of it.
 const GRACE: Duration = Duration::from_millis(500);
@@ -121,9 +123,14 @@ struct Driven {
 
 impl Agent {
     async fn watch(mut self) {
+        loop {
+            _ = timeout(LIST_EVERY, self.watch_on()).await;
+        }
+    }
+
+    async fn watch_on(&mut self) {
         let api: Api<DeserializeGuard<ManagedAddOn>> = Api::all(self.shared.cluster.watching());
-        let config = watcher::Config::default().timeout(WATCH_SECONDS);
-        let mut events = pin!(watcher(api, config).default_backoff());
+        let mut events = pin!(watcher(api, watcher::Config::default()).default_backoff());
         let mut listed = BTreeMap::new();
         loop {
             match events.try_next().await {
@@ -156,7 +163,11 @@ impl Agent {
                 gone.iter().for_each(|name| self.drop_driver(name));
                 let all = std::mem::take(listed);
                 all.iter().for_each(|(name, object)| self.changed(name, object));
-                self.add_ons.send_replace(Arc::new(all));
+                self.add_ons.send_if_modified(|known| {
+                    let differs = versions(known) != versions(&all);
+                    *known = Arc::new(all);
+                    differs
+                });
                 self.readiness.send_replace(None);
             }
             Event::Apply(guarded) => {
@@ -184,7 +195,12 @@ impl Agent {
         let before = self.driven.remove(name);
         let driven = match before {
             Some(driven) if driven.uid == object.metadata.uid && !driven.task.is_finished() => {
-                driven.changes.send_replace(object.clone());
+                driven.changes.send_if_modified(|known| {
+                    let differs =
+                        known.metadata.resource_version != object.metadata.resource_version;
+                    *known = object.clone();
+                    differs
+                });
                 driven
             }
             before => self.start(name, object, before),
@@ -224,6 +240,11 @@ impl Agent {
             self.readiness.send_replace(Some(why.to_owned()));
         }
     }
+}
+
+/// By which two lists of the same are told apart.
+fn versions(all: &BTreeMap<String, Arc<ManagedAddOn>>) -> Vec<(&String, &Option<String>)> {
+    all.iter().map(|(name, object)| (name, &object.metadata.resource_version)).collect()
 }
 
 /// An object that this agent cannot read is skipped and named, never fatal.
