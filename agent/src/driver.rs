@@ -11,7 +11,7 @@ use lifecycle::{
     Action, Assignment, Beside, Fault, ManagedAddOn, Outcome, Reason, ReleaseId, State, step,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::Cluster;
@@ -85,7 +85,9 @@ impl Driver {
         let store = Store::new(client.clone(), &shared.namespace, name);
         let ledger = loop {
             match Ledger::open(client.clone(), name, &store).await {
-                Ok(ledger) => break ledger?,
+                Ok(Some(ledger)) => break ledger,
+                Ok(None) if is_gone(&mut changes).await => return None,
+                Ok(None) => {}
                 Err(fault) if fault.reason == Reason::UnknownLedger => {
                     tracing::error!(cause = fault.message, "leaving this add-on alone");
                     changes.changed().await.ok()?;
@@ -116,7 +118,10 @@ impl Driver {
     /// One round; `false` when there is nothing left to drive.
     async fn turn(&mut self) -> bool {
         let newest = self.changes.borrow_and_update().clone();
-        self.ledger.notice(&newest);
+        if self.ledger.notice(&newest) {
+            // What was done was done for another rollout.
+            self.outcome = None;
+        }
         let seen = match self.observe().await {
             Ok(seen) => seen,
             Err(error) => return self.lost(&error).await,
@@ -126,8 +131,11 @@ impl Driver {
         let beside = self.beside();
         match self.ledger.save(step.rollout, &beside).await {
             Ok(Saved::Yes) => {}
-            Ok(Saved::Overtaken) => return true,
-            Ok(Saved::Gone) => return false,
+            Ok(Saved::Overtaken { anew }) => {
+                self.outcome = self.outcome.take().filter(|_| !anew);
+                return true;
+            }
+            Ok(Saved::Gone) => return !is_gone(&mut self.changes).await,
             Err(error) => return self.lost(&error).await,
         }
         // Only what is saved has been answered.
@@ -251,6 +259,12 @@ impl Driver {
             self.pulled = None;
         }
     }
+}
+
+/// That there is no such object an API server also says while it does not serve the kind; that it was deleted, only the
+/// watch can tell, which then lets go of `changes`.
+async fn is_gone(changes: &mut watch::Receiver<Arc<ManagedAddOn>>) -> bool {
+    matches!(timeout(UNREACHABLE, changes.changed()).await, Ok(Err(_)))
 }
 
 /// What of a `ManagedAddOn` can make an action pointless; its status and our own marks cannot.

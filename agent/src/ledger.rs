@@ -29,8 +29,10 @@ pub struct Ledger {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Saved {
     Yes,
-    /// Someone else wrote: the ledger was read anew, and everything has to be looked at again.
-    Overtaken,
+    /// Someone else wrote: everything has to be looked at again; `anew`, also where the rollout is.
+    Overtaken {
+        anew: bool,
+    },
     /// The `ManagedAddOn` is gone.
     Gone,
 }
@@ -86,25 +88,31 @@ impl Ledger {
 
     async fn read_again(&mut self) -> Result<Saved, kube::Error> {
         let Some(fresh) = self.api.get_opt(&self.name()).await? else { return Ok(Saved::Gone) };
-        let saved = |object: &ManagedAddOn| object.status.as_ref().and_then(|s| s.rollout.clone());
-        if saved(&fresh) != saved(&self.object)
-            && let Ok(Some(rollout)) = load(&fresh)
-        {
-            tracing::warn!("another agent wrote the ledger; going on from there");
-            self.rollout = rollout;
-        }
+        let anew = self.adopt(&fresh);
         self.object = fresh;
-        Ok(Saved::Overtaken)
+        Ok(Saved::Overtaken { anew })
     }
 
-    /// A newer form of the object than the one at hand takes its place.
-    pub fn notice(&mut self, object: &ManagedAddOn) {
-        let version = |object: &ManagedAddOn| -> Option<u64> {
-            object.metadata.resource_version.as_ref()?.parse().ok()
-        };
-        if version(object) > version(&self.object) {
+    /// A newer form of the object than the one at hand takes its place; whether it says another place of the rollout.
+    pub fn notice(&mut self, object: &ManagedAddOn) -> bool {
+        let newer = version(object) > version(&self.object);
+        let anew = newer && self.adopt(object);
+        if newer {
             self.object = object.clone();
         }
+        anew
+    }
+
+    /// Goes on from what another agent saved, or this one without hearing of it.
+    fn adopt(&mut self, object: &ManagedAddOn) -> bool {
+        let saved = |object: &ManagedAddOn| object.status.as_ref().and_then(|s| s.rollout.clone());
+        if saved(object) == saved(&self.object) {
+            return false;
+        }
+        let Ok(Some(rollout)) = load(object) else { return false };
+        tracing::warn!("the ledger says more than was known here; going on from there");
+        self.rollout = rollout;
+        true
     }
 
     /// Puts our finalizer on or takes it off.
@@ -138,6 +146,10 @@ impl Ledger {
     fn name(&self) -> String {
         self.object.metadata.name.clone().unwrap_or_default()
     }
+}
+
+fn version(object: &ManagedAddOn) -> Option<u64> {
+    object.metadata.resource_version.as_ref()?.parse().ok()
 }
 
 fn load(object: &ManagedAddOn) -> Result<Option<Rollout>, Fault> {
