@@ -1,8 +1,14 @@
 //! Kubernetes events on the `ManagedAddOn`: one for each phase that a person would want to see in `kubectl describe`.
 
+use std::time::Duration;
+
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Client, Resource};
 use lifecycle::{ManagedAddOn, Phase, Rollout, reason};
+use tokio::time::timeout;
+
+/// A rollout waits no longer than this for its event.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 pub struct Events {
     recorder: Recorder,
@@ -27,8 +33,11 @@ impl Events {
             action: rollout.phase().name().to_owned(),
             secondary: None,
         };
-        if let Err(error) = self.recorder.publish(&event, &object.object_ref(&())).await {
-            tracing::debug!(%error, "an event was not recorded");
+        let object = object.object_ref(&());
+        match timeout(PATIENCE, self.recorder.publish(&event, &object)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "an event was not recorded"),
+            Err(_) => tracing::debug!("an event was not recorded in time"),
         }
     }
 }
