@@ -56,13 +56,19 @@ impl Store {
         Ok(found.items.iter().filter_map(|secret| described(&secret.metadata)).collect())
     }
 
-    /// Saves a release; one that is there already is the same, for its name is its content's hash.
+    /// Saves a release. One that is there already is the same, for its name is its content's hash; but only what can be
+    /// read is there.
     pub async fn save(&self, content: &Content) -> Result<(), Fault> {
         let packed = pack(content)?;
         let secret = self.secret(content, packed);
         match self.secrets.create(&PostParams::default(), &secret).await {
             Ok(_) => Ok(()),
-            Err(error) if faults::is_conflict(&error) => Ok(()),
+            Err(error) if faults::is_conflict(&error) => {
+                match self.load(&content.release.id).await? {
+                    Some(_) => Ok(()),
+                    None => Err(retain_fault("the release could not be retained", &error)),
+                }
+            }
             Err(error) => Err(retain_fault("the release could not be retained", &error)),
         }
     }
