@@ -34,7 +34,10 @@ impl FromStr for Plan {
     }
 }
 
-/// Everything that can be tried.
+/// The same question is broken so often.
+const REPEATED: usize = 4;
+
+/// Everything that is worth trying.
 pub fn all(references: &BTreeMap<Scenario, Reference>, faults: &[Fault]) -> Vec<Plan> {
     let mut plans = Vec::new();
     for (scenario, reference) in references {
@@ -43,12 +46,20 @@ pub fn all(references: &BTreeMap<Scenario, Reference>, faults: &[Fault]) -> Vec<
             if fault.is_of_events() {
                 plans.extend((0..reference.events).map(plan));
             } else {
-                let fitting = reference.records.iter().filter(|record| fits(fault, record));
+                let fitting = reference.records.iter().filter(|record| {
+                    fits(fault, record) && (fault.kills() || is_news(record, &reference.records))
+                });
                 plans.extend(fitting.map(|record| plan(record.ordinal)));
             }
         }
     }
     plans
+}
+
+/// Not one of many that ask the same, as looks at health do. A kill is tried even there.
+fn is_news(record: &Record, all: &[Record]) -> bool {
+    let same = |other: &&Record| (&other.verb, &other.path) == (&record.verb, &record.path);
+    all[..record.ordinal].iter().filter(same).count() < REPEATED
 }
 
 /// Nobody answers a read with a conflict.

@@ -186,7 +186,7 @@ impl Run<'_> {
                 None => ended = None,
             }
             let late = match over {
-                Some(over) => over.elapsed() > reference.took + PATIENCE,
+                Some(over) => over.elapsed() > reference.took + patience(plan.fault),
                 None => self.begun.elapsed() > reference.took + LONGEST_FAULT,
             };
             if late {
@@ -251,6 +251,11 @@ impl Run<'_> {
     }
 }
 
+/// What the watch did not tell is looked for once a minute.
+fn patience(fault: Fault) -> Duration {
+    if fault.is_of_events() { PATIENCE + Duration::from_secs(65) } else { PATIENCE }
+}
+
 fn is_end(scenario: Scenario, seen: &Seen) -> bool {
     match scenario {
         Scenario::Install | Scenario::UpgradeOk => seen.settled() == Some(Phase::Available),
@@ -261,7 +266,7 @@ fn is_end(scenario: Scenario, seen: &Seen) -> bool {
 
 /// An answer that means "never" ends a rollout.
 fn may_refuse(fault: Fault) -> bool {
-    matches!(fault, Fault::Refuse(Refusal::Forbidden | Refusal::NotFound))
+    matches!(fault, Fault::Refuse(Refusal::Forbidden | Refusal::NotFound | Refusal::Garbage))
 }
 
 fn is_refusal(phase: Phase) -> bool {
