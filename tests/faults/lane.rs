@@ -90,7 +90,7 @@ impl Lane {
     pub async fn installed(&mut self) -> Result<String> {
         if self.installed.is_empty() {
             let names: Vec<String> = (0..BATCH).map(|_| self.fresh()).collect();
-            self.script.begin(None, Arc::new(|| {}));
+            self.script.begin(&[], Arc::new(|| {}));
             futures::future::try_join_all(names.iter().map(|name| self.install(name))).await?;
             self.installed = names;
         }

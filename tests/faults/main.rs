@@ -10,6 +10,7 @@ mod plan;
 mod recorder;
 mod reference;
 mod report;
+mod run;
 mod scenario;
 mod snapshot;
 mod trial;
@@ -113,12 +114,16 @@ fn plans(options: &Options, references: &BTreeMap<Scenario, Reference>) -> Vec<P
     }
     let all = plan::all(references, &options.faults);
     let mut random = fastrand::Rng::with_seed(options.seed);
-    if options.full {
-        let mut all = all;
-        random.shuffle(&mut all);
-        return all;
-    }
-    plan::sample(all, options.sample, &mut random)
+    let kills: Vec<_> = options.faults.iter().copied().filter(|fault| fault.kills()).collect();
+    let twice = options.twice.unwrap_or(if options.full { 200 } else { options.sample / 10 });
+    let pairs = plan::pairs(references, &kills, twice, &mut random);
+    let single = match options.full {
+        true => all,
+        false => plan::sample(all, options.sample.saturating_sub(pairs.len()), &mut random),
+    };
+    let mut plans = [single, pairs].concat();
+    random.shuffle(&mut plans);
+    plans
 }
 
 /// What is ahead, and about how long it will take.

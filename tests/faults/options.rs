@@ -16,8 +16,9 @@ options a sample over all faults is tried; exits with 1 when a plan did not conv
 Options:
   --full             every fault at every request
   --sample N         about N plans (200)
+  --twice N          so many of them kill the agent a second time, in its recovery (a tenth; with --full, 200)
   --seed N           which sample
-  --plan PLAN        one plan, as a failure tells it: \"<scenario> <index> <fault>\"; may be repeated
+  --plan PLAN        one plan, as a failure tells it: \"<scenario> <index> <fault> [<index> <fault>]\"
   --scenario NAMES   only these, separated by commas
   --fault NAMES      only these, separated by commas; `kill` is all three kills
   --lanes N          control planes side by side (2)
@@ -27,6 +28,7 @@ Options:
 pub struct Options {
     pub full: bool,
     pub sample: usize,
+    pub twice: Option<usize>,
     pub seed: u64,
     pub plans: Vec<Plan>,
     pub scenarios: Vec<Scenario>,
@@ -41,6 +43,7 @@ impl Options {
         let mut options = Self {
             full: false,
             sample: 200,
+            twice: None,
             seed: fastrand::u64(..1_000_000),
             plans: Vec::new(),
             scenarios: Scenario::ALL.to_vec(),
@@ -57,6 +60,7 @@ impl Options {
                 "--list" => options.list = true,
                 "--help" | "-h" => options.help = true,
                 "--sample" => options.sample = value()?.parse()?,
+                "--twice" => options.twice = Some(value()?.parse()?),
                 "--seed" => options.seed = value()?.parse()?,
                 "--lanes" => options.lanes = value()?.parse::<usize>()?.clamp(1, 8),
                 "--plan" => options.plans.push(value()?.parse()?),

@@ -84,3 +84,63 @@ fn history_kept(before: &ManagedAddOnStatus, after: &ManagedAddOnStatus) -> Opti
     let lost = lost.filter(|entry| Some(entry.sequence) != newest(after));
     lost.map(|entry| format!("history entry {} changed or went", entry.sequence))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    fn seen(phase: Phase, sequences: &[u64]) -> Seen {
+        let entry = |sequence: &u64| {
+            serde_json::from_value(serde_json::json!({
+                "sequence": sequence, "operation": "Rollback", "result": "Succeeded",
+                "startedTime": "2026-01-01T00:00:00Z", "reason": "RollbackSucceeded", "verified": true,
+            }))
+        };
+        let history = sequences.iter().map(entry).collect::<Result<_, _>>().unwrap();
+        let status = ManagedAddOnStatus { phase: Some(phase), history, ..Default::default() };
+        Seen { at: Instant::now(), generation: None, status: Some(status) }
+    }
+
+    fn found(seen: &[Seen]) -> Vec<String> {
+        complaints(seen, &Snapshot::default(), &Snapshot::default(), &Stable::default())
+    }
+
+    #[test]
+    fn a_quiet_run_is_no_reason_to_complain() {
+        let run = [seen(Phase::RollingBack, &[1]), seen(Phase::RolledBack, &[2])];
+        assert_eq!(found(&run[..1]), Vec::<String>::new());
+        assert!(!found(&run).is_empty(), "history entry 1 went");
+    }
+
+    #[test]
+    fn a_phase_from_nowhere_is_told() {
+        let run = [seen(Phase::Available, &[]), seen(Phase::Verifying, &[])];
+        assert_eq!(found(&run), ["Available led to Verifying"]);
+    }
+
+    #[test]
+    fn a_second_rollback_is_told() {
+        let run = [seen(Phase::RolledBack, &[1]), seen(Phase::RolledBack, &[2, 1])];
+        assert_eq!(found(&run), ["2 rollbacks in the history"]);
+    }
+
+    #[test]
+    fn a_history_that_goes_back_is_told() {
+        let run = [seen(Phase::Available, &[2]), seen(Phase::Available, &[1])];
+        assert_eq!(found(&run), ["the history went back from Some(2) to Some(1)"]);
+    }
+
+    #[test]
+    fn an_object_made_anew_is_told() {
+        let with = |uid: &str| Snapshot {
+            uids: [("ConfigMap settings".to_owned(), uid.to_owned())].into(),
+            ..Snapshot::default()
+        };
+        let stable = Stable::of(&with("a"), &with("a"));
+        assert_eq!(complaints(&[], &with("a"), &with("b"), &stable).len(), 1);
+        assert_eq!(complaints(&[], &with("a"), &Snapshot::default(), &stable).len(), 1);
+        assert_eq!(Stable::of(&with("a"), &with("b")).0.len(), 0);
+    }
+}

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use anyhow::{Context, Error, ensure};
-use testbed::fault_proxy::{Break, Fault, Record, Refusal, Twist};
+use anyhow::{Context, Error, bail};
+use testbed::fault_proxy::{Break, Fault, Planned, Record, Refusal, Twist};
 
 use crate::reference::Reference;
 use crate::scenario::Scenario;
@@ -15,11 +15,35 @@ pub struct Plan {
     pub scenario: Scenario,
     pub at: usize,
     pub fault: Fault,
+    /// What goes wrong in the recovery, so many requests after the first.
+    pub then: Option<(usize, Fault)>,
+}
+
+impl Plan {
+    /// The row of the table.
+    pub fn kind(&self) -> &'static str {
+        match self.then {
+            None => self.fault.name(),
+            Some(_) => "twice",
+        }
+    }
+
+    pub fn planned(&self) -> Vec<Planned> {
+        let first = Planned { at: self.at, fault: self.fault };
+        let then = self.then.map(|(at, fault)| Planned { at, fault });
+        std::iter::once(first).chain(then).collect()
+    }
+
+    /// What happens last.
+    pub fn last(&self) -> Fault {
+        self.then.map_or(self.fault, |(_, fault)| fault)
+    }
 }
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.scenario.name(), self.at, self.fault.name())
+        write!(f, "{} {} {}", self.scenario.name(), self.at, self.fault.name())?;
+        self.then.map_or(Ok(()), |(at, fault)| write!(f, " {at} {}", fault.name()))
     }
 }
 
@@ -28,9 +52,17 @@ impl FromStr for Plan {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         let words: Vec<&str> = text.split_whitespace().collect();
-        ensure!(words.len() == 3, "a plan is \"<scenario> <index> <fault>\", not {text:?}");
-        let at = words[1].parse().context("an index is a number")?;
-        Ok(Self { scenario: words[0].parse()?, at, fault: words[2].parse()? })
+        let place = |at: &str, fault: &str| {
+            anyhow::Ok((at.parse::<usize>().context("an index is a number")?, fault.parse()?))
+        };
+        let (scenario, (at, fault), then) = match words.as_slice() {
+            [scenario, at, fault] => (scenario, place(at, fault)?, None),
+            [scenario, at, fault, then_at, then] => {
+                (scenario, place(at, fault)?, Some(place(then_at, then)?))
+            }
+            _ => bail!("a plan is \"<scenario> <index> <fault> [<index> <fault>]\", not {text:?}"),
+        };
+        Ok(Self { scenario: scenario.parse()?, at, fault, then })
     }
 }
 
@@ -42,7 +74,7 @@ pub fn all(references: &BTreeMap<Scenario, Reference>, faults: &[Fault]) -> Vec<
     let mut plans = Vec::new();
     for (scenario, reference) in references {
         for fault in faults.iter().copied() {
-            let plan = |at| Plan { scenario: *scenario, at, fault };
+            let plan = |at| Plan { scenario: *scenario, at, fault, then: None };
             if fault.is_of_events() {
                 plans.extend((0..reference.events).map(plan));
             } else {
@@ -80,9 +112,29 @@ pub fn sample(all: Vec<Plan>, count: usize, random: &mut fastrand::Rng) -> Vec<P
         let most = if is_slow(fault) { 1 } else { each };
         chosen.extend(group.into_iter().take(most));
     }
-    random.shuffle(&mut chosen);
     chosen
 }
+
+/// Killed, and killed again in the recovery: so many pairs over all scenarios.
+pub fn pairs(
+    references: &BTreeMap<Scenario, Reference>,
+    kills: &[Fault],
+    count: usize,
+    random: &mut fastrand::Rng,
+) -> Vec<Plan> {
+    let scenarios: Vec<_> = references.iter().cycle().take(count).collect();
+    let mut pair = |(scenario, reference): (&Scenario, &Reference)| {
+        let at = random.usize(..reference.records.len().max(1));
+        let left = reference.records.len().saturating_sub(at).max(SHORTEST_RECOVERY);
+        let fault = *random.choice(kills)?;
+        let then = Some((random.usize(..left), *random.choice(kills)?));
+        Some(Plan { scenario: *scenario, at, fault, then })
+    };
+    scenarios.into_iter().filter_map(&mut pair).collect()
+}
+
+/// What a restarted agent asks before anything else.
+const SHORTEST_RECOVERY: usize = 8;
 
 /// The client needs its whole patience.
 pub fn is_slow(fault: Fault) -> bool {

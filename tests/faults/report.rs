@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use testbed::fault_proxy::Fault;
+use testbed::fault_proxy::{Fault, Moment};
 
 use crate::trial::{End, Trial};
 
@@ -11,6 +11,11 @@ use crate::trial::{End, Trial};
 const PROMISED: Duration = Duration::from_secs(5);
 /// How often progress is told.
 const EVERY: Duration = Duration::from_secs(20);
+
+/// Times are those of the recovery: from the agent's restart or the fault's end to the scenario's end. LOST is the most that a
+/// scenario took longer than without the fault, the fault itself not counted.
+const HEADER: &str = "\
+FAULT             PLANS  CONVERGED  REFUSED  NOT REACHED   MEDIAN      MAX     LOST  OVER 5 s";
 
 pub struct Report {
     planned: usize,
@@ -66,16 +71,15 @@ impl Report {
 
     /// The table and the last line; whether everything converged.
     pub fn end(&self, seed: u64) -> bool {
-        println!(
-            "\n{:<16} {:>6} {:>10} {:>8} {:>12} {:>8} {:>8} {:>8}",
-            "FAULT", "PLANS", "CONVERGED", "REFUSED", "NOT REACHED", "MEDIAN", "MAX", "OVER 5 s"
-        );
-        let mut by_fault: BTreeMap<Fault, Vec<&Trial>> = BTreeMap::new();
+        println!("\n{HEADER}");
+        let mut by_kind: BTreeMap<(bool, Fault), Vec<&Trial>> = BTreeMap::new();
         for trial in &self.trials {
-            by_fault.entry(trial.plan.fault).or_default().push(trial);
+            let twice = trial.plan.then.is_some();
+            let first = if twice { Fault::Kill(Moment::Before) } else { trial.plan.fault };
+            by_kind.entry((twice, first)).or_default().push(trial);
         }
-        for (fault, trials) in by_fault {
-            row(fault.name(), &trials);
+        for trials in by_kind.values() {
+            row(trials);
         }
         let tried = self.count(|trial| trial.end != End::NotReached);
         let converged = self.count(|trial| matches!(trial.end, End::Converged | End::Refused));
@@ -90,21 +94,24 @@ impl Report {
     }
 }
 
-fn row(name: &str, trials: &[&Trial]) {
+fn row(trials: &[&Trial]) {
+    let name = trials.first().map_or("", |trial| trial.plan.kind());
     let count = |end: End| trials.iter().filter(|trial| trial.end == end).count();
     let unreached = count(End::NotReached);
     let converged = |trial: &&&Trial| matches!(trial.end, End::Converged | End::Refused);
     let mut times: Vec<Duration> =
         trials.iter().filter(converged).map(|trial| trial.recovery).collect();
     times.sort();
-    let late = trials.iter().filter(converged).filter(|trial| trial.extra > PROMISED).count();
+    let lost: Vec<Duration> = trials.iter().filter(converged).map(|trial| trial.lost).collect();
+    let late = lost.iter().filter(|lost| **lost > PROMISED).count();
     println!(
-        "{name:<16} {:>6} {:>10} {:>8} {unreached:>12} {:>8} {:>8} {late:>8}",
+        "{name:<16} {:>6} {:>10} {:>8} {unreached:>12} {:>8} {:>8} {:>8} {late:>9}",
         trials.len() - unreached,
         count(End::Converged),
         count(End::Refused),
         seconds(times.get(times.len() / 2)),
         seconds(times.last()),
+        seconds(lost.iter().max()),
     );
 }
 

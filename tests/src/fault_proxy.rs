@@ -8,6 +8,9 @@ mod script;
 mod upstream;
 mod watched;
 
+#[cfg(test)]
+mod tests;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 

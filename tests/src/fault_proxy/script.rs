@@ -1,11 +1,13 @@
 //! What is to go wrong and when, and what was asked so far.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::Fault;
 
-/// One fault at one place: the request of this number, or the event of this number over all watches, from zero.
+/// One fault at one place: the request of this number, or the event of this number over all watches, from zero; after
+/// another fault, counted from there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Planned {
     pub at: usize,
@@ -42,7 +44,9 @@ pub struct Script(Mutex<Now>);
 struct Now {
     /// Which beginning this is: what hung in an earlier one does not end the fault of this one.
     act: usize,
-    planned: Option<Planned>,
+    planned: VecDeque<Planned>,
+    /// The first request and the first event that count for what is planned next.
+    from: [usize; 2],
     kill: Option<Kill>,
     records: Vec<Record>,
     events: usize,
@@ -52,9 +56,10 @@ struct Now {
 
 impl Script {
     /// Numbers start anew.
-    pub fn begin(&self, planned: Option<Planned>, kill: Kill) {
+    pub fn begin(&self, planned: &[Planned], kill: Kill) {
         let mut now = self.now();
         let (act, last) = (now.act + 1, now.last);
+        let planned = planned.iter().copied().collect();
         *now = Now { act, planned, kill: Some(kill), last, ..Now::default() };
     }
 
@@ -67,8 +72,14 @@ impl Script {
         self.now().events
     }
 
+    /// The newest fault that happened.
     pub fn fired(&self) -> Option<Fired> {
         self.now().fired.clone()
+    }
+
+    /// Whether all that was planned has happened.
+    pub fn is_played(&self) -> bool {
+        self.now().planned.is_empty()
     }
 
     /// When something was last asked.
@@ -118,10 +129,13 @@ impl Script {
 
 impl Now {
     fn due(&mut self, ordinal: usize, of_events: bool, hit: &Record) -> Option<Due> {
-        let planned = self.planned.filter(|planned| planned.at == ordinal)?;
-        (planned.fault.is_of_events() == of_events && self.fired.is_none()).then_some(())?;
+        let Planned { at, fault } = *self.planned.front()?;
+        let reached = ordinal.checked_sub(self.from[usize::from(of_events)]) == Some(at);
+        (reached && fault.is_of_events() == of_events).then_some(())?;
+        self.planned.pop_front();
+        self.from = [self.records.len(), self.events];
         self.fired = Some(Fired { hit: hit.clone(), at: Instant::now(), over: None });
-        Some(Due { fault: planned.fault, act: self.act })
+        Some(Due { fault, act: self.act })
     }
 }
 

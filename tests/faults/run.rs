@@ -1,0 +1,178 @@
+//! A scenario under way: watched until it has ended, the agent started again when the script killed it.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use lifecycle::Phase;
+use testbed::fault_proxy::{Fault, Planned, Refusal};
+use tokio::time::sleep;
+
+use crate::lane::Lane;
+use crate::plan::Plan;
+use crate::recorder::{Recorder, Seen};
+use crate::reference::Reference;
+use crate::scenario::Scenario;
+use crate::snapshot::Snapshot;
+use crate::trial::{End, Trial};
+
+/// After the fault is over, on a loaded machine, and beyond what the scenario itself takes.
+const PATIENCE: Duration = Duration::from_secs(25);
+/// What a watch did not tell is looked for once a minute.
+const PATIENCE_WITH_WATCHES: Duration = Duration::from_secs(90);
+/// No fault is longer: a silent watch is given up within about a minute.
+const LONGEST_FAULT: Duration = Duration::from_secs(90);
+/// How long a place that was not reached yet is waited for once everything is as it should be.
+const GRACE: Duration = Duration::from_millis(700);
+const LOOK: Duration = Duration::from_millis(40);
+
+pub struct Run<'a> {
+    lane: &'a Lane,
+    name: &'a str,
+    recorder: Recorder,
+    pub begun: Instant,
+    restarted: Option<Instant>,
+}
+
+impl<'a> Run<'a> {
+    pub async fn begin(
+        lane: &'a Lane,
+        name: &'a str,
+        scenario: Scenario,
+        planned: &[Planned],
+    ) -> Result<Self> {
+        let recorder = Recorder::start(lane.client.clone(), name).await?;
+        lane.script.begin(planned, lane.kill());
+        let begun = Instant::now();
+        match scenario.assigns() {
+            Some(version) => lane.assign(name, version).await?,
+            None => lane.add_on(name).delete().await?,
+        }
+        Ok(Run { lane, name, recorder, begun, restarted: None })
+    }
+
+    pub fn seen(&self) -> Result<Vec<Seen>> {
+        self.recorder.all()
+    }
+
+    /// Until it has ended, or should have.
+    pub async fn watch(
+        &mut self,
+        plan: Plan,
+        reference: &Reference,
+        before: &Snapshot,
+    ) -> Result<Trial> {
+        let mut well_since: Option<Instant> = None;
+        let mut differences = vec!["it did not settle".to_owned()];
+        loop {
+            if self.lane.died()? && !self.revive(plan)? {
+                let complaint = vec!["the agent ended by itself".to_owned()];
+                return Ok(self.end(plan, reference, End::NotConverged, complaint));
+            }
+            let over = self.over(plan);
+            match self.look(plan, reference, before).await? {
+                Ok(end) if over.is_some() && self.is_back().await => {
+                    return Ok(self.end(plan, reference, end, Vec::new()));
+                }
+                Ok(_) => {
+                    let since = *well_since.get_or_insert_with(Instant::now);
+                    if !self.lane.script.is_played() && since.elapsed() > GRACE {
+                        return Ok(self.end(plan, reference, End::NotReached, Vec::new()));
+                    }
+                    differences = vec!["all is well, but the fault has no end".to_owned()];
+                }
+                Err(found) => {
+                    well_since = None;
+                    differences = found;
+                }
+            }
+            if self.is_late(plan, reference, over) {
+                return Ok(self.end(plan, reference, End::NotConverged, differences));
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    /// Starts the agent again, if it was the script that killed it.
+    fn revive(&mut self, plan: Plan) -> Result<bool> {
+        let killed = plan.planned().iter().any(|planned| planned.fault.kills());
+        let fired = self.lane.script.fired();
+        if !killed || fired.is_none_or(|fired| self.restarted > Some(fired.at)) {
+            return Ok(false);
+        }
+        self.lane.restart()?;
+        self.restarted = Some(Instant::now());
+        Ok(true)
+    }
+
+    /// When the last fault was over, if it is.
+    fn over(&self, plan: Plan) -> Option<Instant> {
+        let fired = self.lane.script.fired().filter(|_| self.lane.script.is_played())?;
+        if plan.last().kills() {
+            return self.restarted.filter(|restarted| *restarted > fired.at);
+        }
+        fired.over
+    }
+
+    async fn is_back(&self) -> bool {
+        self.restarted.is_none() || self.lane.is_ready().await
+    }
+
+    fn is_late(&self, plan: Plan, reference: &Reference, over: Option<Instant>) -> bool {
+        let patience = if plan.last().is_of_events() { PATIENCE_WITH_WATCHES } else { PATIENCE };
+        match over {
+            Some(over) => over.elapsed() > reference.took + patience,
+            None => self.begun.elapsed() > reference.took + LONGEST_FAULT,
+        }
+    }
+
+    /// How it has ended, if it has; else what differs from how it should.
+    async fn look(
+        &self,
+        plan: Plan,
+        reference: &Reference,
+        before: &Snapshot,
+    ) -> Result<Result<End, Vec<String>>> {
+        let Some(last) = self.seen()?.pop() else { return Ok(Err(vec!["no change".to_owned()])) };
+        if last.status.is_some() && last.settled().is_none() {
+            return Ok(Err(vec![words(&last)]));
+        }
+        let now = Snapshot::take(&self.lane.client, self.name).await?;
+        let differences = now.differences(&reference.end);
+        let refused = may_refuse(plan.fault) && last.settled().is_some_and(is_refusal);
+        Ok(match differences.is_empty() {
+            true => Ok(End::Converged),
+            false if refused && now.same_objects(before) => Ok(End::Refused),
+            false => Err(differences),
+        })
+    }
+
+    fn end(&self, plan: Plan, reference: &Reference, end: End, complaints: Vec<String>) -> Trial {
+        let fired = self.lane.script.fired();
+        let now = Instant::now();
+        let over = self.over(plan).unwrap_or(now);
+        let lasted = fired.as_ref().map_or(Duration::ZERO, |fired| over - fired.at);
+        Trial {
+            plan,
+            end,
+            recovery: now - over,
+            lost: (now - self.begun).saturating_sub(reference.took).saturating_sub(lasted),
+            hit: fired.map(|fired| format!("{} {}", fired.hit.verb, fired.hit.path)),
+            phases: Vec::new(),
+            complaints,
+            log: String::new(),
+        }
+    }
+}
+
+/// An answer that means "never" may end a rollout.
+fn may_refuse(fault: Fault) -> bool {
+    matches!(fault, Fault::Refuse(Refusal::Forbidden | Refusal::NotFound | Refusal::Garbage))
+}
+
+fn is_refusal(phase: Phase) -> bool {
+    matches!(phase, Phase::Rejected | Phase::RolledBack | Phase::Failed)
+}
+
+fn words(seen: &Seen) -> String {
+    seen.status.as_ref().map_or_else(|| "gone".to_owned(), testbed::brief)
+}

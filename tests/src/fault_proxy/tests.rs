@@ -1,0 +1,102 @@
+//! What a client hears through a proxy, at the one request of the script and before and after it.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use tokio::time::timeout;
+
+use super::*;
+use crate::file_server::{FileServer, Manner};
+use crate::wait::until;
+
+const CONTENT: &[u8] = b"sixteen bytes...";
+
+struct Scene {
+    files: FileServer,
+    proxy: FaultProxy,
+    script: Arc<Script>,
+    kills: Arc<AtomicUsize>,
+}
+
+/// The fault happens to the second request.
+async fn scene(fault: Fault) -> Result<Scene> {
+    let files = FileServer::start().await?;
+    files.serve("/file", CONTENT, Manner::Well);
+    let script = Arc::new(Script::default());
+    let kills = Arc::new(AtomicUsize::new(0));
+    let count = kills.clone();
+    let kill = Arc::new(move || _ = count.fetch_add(1, Ordering::Relaxed));
+    script.begin(&[Planned { at: 1, fault }], kill);
+    let proxy = FaultProxy::start(Upstream::files(&files.url(""))?, script.clone()).await?;
+    Ok(Scene { files, proxy, script, kills })
+}
+
+impl Scene {
+    async fn ask(&self) -> Result<(StatusCode, Vec<u8>)> {
+        let answer = reqwest::get(format!("{}/file", self.proxy.url())).await?;
+        Ok((answer.status(), answer.bytes().await?.to_vec()))
+    }
+
+    /// How often the real server was asked.
+    fn asked(&self) -> usize {
+        self.files.ranges("/file").len()
+    }
+}
+
+/// Asks three times; `second` is what comes of the second, `asked` how often the real server has heard of it by then.
+async fn check(fault: &str, second: Option<u16>, asked: usize) -> Result<Scene> {
+    let scene = scene(fault.parse()?).await?;
+    assert_eq!(scene.ask().await?, (StatusCode::OK, CONTENT.to_vec()), "before {fault}");
+    let heard = scene.ask().await.ok();
+    assert_eq!(heard.map(|(status, _)| status.as_u16()), second, "{fault}");
+    assert_eq!(scene.asked(), asked, "{fault}");
+    assert_eq!(scene.ask().await?, (StatusCode::OK, CONTENT.to_vec()), "after {fault}");
+    let records = scene.script.records();
+    assert_eq!(records.len(), 3, "{records:?}");
+    assert_eq!(scene.script.fired().map(|fired| fired.hit), records.get(1).cloned());
+    assert!(scene.script.is_played());
+    Ok(scene)
+}
+
+#[tokio::test]
+async fn a_refusal_never_reaches_the_server() -> Result<()> {
+    for (name, code) in [("500", 500), ("503", 503), ("429", 429), ("409", 409), ("404", 404)] {
+        check(name, Some(code), 1).await?;
+    }
+    check("garbage", Some(200), 1).await.map(drop)
+}
+
+#[tokio::test]
+async fn a_broken_connection_may_have_reached_it() -> Result<()> {
+    check("reset", None, 1).await?;
+    check("lost-answer", None, 2).await?;
+    check("cut-body", None, 2).await.map(drop)
+}
+
+#[tokio::test]
+async fn a_kill_happens_once_at_its_moment() -> Result<()> {
+    for (name, heard, asked) in
+        [("kill-before", None, 1), ("kill-unanswered", None, 2), ("kill-after", Some(200), 2)]
+    {
+        let scene = check(name, heard, asked).await?;
+        until("the kill", Duration::from_secs(5), || async {
+            Ok((scene.kills.load(Ordering::Relaxed) == 1).then_some(()))
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_hanging_request_lasts_until_the_client_gives_up() -> Result<()> {
+    let scene = scene("hang".parse()?).await?;
+    scene.ask().await?;
+    timeout(Duration::from_millis(200), scene.ask()).await.expect_err("it hangs");
+    until("the fault to be over", Duration::from_secs(5), || async {
+        Ok(scene.script.fired().and_then(|fired| fired.over).map(|_| ()))
+    })
+    .await?;
+    assert_eq!(scene.asked(), 1);
+    Ok(())
+}
