@@ -83,10 +83,21 @@ impl Report {
         }
         let tried = self.count(|trial| trial.end != End::NotReached);
         let converged = self.count(|trial| matches!(trial.end, End::Converged | End::Refused));
+        match self.write_outcomes() {
+            Ok(path) => println!("every plan's outcome: {path}"),
+            Err(error) => println!("the outcomes could not be kept: {error}"),
+        }
         self.others.iter().for_each(|other| println!("AFTERWARDS: {other}"));
         println!("{}", minutes(self.begun.elapsed()));
         println!("{tried} plans, {converged} converged, seed {seed}");
         tried == converged && self.others.is_empty()
+    }
+
+    /// One line a plan: how it ended, how long it took, and what it happened to.
+    fn write_outcomes(&self) -> std::io::Result<String> {
+        let mut lines: Vec<String> = self.trials.iter().map(outcome).collect();
+        lines.sort();
+        write("outcomes.txt", &lines.join("\n"))
     }
 
     fn count(&self, is: impl Fn(&Trial) -> bool) -> usize {
@@ -115,11 +126,32 @@ fn row(trials: &[&Trial]) {
     );
 }
 
+fn outcome(trial: &Trial) -> String {
+    let end = match trial.end {
+        End::Converged => "converged",
+        End::Refused => "refused",
+        End::NotReached => "not reached",
+        End::NotConverged => "NOT CONVERGED",
+    };
+    let last = trial.phases.last().map_or("gone", |phase| phase.name());
+    format!(
+        "{:<44} {end:<13} {:>8} {last:<12} {}",
+        trial.plan.to_string(),
+        seconds(Some(&trial.recovery)),
+        trial.hit.as_deref().unwrap_or("-")
+    )
+}
+
 fn write_log(trial: &Trial) -> std::io::Result<String> {
+    write(&format!("{}.log", trial.plan.to_string().replace(' ', "-")), &trial.log)
+}
+
+/// Beside what else the test bed makes.
+fn write(name: &str, content: &str) -> std::io::Result<String> {
     let folder = testbed::testbed_dir().join("faults");
     std::fs::create_dir_all(&folder)?;
-    let path = folder.join(format!("{}.log", trial.plan.to_string().replace(' ', "-")));
-    std::fs::write(&path, &trial.log)?;
+    let path = folder.join(name);
+    std::fs::write(&path, content)?;
     Ok(path.display().to_string())
 }
 
