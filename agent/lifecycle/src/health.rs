@@ -1,21 +1,45 @@
-//! Is it well? Living object in, verdict out, by the rules of kstatus.
+//! Is it well? Living object in, verdict out. The words and their meanings are those of kstatus
+//! (`sigs.k8s.io/cli-utils/pkg/kstatus/status`); `docs/health.md` tells each rule with an example.
 //!
-//! Two of its mistakes are mended here: conditions of an older generation never count, and a custom resource without
-//! status is InProgress for a while instead of Current.
+//! | what | kstatus | here | why |
+//! | --- | --- | --- | --- |
+//! | `observedGeneration` | has to equal `generation` | must not be less | a restored object may begin at 1 again |
+//! | condition of an older generation | counts | never counts; an old `Ready` is awaited | it speaks of another spec |
+//! | `Reconciling` beside `Stalled` | the first in the list | `Reconciling` | whoever still works has not failed |
+//! | custom resource without status | Current | InProgress for 30 s | its controller has not looked yet |
+//! | Deployment: `Progressing` not `NewReplicaSetAvailable` | InProgress | the counts decide | a paused one never gets there |
+//! | Deployment: `ProgressDeadlineExceeded` | Failed | not if set before the apply | going back would fail for the failure it mends |
+//! | `ReplicaFailure` (quota, Pod Security) | InProgress | Failed after 2 min | nobody else mends it |
+//! | pods of a workload | not seen | their lasting troubles fail it after 2 min | 10 min before the progress deadline |
+//! | `StatefulSet` `OnDelete` | Current | ready, and replaced or 2 min gone by | pods are not there yet; nobody may ever replace them |
+//! | `DaemonSet` `OnDelete` | InProgress for ever | the same | |
+//! | `DaemonSet` on nodes that are away | InProgress | Current | some node is always off |
+//! | Pod `Failed` | Current | Failed | it is not what was asked for |
+//! | Pod unschedulable | Failed after 15 s | after 2 min | nodes are being added |
+//! | Pod crash-looping | Failed at once | after 2 min and 3 restarts | it may wait for another |
+//! | Pod whose image or configuration is missing | InProgress | Failed after 2 min | nothing changes by waiting |
+//! | Job with `ttlSecondsAfterFinished`, gone | NotFound | Current | it was done and is tidied up |
+//! | `APIService` | Current | by `Available` | requests to it fail until then |
 
 mod batch;
+mod daemon_set;
+mod fields;
+mod generic;
+mod plain;
+mod pods;
+mod verdict;
 mod workload;
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::object::Object;
-use crate::plan::is_built_in;
 
-/// How long a custom resource may be without status before it counts as one that never has any.
-pub const STATUS_GRACE: Duration = Duration::from_secs(30);
+pub use batch::absent;
+pub use pods::pod_labels;
+pub use verdict::{Verdict, verdict};
 
 /// kstatus' words.
 #[derive(Serialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,6 +52,19 @@ pub enum HealthStatus {
     Unknown,
 }
 
+impl HealthStatus {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Current => "Current",
+            Self::InProgress => "InProgress",
+            Self::Failed => "Failed",
+            Self::Terminating => "Terminating",
+            Self::NotFound => "NotFound",
+            Self::Unknown => "Unknown",
+        }
+    }
+}
+
 #[derive(Serialize, Clone, Debug, PartialEq, Eq)]
 pub struct Health {
     pub status: HealthStatus,
@@ -36,7 +73,12 @@ pub struct Health {
 
 impl Health {
     pub fn current() -> Self {
-        Self { status: HealthStatus::Current, message: String::new() }
+        Self::current_but("")
+    }
+
+    /// It is well, and there is something to know.
+    pub fn current_but(message: impl Into<String>) -> Self {
+        Self { status: HealthStatus::Current, message: message.into() }
     }
 
     pub fn in_progress(message: impl Into<String>) -> Self {
@@ -45,6 +87,10 @@ impl Health {
 
     pub fn failed(message: impl Into<String>) -> Self {
         Self { status: HealthStatus::Failed, message: message.into() }
+    }
+
+    pub fn terminating() -> Self {
+        Self { status: HealthStatus::Terminating, message: "is being deleted".to_owned() }
     }
 
     pub fn not_found() -> Self {
@@ -61,165 +107,89 @@ impl Health {
     }
 }
 
-/// The health of one living object. `since` is the time spent since it was applied.
+/// How long what may pass by itself is awaited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Graces {
+    /// A custom resource without status, before it counts as one that never has any.
+    pub status: Duration,
+    /// An unschedulable pod: as long as a cluster takes to add a node.
+    pub unschedulable: Duration,
+    /// Crash loops, images and configuration that are missing, pods that are refused.
+    pub trouble: Duration,
+    /// Pods that wait to be deleted by somebody, as `OnDelete` asks: an operator begins at once.
+    pub on_delete: Duration,
+}
+
+impl Default for Graces {
+    fn default() -> Self {
+        let (short, long) = (Duration::from_secs(30), Duration::from_secs(120));
+        Self { status: short, unschedulable: long, trouble: long, on_delete: long }
+    }
+}
+
+/// What is known around an object.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Around<'a> {
+    /// Time spent since it was applied.
+    pub since: Duration,
+    /// With it, nothing lasts longer than its own timestamps say.
+    pub now: Option<Timestamp>,
+    /// The object's pods may be among these; none where they may not be seen.
+    pub pods: &'a [Object],
+    /// All nodes; none where they may not be seen.
+    pub nodes: &'a [Object],
+    pub graces: Graces,
+}
+
+impl Around<'_> {
+    /// How long something is so: the shorter of its age and the time spent, so that neither a jump of the clock nor
+    /// an old rollout makes it look lasting.
+    fn lasting(&self, from: Option<Timestamp>) -> Duration {
+        self.age(from).map_or(self.since, |age| age.min(self.since))
+    }
+
+    /// It was so before the object was applied.
+    fn predates(&self, from: Option<Timestamp>) -> bool {
+        self.age(from).is_some_and(|age| age > self.since)
+    }
+
+    fn age(&self, from: Option<Timestamp>) -> Option<Duration> {
+        let age = self.now?.duration_since(from?);
+        Some(Duration::try_from(age).unwrap_or(Duration::ZERO))
+    }
+}
+
+/// The health of one living object, by itself. `since` is the time spent since it was applied.
 pub fn assess(object: &Object, since: Duration) -> Health {
+    assess_with(object, &Around { since, ..Around::default() })
+}
+
+/// The health of one living object, with what is known around it.
+pub fn assess_with(object: &Object, around: &Around) -> Health {
     if object.0.pointer("/metadata/deletionTimestamp").is_some() {
-        return Health {
-            status: HealthStatus::Terminating,
-            message: "is being deleted".to_owned(),
-        };
+        return Health::terminating();
     }
-    if let Some(behind) = behind(object) {
-        return behind;
+    if let Some(told) = generic::told(object) {
+        return told;
     }
+    pods::told(object, by_kind(object, around), around)
+}
+
+fn by_kind(object: &Object, around: &Around) -> Health {
     match (object.group(), object.kind()) {
-        ("apps", "Deployment") => workload::deployment(object),
-        ("apps", "StatefulSet") => workload::stateful_set(object),
-        ("apps", "DaemonSet") => workload::daemon_set(object),
-        ("apps", "ReplicaSet") => workload::replica_set(object),
-        ("", "Pod") => workload::pod(object),
+        ("apps", "Deployment") => workload::deployment(object, around),
+        ("apps", "StatefulSet") => workload::stateful_set(object, around),
+        ("apps", "DaemonSet") => daemon_set::daemon_set(object, around),
+        ("apps", "ReplicaSet") => workload::replica_set(object, around),
+        ("", "Pod") => pods::pod(object, around),
         ("batch", "Job") => batch::job(object),
-        ("batch", "CronJob") => Health::current(),
-        ("", "PersistentVolumeClaim") => claim(object),
-        ("policy", "PodDisruptionBudget") => budget(object),
-        ("", "Service") => service(object),
-        ("apiextensions.k8s.io", "CustomResourceDefinition") => definition(object),
-        ("apiregistration.k8s.io", "APIService") => api_service(object),
-        (group, _) => generic(object, is_built_in(group), since),
-    }
-}
-
-/// The status speaks of an older generation than the object's.
-fn behind(object: &Object) -> Option<Health> {
-    let observed = number(object, "/status/observedGeneration")?;
-    let generation = number(object, "/metadata/generation")?;
-    (observed < generation).then(|| {
-        Health::in_progress(format!("generation {generation}, of which {observed} is observed"))
-    })
-}
-
-fn claim(object: &Object) -> Health {
-    let phase = text(object, "/status/phase");
-    Health::current_when(phase == "Bound", || format!("is {}", or_unknown(phase)))
-}
-
-fn budget(object: &Object) -> Health {
-    let (healthy, wanted) =
-        (count(object, "/status/currentHealthy"), count(object, "/status/desiredHealthy"));
-    Health::current_when(healthy >= wanted, || format!("{healthy} of {wanted} pods healthy"))
-}
-
-fn service(object: &Object) -> Health {
-    let waits =
-        text(object, "/spec/type") == "LoadBalancer" && text(object, "/spec/clusterIP").is_empty();
-    Health::current_when(!waits, || "has no cluster IP yet".to_owned())
-}
-
-fn definition(object: &Object) -> Health {
-    if let Some(refused) = condition(object, "NamesAccepted").filter(|c| c.status == "False") {
-        return Health::failed(format!("names are not accepted: {}", refused.message));
-    }
-    let established = condition(object, "Established").is_some_and(|c| c.status == "True");
-    Health::current_when(established, || "is not established yet".to_owned())
-}
-
-fn api_service(object: &Object) -> Health {
-    match condition(object, "Available") {
-        Some(c) if c.status == "True" => Health::current(),
-        Some(c) => Health::in_progress(format!("is not available: {}", c.message)),
-        None => Health::in_progress("is not available yet"),
-    }
-}
-
-fn generic(object: &Object, built_in: bool, since: Duration) -> Health {
-    if object.0.get("status").is_none() && !built_in && since < STATUS_GRACE {
-        return Health::in_progress("has no status yet");
-    }
-    if let Some(stalled) = condition(object, "Stalled").filter(|c| c.status == "True") {
-        return Health::failed(stalled.message.to_owned());
-    }
-    if let Some(reconciling) = condition(object, "Reconciling").filter(|c| c.status == "True") {
-        return Health::in_progress(reconciling.message.to_owned());
-    }
-    match condition(object, "Ready") {
-        Some(ready) if ready.status != "True" => {
-            Health::in_progress(format!("is not ready: {}", ready.message))
-        }
-        _ => Health::current(),
-    }
-}
-
-/// A condition as its writer left it.
-pub(crate) struct Condition<'a> {
-    pub status: &'a str,
-    pub reason: &'a str,
-    pub message: &'a str,
-}
-
-/// A condition, unless it speaks of an older generation.
-pub(crate) fn condition<'a>(object: &'a Object, kind: &str) -> Option<Condition<'a>> {
-    let generation = number(object, "/metadata/generation").unwrap_or(0);
-    let conditions = object.0.pointer("/status/conditions")?.as_array()?;
-    let found = conditions.iter().find(|condition| field(condition, "type") == kind)?;
-    let observed = found.get("observedGeneration").and_then(Value::as_i64);
-    if observed.is_some_and(|observed| observed < generation) {
-        return None;
-    }
-    Some(Condition {
-        status: field(found, "status"),
-        reason: field(found, "reason"),
-        message: field(found, "message"),
-    })
-}
-
-fn field<'a>(value: &'a Value, name: &str) -> &'a str {
-    value.get(name).and_then(Value::as_str).unwrap_or_default()
-}
-
-pub(crate) fn text<'a>(object: &'a Object, pointer: &str) -> &'a str {
-    object.0.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
-}
-
-pub(crate) fn number(object: &Object, pointer: &str) -> Option<i64> {
-    object.0.pointer(pointer).and_then(Value::as_i64)
-}
-
-pub(crate) fn count(object: &Object, pointer: &str) -> i64 {
-    number(object, pointer).unwrap_or(0)
-}
-
-fn or_unknown(text: &str) -> &str {
-    if text.is_empty() { "of unknown phase" } else { text }
-}
-
-/// The health of a release: of all its objects together.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    Healthy,
-    /// Not yet; what is awaited.
-    Awaited(String),
-    /// An object says it failed, in its own words.
-    Failed(String),
-}
-
-/// One verdict for many objects: the first failure decides, then the first that is awaited.
-pub fn verdict<'a>(healths: impl IntoIterator<Item = (&'a Object, Health)>) -> Verdict {
-    let mut awaited = Vec::new();
-    for (object, health) in healths {
-        let said = || format!("{}: {}", object.key(), health.message);
-        match health.status {
-            HealthStatus::Current => {}
-            HealthStatus::Failed => return Verdict::Failed(said()),
-            HealthStatus::InProgress
-            | HealthStatus::Terminating
-            | HealthStatus::NotFound
-            | HealthStatus::Unknown => awaited.push(said()),
-        }
-    }
-    match awaited.len() {
-        0 => Verdict::Healthy,
-        1 => Verdict::Awaited(awaited.remove(0)),
-        more => Verdict::Awaited(format!("{} (and {} more)", awaited.remove(0), more - 1)),
+        ("", "PersistentVolumeClaim") => plain::claim(object),
+        ("", "Service") => plain::service(object),
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => plain::definition(object),
+        ("apiregistration.k8s.io", "APIService") => plain::api_service(object),
+        // Once observed, these are done.
+        ("batch", "CronJob") | ("policy", "PodDisruptionBudget") => Health::current(),
+        _ => generic::generic(object, around),
     }
 }
 

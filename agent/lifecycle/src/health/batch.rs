@@ -1,16 +1,25 @@
 //! Jobs.
 
-use super::{Health, condition, text};
+use super::Health;
+use super::fields::{condition, is_true, number, text};
 use crate::object::Object;
 
-/// As in kstatus, a Job that has started counts as Current: whether it succeeds is told later.
+/// As in kstatus, a Job that has started counts as Current: whether it succeeds is told later. One that is complete
+/// stays Current however often it is applied again.
 pub(super) fn job(object: &Object) -> Health {
     if let Some(failed) = condition(object, "Failed").filter(|c| c.status == "True") {
         return Health::failed(format!("job failed: {}", failed.message));
     }
-    let is = |kind| condition(object, kind).is_some_and(|c| c.status == "True");
     let started = !text(object, "/status/startTime").is_empty();
-    Health::current_when(is("Complete") || is("Suspended") || started, || {
-        "has not started yet".to_owned()
-    })
+    let is_current = is_true(object, "Complete") || is_true(object, "Suspended") || started;
+    Health::current_when(is_current, || "has not started yet".to_owned())
+}
+
+/// The health of an object that was applied and is not there.
+pub fn absent(object: &Object) -> Health {
+    let is_job = (object.group(), object.kind()) == ("batch", "Job");
+    if is_job && number(object, "/spec/ttlSecondsAfterFinished").is_some() {
+        return Health::current_but("has finished and is gone, as ttlSecondsAfterFinished asks");
+    }
+    Health::not_found()
 }

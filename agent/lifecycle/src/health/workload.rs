@@ -1,99 +1,135 @@
-//! Deployments, StatefulSets, DaemonSets, ReplicaSets and pods.
+//! Deployments, ReplicaSets and StatefulSets.
 
-use super::{Condition, Health, condition, count, number, text};
+use super::fields::{Condition, condition, count, number, text};
+use super::{Around, Health, HealthStatus};
 use crate::object::Object;
 
-pub(super) fn deployment(object: &Object) -> Health {
-    let wanted = replicas(object);
-    let progressing = condition(object, "Progressing");
-    if let Some(Condition { reason: "ProgressDeadlineExceeded", message, .. }) = progressing {
-        return Health::failed(message.to_owned());
+pub(super) fn deployment(object: &Object, around: &Around) -> Health {
+    if let Some(late) = condition(object, "Progressing")
+        && late.reason == "ProgressDeadlineExceeded"
+        && !around.predates(late.at)
+    {
+        return Health::failed(late.message);
     }
-    let refused = condition(object, "ReplicaFailure").filter(|c| c.status == "True");
-    let because = refused.map(|c| format!(" ({})", c.message)).unwrap_or_default();
+    let health = deployed(object);
+    match refusal(object) {
+        Some(refusal) if health.status == HealthStatus::InProgress => {
+            refused(&health.message, &refusal, around)
+        }
+        _ => health,
+    }
+}
+
+fn deployed(object: &Object) -> Health {
+    let wanted = replicas(object);
     let counts = [
         ("updated", count(object, "/status/updatedReplicas")),
         ("ready", count(object, "/status/readyReplicas")),
         ("available", count(object, "/status/availableReplicas")),
     ];
-    if let Some((what, have)) = counts.into_iter().find(|(_, have)| *have < wanted) {
-        return Health::in_progress(format!("{have} of {wanted} replicas {what}{because}"));
+    if let Some(short) = short(wanted, counts) {
+        return Health::in_progress(short);
     }
-    surplus(object, wanted)
+    match (surplus(object, wanted), condition(object, "Available")) {
+        (None, Some(available)) if available.status != "True" => {
+            Health::in_progress(format!("is not available: {}", available.message))
+        }
+        (None, _) => Health::current(),
+        (Some(surplus), _) => Health::in_progress(surplus),
+    }
 }
 
-pub(super) fn replica_set(object: &Object) -> Health {
+pub(super) fn replica_set(object: &Object, around: &Around) -> Health {
     let wanted = replicas(object);
-    if let Some(refused) = condition(object, "ReplicaFailure").filter(|c| c.status == "True") {
-        return Health::in_progress(refused.message.to_owned());
+    let counts = [
+        ("labelled", count(object, "/status/fullyLabeledReplicas")),
+        ("ready", count(object, "/status/readyReplicas")),
+        ("available", count(object, "/status/availableReplicas")),
+    ];
+    match (short(wanted, counts).or_else(|| surplus(object, wanted)), refusal(object)) {
+        (Some(short), Some(refusal)) => refused(&short, &refusal, around),
+        (Some(short), None) => Health::in_progress(short),
+        (None, Some(refusal)) => Health::in_progress(refusal.message),
+        (None, None) => Health::current(),
     }
-    let ready = count(object, "/status/readyReplicas");
-    if ready < wanted {
-        return Health::in_progress(format!("{ready} of {wanted} replicas ready"));
+}
+
+/// Pods that a quota, Pod Security or a webhook keeps from being made.
+fn refusal(object: &Object) -> Option<Condition<'_>> {
+    condition(object, "ReplicaFailure").filter(|condition| condition.status == "True")
+}
+
+fn refused(short: &str, refusal: &Condition, around: &Around) -> Health {
+    let message = format!("{short} ({})", refusal.message);
+    if around.lasting(refusal.at) >= around.graces.trouble {
+        return Health::failed(message);
     }
-    surplus(object, wanted)
+    Health::in_progress(message)
+}
+
+fn short(wanted: i64, counts: [(&str, i64); 3]) -> Option<String> {
+    let (what, have) = counts.into_iter().find(|(_, have)| *have < wanted)?;
+    Some(format!("{have} of {wanted} replicas {what}"))
 }
 
 /// Pods of an earlier template still run; those of a Deployment stay until the new ones are available.
-fn surplus(object: &Object, wanted: i64) -> Health {
+fn surplus(object: &Object, wanted: i64) -> Option<String> {
     let extra = count(object, "/status/replicas") - wanted;
     let unavailable = count(object, "/status/unavailableReplicas");
     if extra > 0 && unavailable > 0 {
-        return Health::in_progress(format!("{unavailable} new replicas not available"));
+        return Some(format!("{unavailable} new replicas not available"));
     }
-    Health::current_when(extra <= 0, || format!("{extra} old replicas pending termination"))
+    (extra > 0).then(|| format!("{extra} old replicas pending termination"))
 }
 
-pub(super) fn stateful_set(object: &Object) -> Health {
+pub(super) fn stateful_set(object: &Object, around: &Around) -> Health {
     let wanted = replicas(object);
     let ready = count(object, "/status/readyReplicas");
     if ready < wanted {
         return Health::in_progress(format!("{ready} of {wanted} replicas ready"));
     }
-    // With OnDelete nobody but a person replaces pods: waiting for it would never end.
-    if text(object, "/spec/updateStrategy/type") == "OnDelete" {
-        return surplus(object, wanted);
+    if let Some(surplus) = surplus(object, wanted) {
+        return Health::in_progress(surplus);
     }
+    if text(object, "/spec/updateStrategy/type") == "OnDelete" {
+        return left_to_others(updated(object), wanted, around);
+    }
+    rolled(object, wanted)
+}
+
+fn rolled(object: &Object, wanted: i64) -> Health {
     let partition = count(object, "/spec/updateStrategy/rollingUpdate/partition");
-    let (updated, due) = (count(object, "/status/updatedReplicas"), wanted - partition);
+    let (updated, due) = (updated(object), wanted - partition);
     if updated < due {
         return Health::in_progress(format!("{updated} of {due} replicas updated"));
     }
-    let (now, next) =
-        (text(object, "/status/currentRevision"), text(object, "/status/updateRevision"));
-    if partition == 0 && now != next {
-        return Health::in_progress(format!("revision {next} is not everywhere yet"));
-    }
-    surplus(object, wanted)
+    let (now, next) = revisions(object);
+    let everywhere = partition > 0 || now == next;
+    Health::current_when(everywhere, || format!("revision {next} is not everywhere yet"))
 }
 
-pub(super) fn daemon_set(object: &Object) -> Health {
-    if number(object, "/status/observedGeneration").is_none() {
-        return Health::in_progress("is not observed yet");
-    }
-    let wanted = count(object, "/status/desiredNumberScheduled");
-    let counts = [
-        ("scheduled", count(object, "/status/currentNumberScheduled")),
-        ("updated", count(object, "/status/updatedNumberScheduled")),
-        ("available", count(object, "/status/numberAvailable")),
-        ("ready", count(object, "/status/numberReady")),
-    ];
-    match counts.into_iter().find(|(_, have)| *have < wanted) {
-        Some((what, have)) => Health::in_progress(format!("{have} of {wanted} pods {what}")),
-        None => Health::current(),
-    }
+/// With one revision only, the current replicas are the updated ones.
+fn updated(object: &Object) -> i64 {
+    let (now, next) = revisions(object);
+    let current = if now == next { count(object, "/status/currentReplicas") } else { 0 };
+    count(object, "/status/updatedReplicas").max(current)
 }
 
-pub(super) fn pod(object: &Object) -> Health {
-    match text(object, "/status/phase") {
-        "Succeeded" => Health::current(),
-        "Failed" => Health::failed(format!("pod failed: {}", text(object, "/status/reason"))),
-        _ => match condition(object, "Ready") {
-            Some(ready) if ready.status == "True" => Health::current(),
-            Some(ready) => Health::in_progress(format!("is not ready: {}", ready.message)),
-            None => Health::in_progress("is not ready yet"),
-        },
+fn revisions(object: &Object) -> (&str, &str) {
+    (text(object, "/status/currentRevision"), text(object, "/status/updateRevision"))
+}
+
+/// With `OnDelete` pods are replaced when somebody deletes them. An operator does so at once, so it gets a grace; where
+/// nobody does, waiting would only end in going back, so the pods that run count then.
+pub(super) fn left_to_others(updated: i64, wanted: i64, around: &Around) -> Health {
+    if updated >= wanted {
+        return Health::current();
     }
+    let told = format!("{updated} of {wanted} pods updated, the others when they are deleted");
+    if around.since < around.graces.on_delete {
+        return Health::in_progress(told);
+    }
+    Health::current_but(told)
 }
 
 /// Kubernetes' own default is one.

@@ -1,0 +1,122 @@
+//! DaemonSets and the nodes they cannot reach.
+
+use super::*;
+
+/// Four nodes want a pod.
+fn set(spec: Value, ready: i64) -> Value {
+    let status = json!({"observedGeneration": 2, "desiredNumberScheduled": 4, "currentNumberScheduled": 4, "updatedNumberScheduled": 4, "numberAvailable": ready, "numberReady": ready});
+    let mut set = object("apps/v1", "DaemonSet", spec, status);
+    set["metadata"]["annotations"] = json!({"deprecated.daemonset.template.generation": "7"});
+    set["spec"]["selector"] = json!({"matchLabels": {"app": "x"}});
+    set
+}
+
+fn pod(node: &str, template: &str, ready: &str) -> Object {
+    let labels = json!({"app": "x", "pod-template-generation": template});
+    Object(
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": node, "namespace": "n", "labels": labels},
+        "spec": {"nodeName": node}, "status": condition("Ready", ready)}),
+    )
+}
+
+fn node(name: &str, ready: &str) -> Object {
+    let labels = json!({"disk": name});
+    Object(
+        json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}, "status": condition("Ready", ready)}),
+    )
+}
+
+#[test]
+fn a_daemon_set_is_current_when_every_node_has_its_pod() {
+    let done = set(json!({}), 4);
+    let status = |name, value| with(&done, ["status", name], value);
+    for (what, object, wanted) in [
+        ("dsOK", done.clone(), Current),
+        ("dsNoStatus", object("apps/v1", "DaemonSet", json!({}), json!({})), InProgress),
+        ("dsBadStatus", status("desiredNumberScheduled", json!(null)), InProgress),
+        ("dsDifferentGeneration", status("observedGeneration", json!(1)), InProgress),
+        ("not scheduled", status("currentNumberScheduled", json!(3)), InProgress),
+        ("not updated", status("updatedNumberScheduled", json!(3)), InProgress),
+        ("dsLessAvailable", status("numberAvailable", json!(2)), InProgress),
+        ("dsLessReady", status("numberReady", json!(2)), InProgress),
+        ("no node wants it", status("desiredNumberScheduled", json!(0)), Current),
+    ] {
+        check(what, &object, wanted);
+    }
+}
+
+#[test]
+fn with_on_delete_it_waits_a_while_for_somebody_to_replace_its_pods() {
+    let mut old = set(json!({"updateStrategy": {"type": "OnDelete"}}), 4);
+    old["status"]["updatedNumberScheduled"] = json!(0);
+    check("soon", &old, InProgress);
+    check_in("later", &old, Current, &after(2 * MINUTE));
+    old["status"]["numberReady"] = json!(3);
+    check_in("not ready", &old, InProgress, &after(2 * MINUTE));
+}
+
+#[test]
+fn pods_missing_only_on_nodes_that_are_away_do_not_count() {
+    let nodes = [node("a", "True"), node("b", "True"), node("c", "True"), node("d", "Unknown")];
+    let two_away = [node("a", "True"), node("b", "True"), node("c", "False"), node("d", "Unknown")];
+    let well = |name| pod(name, "7", "True");
+    let gone = pod("d", "7", "False");
+    let on_c = json!({"template": {"spec": {"nodeSelector": {"disk": "c"}}}});
+    for (what, spec, ready, pods, nodes, wanted) in [
+        (
+            "one is away",
+            json!({}),
+            3,
+            vec![well("a"), well("b"), well("c"), gone.clone()],
+            &nodes[..],
+            Current,
+        ),
+        ("its pod is gone", json!({}), 3, vec![well("a"), well("b"), well("c")], &nodes, Current),
+        (
+            "nodes are not known",
+            json!({}),
+            3,
+            vec![well("a"), well("b"), well("c"), gone],
+            &[],
+            InProgress,
+        ),
+        ("pods are not known", json!({}), 3, vec![], &nodes, InProgress),
+        (
+            "another is not ready",
+            json!({}),
+            2,
+            vec![well("a"), well("b"), pod("c", "7", "False")],
+            &nodes,
+            InProgress,
+        ),
+        (
+            "another is old",
+            json!({}),
+            3,
+            vec![well("a"), well("b"), pod("c", "6", "True")],
+            &nodes,
+            InProgress,
+        ),
+        ("another is missing", json!({}), 2, vec![well("a"), well("b")], &nodes, InProgress),
+        ("two are away", json!({}), 2, vec![well("a"), well("b")], &two_away, Current),
+        (
+            "the one away is not chosen",
+            on_c,
+            3,
+            vec![well("a"), well("b"), well("c")],
+            &nodes,
+            InProgress,
+        ),
+        (
+            "all are away",
+            json!({}),
+            0,
+            vec![],
+            &[node("a", "Unknown"), node("b", "Unknown"), node("c", "False"), node("d", "False")],
+            InProgress,
+        ),
+    ] {
+        let around = Around { pods: &pods, nodes, ..Around::default() };
+        check_in(what, &set(spec, ready), wanted, &around);
+    }
+}

@@ -1,0 +1,67 @@
+//! Jobs, claims, services, definitions: kinds whose health is a field or a condition.
+
+use super::*;
+
+#[test]
+fn plain_kinds_have_their_rules() {
+    let job = ("batch/v1", "Job");
+    let claim = ("v1", "PersistentVolumeClaim");
+    let budget = ("policy/v1", "PodDisruptionBudget");
+    let definition = ("apiextensions.k8s.io/v1", "CustomResourceDefinition");
+    let service = ("apiregistration.k8s.io/v1", "APIService");
+    let started = json!({"startTime": "2026-01-01T00:00:00Z"});
+    let not_established = |reason: &str| json!({"conditions": [{"type": "Established", "status": "False", "reason": reason}]});
+    for (what, (api_version, kind), status, wanted) in [
+        ("jobNoStatus", job, json!({}), InProgress),
+        ("jobInProgress", job, started, Current),
+        ("jobComplete", job, condition("Complete", "True"), Current),
+        ("jobFailed", job, condition("Failed", "True"), Failed),
+        ("jobSuspended", job, condition("Suspended", "True"), Current),
+        ("cronjobNoStatus", ("batch/v1", "CronJob"), json!({}), Current),
+        ("pvcNoStatus", claim, json!({}), InProgress),
+        ("pending", claim, json!({"phase": "Pending"}), InProgress),
+        ("lost", claim, json!({"phase": "Lost"}), InProgress),
+        ("pvcBound", claim, json!({"phase": "Bound"}), Current),
+        ("pdbOK1", budget, json!({"observedGeneration": 2}), Current),
+        ("pdbDifferentGeneration", budget, json!({"observedGeneration": 1}), InProgress),
+        ("no pods yet", budget, json!({"currentHealthy": 0, "desiredHealthy": 1}), Current),
+        ("crdNoStatus", definition, json!({}), InProgress),
+        ("crdEstablished", definition, condition("Established", "True"), Current),
+        ("crdInstalling", definition, not_established("Installing"), InProgress),
+        ("crdNotEstablished", definition, not_established("Other"), Failed),
+        ("crdNamesNotAccepted", definition, condition("NamesAccepted", "False"), Failed),
+        ("no status", service, json!({}), InProgress),
+        ("unavailable", service, condition("Available", "False"), InProgress),
+        ("available", service, condition("Available", "True"), Current),
+    ] {
+        check(what, &object(api_version, kind, json!({}), status), wanted);
+    }
+}
+
+#[test]
+fn a_service_is_current_when_it_has_its_address() {
+    for (what, spec, wanted) in [
+        ("serviceDefaultOK", json!({}), Current),
+        ("serviceNodePortOK", json!({"type": "NodePort"}), Current),
+        ("serviceLBNotOK", json!({"type": "LoadBalancer"}), InProgress),
+        ("serviceLBOK", json!({"type": "LoadBalancer", "clusterIP": "1.2.3.4"}), Current),
+    ] {
+        check(what, &object("v1", "Service", spec, json!({})), wanted);
+    }
+}
+
+#[test]
+fn a_complete_job_stays_current_when_it_is_applied_again() {
+    let done = object("batch/v1", "Job", json!({}), condition("Complete", "True"));
+    check("just applied", &done, Current);
+    check_in("much later", &done, Current, &after(MINUTE * 60));
+}
+
+#[test]
+fn a_job_that_tidies_itself_up_is_not_missed() {
+    let is = |spec| absent(&Object(object("batch/v1", "Job", spec, json!(null)))).status;
+    assert_eq!(is(json!({"ttlSecondsAfterFinished": 0})), Current);
+    assert_eq!(is(json!({})), NotFound);
+    let other = object("v1", "ConfigMap", json!({"ttlSecondsAfterFinished": 0}), json!(null));
+    assert_eq!(absent(&Object(other)).status, NotFound);
+}
