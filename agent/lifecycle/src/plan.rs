@@ -71,6 +71,7 @@ pub(crate) fn is_built_in(group: &str) -> bool {
             | "discovery.k8s.io"
             | "node.k8s.io"
             | "flowcontrol.apiserver.k8s.io"
+            | "admissionregistration.k8s.io"
             | "certificates.k8s.io"
             | "resource.k8s.io"
             | "events.k8s.io"
