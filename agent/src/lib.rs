@@ -23,7 +23,6 @@ mod pull;
 mod retained;
 mod stage;
 mod work;
-mod yaml;
 
 use std::process::ExitCode;
 

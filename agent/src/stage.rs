@@ -1,10 +1,9 @@
 //! From verified bytes to a retained release.
 
-use lifecycle::{Assignment, Fault, Reason, bundle};
+use lifecycle::{Assignment, Fault, Reason, bundle, yaml};
 
 use crate::pull::Pulled;
 use crate::retained::{Content, Store};
-use crate::yaml;
 
 pub async fn stage(
     store: &Store,

@@ -37,6 +37,7 @@ mod state;
 mod status;
 mod step;
 pub mod versions;
+pub mod yaml;
 
 pub use api::*;
 pub use assignment::{Assignment, LARGEST_BUNDLE, Policy, Pull, Values};

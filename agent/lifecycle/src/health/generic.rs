@@ -29,7 +29,7 @@ pub(super) fn generic(object: &Object, around: &Around) -> Health {
         return Health::in_progress("is ready or not, but of an older generation");
     }
     if around.since < around.graces.status {
-        if is_silent(object) && may_speak(object.group()) {
+        if is_silent(object) && !is_built_in(object.group()) {
             return Health::in_progress("has no status yet");
         }
         if outdated(object).next().is_some() {
@@ -44,14 +44,10 @@ pub(super) fn generic(object: &Object, around: &Around) -> Health {
     }
 }
 
+/// Kubernetes' own kinds that have a status have it at once, and most have none.
 fn is_silent(object: &Object) -> bool {
     match object.0.get("status") {
         None | Some(Value::Null) => true,
         Some(status) => status.as_object().is_some_and(|fields| fields.is_empty()),
     }
-}
-
-/// Kubernetes' own kinds that have a status have it at once, and most have none.
-fn may_speak(group: &str) -> bool {
-    !is_built_in(group) && group != "admissionregistration.k8s.io"
 }

@@ -1,8 +1,11 @@
-//! Reads a bundle's multi-document YAML within tight limits, the way `kubectl` reads it.
+//! Reads multi-document YAML within tight limits, the way `kubectl` reads it.
 
-use lifecycle::{Fault, LARGEST_BUNDLE, Reason, printable};
 use serde_json::Value;
 use serde_saphyr::{Options, UserMessageFormatter};
+
+use crate::assignment::LARGEST_BUNDLE;
+use crate::reason::{Fault, Reason};
+use crate::status::printable;
 
 pub fn documents(bytes: &[u8]) -> Result<Vec<Value>, Fault> {
     if bytes.len() as u64 > LARGEST_BUNDLE {

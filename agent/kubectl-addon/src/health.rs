@@ -1,0 +1,72 @@
+//! `health`: every object judged with what else is in the file.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use lifecycle::health::{Around, Health, HealthStatus, assess_with};
+use lifecycle::{Object, printable};
+use serde::Serialize;
+
+/// An object's health as it is printed.
+#[derive(Serialize, Debug)]
+#[serde(rename_all = "camelCase")]
+pub struct Judged<'a> {
+    api_version: &'a str,
+    kind: &'a str,
+    namespace: Option<&'a str>,
+    name: &'a str,
+    status: HealthStatus,
+    message: String,
+}
+
+impl Judged<'_> {
+    pub fn row(&self) -> [String; 3] {
+        let name = format!("{}/{}", self.kind, self.name);
+        [name, self.status.name().to_owned(), self.message.clone()]
+    }
+}
+
+/// When an object was applied is not in the file; its graces begin when it was made.
+pub fn judge(objects: &[Object], now: Timestamp) -> Vec<Judged<'_>> {
+    let of = |kind: &str| -> Vec<Object> {
+        let those = objects.iter().filter(|object| (object.group(), object.kind()) == ("", kind));
+        those.cloned().collect()
+    };
+    let (pods, nodes) = (of("Pod"), of("Node"));
+    let judge = |object| {
+        let since = age(object, now);
+        let around =
+            Around { since, now: Some(now), pods: &pods, nodes: &nodes, ..Around::default() };
+        judged(object, assess_with(object, &around))
+    };
+    objects.iter().map(judge).collect()
+}
+
+fn judged(object: &Object, health: Health) -> Judged<'_> {
+    let Health { status, message } = health;
+    Judged {
+        api_version: object.api_version(),
+        kind: object.kind(),
+        namespace: object.namespace(),
+        name: object.name(),
+        status,
+        message: printable(&message),
+    }
+}
+
+/// Nothing for an object that was never made, as in a manifest.
+fn age(object: &Object, now: Timestamp) -> Duration {
+    let made = object.0.pointer("/metadata/creationTimestamp").and_then(|made| made.as_str());
+    let made = made.and_then(|made| made.parse::<Timestamp>().ok());
+    made.and_then(|made| Duration::try_from(now.duration_since(made)).ok()).unwrap_or_default()
+}
+
+/// One JSON object a line.
+pub fn lines(judged: &[Judged]) -> anyhow::Result<String> {
+    let mut lines = String::new();
+    for one in judged {
+        lines.push_str(&serde_json::to_string(one)?);
+        lines.push('\n');
+    }
+    Ok(lines)
+}
