@@ -88,6 +88,14 @@ pub fn is_gone(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 404)
 }
 
+/// The object of this name is not there. A 404 that does not name it says that its kind is not served, as it also is not
+/// while its definition changes.
+pub fn is_absent(error: &kube::Error, name: &str) -> bool {
+    let kube::Error::Api(status) = error else { return false };
+    let named = status.details.as_ref().is_some_and(|details| details.name == name);
+    status.code == 404 && (named || status.message.contains(&format!("\"{name}\"")))
+}
+
 pub fn is_conflict(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 409)
 }
@@ -151,6 +159,18 @@ mod tests {
         );
         check(429, "too many requests", Reason::CheckFailed, true);
         check(409, "the object has been modified", Reason::CheckFailed, true);
+    }
+
+    #[test]
+    fn only_a_404_that_names_an_object_says_that_it_is_absent() {
+        let error = |code, message: &str| {
+            let status = Status { code, message: message.into(), ..Status::default() };
+            kube::Error::Api(Box::new(status))
+        };
+        assert!(is_absent(&error(404, "configmaps \"a\" not found"), "a"));
+        assert!(!is_absent(&error(404, "the server could not find the requested resource"), "x"));
+        assert!(!is_absent(&error(404, "404 page not found"), "x"));
+        assert!(!is_absent(&error(403, "configmaps \"a\" is forbidden"), "a"));
     }
 
     #[test]

@@ -133,7 +133,7 @@ impl Ledger {
                 self.object = written;
                 Ok(())
             }
-            Err(error) if faults::is_gone(&error) => Ok(()),
+            Err(error) if faults::is_absent(&error, &name) => Ok(()),
             Err(error) => {
                 if faults::is_conflict(&error) {
                     _ = self.read_again().await;

@@ -76,12 +76,15 @@ impl Store {
     /// `None` when there is no such release, or when it is not what its name says.
     pub async fn load(&self, id: &ReleaseId) -> Result<Option<Content>, Fault> {
         let name = self.name(id);
-        let secret = self
-            .secrets
-            .get_opt(&name)
-            .await
-            .map_err(|e| retain_fault("the retained release could not be read", &e))?;
-        let packed = secret.as_ref().and_then(|secret| secret.data.as_ref()?.get(CONTENT));
+        let secret = match self.secrets.get(&name).await {
+            Ok(secret) => secret,
+            Err(error) if faults::is_absent(&error, &name) => return Ok(None),
+            Err(error) => {
+                let fault = retain_fault("the retained release could not be read", &error);
+                return Err(Fault { passing: fault.passing || faults::is_gone(&error), ..fault });
+            }
+        };
+        let packed = secret.data.as_ref().and_then(|data| data.get(CONTENT));
         let content = packed.and_then(|packed| unpack(&packed.0));
         Ok(content.filter(|content| &content.release.id == id && &content.shape.id() == id))
     }

@@ -6,7 +6,7 @@ use futures::StreamExt;
 use kube::Client;
 use kube::api::Api;
 use kube::core::{DynamicObject, PartialObjectMeta};
-use lifecycle::{Fault, Object, ServiceAccount};
+use lifecycle::{Fault, Object, Reason, ServiceAccount};
 
 use crate::cluster::{Cluster, Kind};
 use crate::faults;
@@ -58,11 +58,23 @@ impl<'a> Work<'a> {
     /// What the living object says of itself; `None` when there is none.
     pub async fn living(&self, placed: &Placed) -> Result<Option<Living>, Fault> {
         let (_, api) = self.api(placed).await?;
-        let found = api
-            .get_metadata_opt(placed.object.name())
-            .await
-            .map_err(|e| faults::of_object(&placed.object.key(), &e))?;
-        Ok(found.map(Living))
+        let (object, name) = (&placed.object, placed.object.name());
+        match api.get_metadata(name).await {
+            Ok(found) => Ok(Some(Living(found))),
+            Err(error) if faults::is_absent(&error, name) => Ok(None),
+            Err(error) if faults::is_gone(&error) => {
+                self.cluster.forget(object.api_version(), object.kind());
+                match self.look_up(object).await {
+                    // Without its definition there is no object.
+                    Err(fault) if fault.reason == Reason::UnknownKind => Ok(None),
+                    Err(fault) => Err(fault),
+                    Ok(_) => {
+                        Err(Fault { passing: true, ..faults::of_object(&object.key(), &error) })
+                    }
+                }
+            }
+            Err(error) => Err(faults::of_object(&object.key(), &error)),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use kube::core::{DynamicObject, GroupVersionKind, PartialObjectMeta};
 use kube::discovery::{ApiResource, Discovery, Scope, verbs};
 use lifecycle::names::label;
 use lifecycle::plan::Holds;
-use lifecycle::{Fault, Object};
+use lifecycle::{Fault, Object, Reason};
 
 use crate::faults;
 use crate::placed::Placed;
@@ -41,36 +41,43 @@ async fn in_namespace(work: &Work<'_>, namespace: &str) -> Result<usize, Fault> 
                 && capabilities.supports_operation(verbs::LIST)
             {
                 let api = Api::namespaced_with(work.client.clone(), namespace, &resource);
-                others += count(work, &api, &resource).await?;
+                // A kind that is said to be served and is not may hold anything: it is asked again.
+                let counted = count(work, &api, &resource).await?;
+                others += counted.ok_or_else(|| unserved(&resource))?;
             }
         }
     }
     Ok(others)
 }
 
-async fn instances(work: &Work<'_>, definition: &Object) -> Result<usize, Fault> {
-    let text = |pointer| definition.0.pointer(pointer).and_then(|v| v.as_str()).unwrap_or_default();
-    let gvk = GroupVersionKind::gvk(
-        text("/spec/group"),
-        text("/spec/versions/0/name"),
-        text("/spec/names/kind"),
-    );
-    let resource = ApiResource::from_gvk_with_plural(&gvk, text("/spec/names/plural"));
-    count(work, &Api::all_with(work.client.clone(), &resource), &resource).await
+fn unserved(resource: &ApiResource) -> Fault {
+    Fault::passing(Reason::CheckFailed, format!("{} are not served for a moment", resource.plural))
 }
 
+async fn instances(work: &Work<'_>, definition: &Object) -> Result<usize, Fault> {
+    let versions = definition.0.pointer("/spec/versions").and_then(|v| v.as_array());
+    let mut served = versions.into_iter().flatten().filter(|version| version["served"] == true);
+    let version = served.next().and_then(|version| version["name"].as_str()).unwrap_or_default();
+    let text = |pointer| definition.0.pointer(pointer).and_then(|v| v.as_str()).unwrap_or_default();
+    let gvk = GroupVersionKind::gvk(text("/spec/group"), version, text("/spec/names/kind"));
+    let resource = ApiResource::from_gvk_with_plural(&gvk, text("/spec/names/plural"));
+    let counted = count(work, &Api::all_with(work.client.clone(), &resource), &resource).await?;
+    Ok(counted.unwrap_or(0))
+}
+
+/// `None` where the kind is not served.
 async fn count(
     work: &Work<'_>,
     api: &Api<DynamicObject>,
     resource: &ApiResource,
-) -> Result<usize, Fault> {
+) -> Result<Option<usize>, Fault> {
     match api.list_metadata(&ListParams::default().limit(500)).await {
         Ok(list) => {
-            Ok(list.items.iter().filter(|item| is_others(work, item, &resource.kind)).count())
+            Ok(Some(list.items.iter().filter(|item| is_others(work, item, &resource.kind)).count()))
         }
-        Err(error) if faults::is_gone(&error) => Ok(0),
-        Err(kube::Error::Api(status)) if status.code == 403 => Ok(1),
-        Err(kube::Error::Api(status)) if status.code == 405 => Ok(0),
+        Err(error) if faults::is_gone(&error) => Ok(None),
+        Err(kube::Error::Api(status)) if status.code == 403 => Ok(Some(1)),
+        Err(kube::Error::Api(status)) if status.code == 405 => Ok(Some(0)),
         Err(error) => Err(faults::of("its contents could not be listed", &error)),
     }
 }
