@@ -19,7 +19,10 @@ pub fn refusal(refusal: Refusal, verb: &str, path: &str) -> Response<Bytes> {
         Refusal::Forbidden => {
             (403, "Forbidden", format!("x is forbidden: User \"injected\" cannot {verb} {path}"))
         }
-        Refusal::NotFound => (404, "NotFound", format!("injected: {path} not found")),
+        // As for a kind that is not served; that a single object is not there, no API server says wrongly.
+        Refusal::NotFound => {
+            (404, "NotFound", "the server could not find the requested resource".to_owned())
+        }
         Refusal::Garbage => return garbage(),
     };
     let status = status(code, reason, &message);
