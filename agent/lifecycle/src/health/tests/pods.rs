@@ -49,7 +49,9 @@ fn what_keeps_a_pod_fails_it_after_its_grace() {
         check_in(what, &pod(status.clone()), InProgress, &after(MINUTE));
         check_in(what, &pod(status.clone()), Failed, &after(2 * MINUTE));
         let young = Around { now: at("2026-01-01T12:01:00Z"), ..after(10 * MINUTE) };
-        check_in("a young pod", &pod(status), InProgress, &young);
+        check_in("a young pod", &pod(status.clone()), InProgress, &young);
+        let jumped = Around { now: at("2026-01-02T12:00:00Z"), ..after(MINUTE) };
+        check_in("the clock jumped", &pod(status), InProgress, &jumped);
     }
     let beginning = pod(waiting("ContainerCreating"));
     check_in("beginning", &beginning, InProgress, &after(10 * MINUTE));
