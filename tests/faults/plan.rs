@@ -66,8 +66,8 @@ impl FromStr for Plan {
     }
 }
 
-/// The same question is broken so often.
-const REPEATED: usize = 4;
+/// The same question is broken so often; a kill is tried at each.
+const REPEATED: usize = 2;
 
 /// Everything that is worth trying.
 pub fn all(references: &BTreeMap<Scenario, Reference>, faults: &[Fault]) -> Vec<Plan> {
@@ -79,7 +79,7 @@ pub fn all(references: &BTreeMap<Scenario, Reference>, faults: &[Fault]) -> Vec<
                 plans.extend((0..reference.events).map(plan));
             } else {
                 let fitting = reference.records.iter().filter(|record| {
-                    fits(fault, record) && (fault.kills() || is_news(record, &reference.records))
+                    fits(fault, record) && is_news(fault, record, &reference.records)
                 });
                 plans.extend(fitting.map(|record| plan(record.ordinal)));
             }
@@ -88,10 +88,15 @@ pub fn all(references: &BTreeMap<Scenario, Reference>, faults: &[Fault]) -> Vec<
     plans
 }
 
-/// Not one of many that ask the same, as looks at health do. A kill is tried even there.
-fn is_news(record: &Record, all: &[Record]) -> bool {
+/// Not one of many that ask the same, as looks at health do.
+fn is_news(fault: Fault, record: &Record, all: &[Record]) -> bool {
     let same = |other: &&Record| (&other.verb, &other.path) == (&record.verb, &record.path);
-    all[..record.ordinal].iter().filter(same).count() < REPEATED
+    let most = match (fault.kills(), is_slow(fault)) {
+        (true, _) => return true,
+        (false, true) => 1,
+        (false, false) => REPEATED,
+    };
+    all[..record.ordinal].iter().filter(same).count() < most
 }
 
 /// Nobody answers a read with a conflict.
