@@ -109,6 +109,10 @@ impl Lane {
         .await
     }
 
+    pub fn is_bundle(&self, path: &str) -> bool {
+        path.starts_with("/add-on-")
+    }
+
     /// Returns when the agent lives and has nothing to do.
     pub async fn quiet(&self) -> Result<()> {
         if self.managed.agent_exited()?.is_some() {

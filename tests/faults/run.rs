@@ -138,12 +138,20 @@ impl<'a> Run<'a> {
         }
         let now = Snapshot::take(&self.lane.client, self.name).await?;
         let differences = now.differences(&reference.end);
-        let refused = may_refuse(plan.fault) && last.settled().is_some_and(is_refusal);
+        let refused = self.may_be_refused(plan.fault) && last.settled().is_some_and(is_refusal);
         Ok(match differences.is_empty() {
             true => Ok(End::Converged),
             false if refused && now.same_objects(before) => Ok(End::Refused),
             false => Err(differences),
         })
+    }
+
+    /// An answer that means "never" may end a rollout; from whoever serves a bundle, any refusal may mean that.
+    fn may_be_refused(&self, fault: Fault) -> bool {
+        let Fault::Refuse(refusal) = fault else { return false };
+        let fired = self.lane.script.fired();
+        matches!(refusal, Refusal::Forbidden | Refusal::NotFound | Refusal::Garbage)
+            || fired.is_some_and(|fired| self.lane.is_bundle(&fired.hit.path))
     }
 
     fn end(&self, plan: Plan, reference: &Reference, end: End, complaints: Vec<String>) -> Trial {
@@ -162,11 +170,6 @@ impl<'a> Run<'a> {
             log: String::new(),
         }
     }
-}
-
-/// An answer that means "never" may end a rollout.
-fn may_refuse(fault: Fault) -> bool {
-    matches!(fault, Fault::Refuse(Refusal::Forbidden | Refusal::NotFound | Refusal::Garbage))
 }
 
 fn is_refusal(phase: Phase) -> bool {
