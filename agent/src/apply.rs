@@ -38,6 +38,8 @@ pub async fn apply(
     let late = of_stage.iter().filter(|placed| brought.carries(&placed.object));
     first_fault(each(late.map(|placed| judge(work, placed, may_adopt))).await)?;
     let written = of_stage.iter().map(|placed| async {
+        // Since the check another may have come; on the way back a mark that was taken off makes no stranger.
+        owned(work, placed, may_adopt || back).await?;
         if may_adopt {
             adopt::take_over(work, placed).await?;
         }

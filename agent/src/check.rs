@@ -2,6 +2,8 @@
 
 mod rights;
 
+use std::collections::BTreeSet;
+
 use kube::api::{Patch, PatchParams};
 use lifecycle::names::FIELD_MANAGER;
 use lifecycle::plan::{is_replaceable, refuse_shrunk};
@@ -19,27 +21,45 @@ pub struct Terms {
     pub allow_shrink: bool,
 }
 
+/// `from` is what runs, with the rights by which it would be put back.
 pub async fn check(
     work: &Work<'_>,
     release: &[Placed],
-    from: &[Placed],
+    from: Option<&(Work<'_>, Vec<Placed>)>,
     terms: &Terms,
 ) -> Result<(), Fault> {
     let mut findings = Vec::new();
-    if !terms.allow_shrink {
-        findings.extend(refuse_shrunk(release.len(), from.len()).err());
+    findings.extend(twice(release));
+    if !terms.allow_shrink
+        && let Some((_, running)) = from
+    {
+        findings.extend(refuse_shrunk(release.len(), running.len()).err());
     }
     let brought = brought(work, release).await;
     let judged = each(release.iter().map(|placed| judge(work, placed, &brought, terms))).await;
     for finding in judged {
         findings.extend(finding?);
     }
-    if let Some(missing) = rights::missing(work, release.iter().chain(from)).await? {
+    if let Some(missing) = rights::missing(work, release).await? {
         // What each object says of it would be the same at greater length.
         findings.retain(|finding| finding.reason != Reason::Forbidden);
         findings.insert(0, missing);
     }
+    if let Some((back, running)) = from
+        && let Some(missing) = rights::missing(back, running).await?
+    {
+        let message = format!("going back would fail: {}", missing.message);
+        findings.push(Fault { message, ..missing });
+    }
     report(findings)
+}
+
+/// Two objects that become one in this cluster: a cluster-scoped one with and without namespace.
+fn twice(release: &[Placed]) -> Option<Fault> {
+    let mut seen = BTreeSet::new();
+    let again = release.iter().find(|placed| !seen.insert(placed.object.key()))?;
+    let message = format!("{} is in the bundle twice", again.object.key());
+    Some(Fault::new(Reason::DuplicateObject, message))
 }
 
 /// What the bundle brings that is not here yet in that form.

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 
 use kube::api::ListParams;
 use lifecycle::names::label;
+use lifecycle::plan::Stage;
 use lifecycle::{Fault, ObjectKey};
 
 use crate::apply::{is_job, write};
+use crate::check::owned;
 use crate::faults;
 use crate::placed::Placed;
 use crate::work::{Work, each};
@@ -17,54 +19,95 @@ pub type Known = BTreeMap<ObjectKey, String>;
 
 /// Returns how many objects were put back. `known` is empty after a restart: then everything is written once, which
 /// changes nothing where nothing had changed.
-pub async fn repair(work: &Work<'_>, release: &[Placed], known: &mut Known) -> Result<u64, Fault> {
-    let living = look(work, release).await?;
-    let changed = release.iter().filter(|placed| {
-        let key = placed.object.key();
-        // A Job runs once: one that finished and went away is no drift.
-        !is_job(&placed.object)
-            && (!living.contains_key(&key) || living.get(&key) != known.get(&key))
-    });
-    let written = each(
-        changed.map(|placed| async { (placed.object.key(), write(work, placed, release).await) }),
-    );
+pub async fn repair(work: &Work<'_>, release: &[Placed], known: &mut Known) -> u64 {
     let mut repaired = 0;
-    for (key, version) in written.await {
-        let Some(version) = version? else { continue };
-        if living.get(&key) != Some(&version) {
-            tracing::info!(object = %key, "put back as its version says");
-            repaired += 1;
+    // In the order of applying: what others stand on is there first.
+    for stage in Stage::ALL {
+        let of_stage = release.iter().filter(|placed| placed.stage() == stage);
+        for (places, living) in look(work, of_stage).await {
+            repaired += put_back(work, release, &places, &living, known).await;
         }
-        known.insert(key, version);
     }
-    Ok(repaired)
+    repaired
 }
 
-async fn look(work: &Work<'_>, release: &[Placed]) -> Result<Known, Fault> {
-    let mut places: Vec<(&Placed, (&str, Option<&str>))> = Vec::new();
-    for placed in release {
-        let place = (placed.object.kind(), placed.object.namespace());
-        let same = |(other, known): &(&Placed, _)| {
-            *known == place && other.object.api_version() == placed.object.api_version()
+/// What cannot be put back now is told and looked at again; it holds up nothing else.
+async fn put_back(
+    work: &Work<'_>,
+    release: &[Placed],
+    places: &[&Placed],
+    living: &Known,
+    known: &mut Known,
+) -> u64 {
+    let changed = places.iter().filter(|placed| {
+        let key = placed.object.key();
+        !living.contains_key(&key) || living.get(&key) != known.get(&key)
+    });
+    let written = each(changed.map(|placed| async {
+        // Only another add-on's mark makes an object another's: a mark that was taken off is drift.
+        let written = match owned(work, placed, true).await {
+            Ok(()) => write(work, placed, release).await,
+            Err(fault) => Err(fault),
         };
-        if !places.iter().any(same) {
-            places.push((placed, place));
+        (placed.object.key(), written)
+    }));
+    let mut repaired = 0;
+    for (key, written) in written.await {
+        match written {
+            Ok(Some(version)) => {
+                if living.get(&key) != Some(&version) {
+                    tracing::info!(object = %key, "put back as its version says");
+                    repaired += 1;
+                }
+                known.insert(key, version);
+            }
+            Ok(None) => repaired += 1,
+            Err(fault) => tracing::warn!(object = %key, cause = fault.message, "not put back"),
         }
     }
-    let mut living = Known::new();
-    for found in each(places.into_iter().map(|(placed, _)| list(work, placed))).await {
-        living.extend(found?);
+    repaired
+}
+
+/// The objects of each kind and place, with what lives there; without those that could not be listed. A Job runs once:
+/// one that finished and went away is no drift.
+async fn look<'a>(
+    work: &Work<'_>,
+    objects: impl Iterator<Item = &'a Placed>,
+) -> Vec<(Vec<&'a Placed>, Known)> {
+    let mut places: BTreeMap<_, Vec<&Placed>> = BTreeMap::new();
+    for placed in objects.filter(|placed| !is_job(&placed.object)) {
+        let object = &placed.object;
+        let place = (object.api_version(), object.kind(), object.namespace());
+        places.entry(place).or_default().push(placed);
     }
-    Ok(living)
+    let listed = places.into_values().map(|place| async { (list(work, place[0]).await, place) });
+    let mut looked = Vec::new();
+    for (living, place) in each(listed).await {
+        match living {
+            Ok(living) => looked.push((place, living)),
+            Err(fault) => tracing::warn!(cause = fault.message, "drift cannot be seen"),
+        }
+    }
+    looked
 }
 
 /// All of ours of one kind in one place.
 async fn list(work: &Work<'_>, placed: &Placed) -> Result<Known, Fault> {
     let (kind, api) = work.api(placed).await?;
     let ours = ListParams::default().labels(&format!("{}={}", label::ADD_ON, work.add_on));
-    let what = format!("{} could not be listed", kind.resource.plural);
-    let found = api.list_metadata(&ours).await.map_err(|e| faults::of(&what, &e))?;
-    let named = found.items.into_iter().filter_map(|item| {
+    let found = match api.list_metadata(&ours).await {
+        Ok(found) => found.items,
+        // Its definition is gone, and with it all of them; it is looked up anew once it is back.
+        Err(error) if faults::is_gone(&error) => {
+            work.cluster.forget(placed.object.api_version(), placed.object.kind());
+            Vec::new()
+        }
+        Err(error) => {
+            let what = format!("{} could not be listed", kind.resource.plural);
+            return Err(faults::of(&what, &error));
+        }
+    };
+    let named = found.into_iter().filter_map(|item| {
         let key = ObjectKey { name: item.metadata.name?, ..placed.object.key() };
         Some((key, item.metadata.resource_version?))
     });

@@ -90,6 +90,8 @@ impl Driver {
                 Ok(None) => {}
                 Err(fault) if fault.reason == Reason::UnknownLedger => {
                     tracing::error!(cause = fault.message, "leaving this add-on alone");
+                    let object = changes.borrow_and_update().clone();
+                    shared.events.left_alone(&object, &fault).await;
                     changes.changed().await.ok()?;
                 }
                 Err(fault) => {

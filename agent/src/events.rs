@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Client, Resource};
-use lifecycle::{ManagedAddOn, Phase, Rollout, reason};
+use lifecycle::{Fault, ManagedAddOn, Phase, Rollout, reason};
 use tokio::time::timeout;
 
 /// A rollout waits no longer than this for its event.
@@ -33,8 +33,24 @@ impl Events {
             action: rollout.phase().name().to_owned(),
             secondary: None,
         };
+        self.publish(&event, object).await;
+    }
+
+    /// A ledger that this agent cannot read is left alone, so that only an event can say so.
+    pub async fn left_alone(&self, object: &ManagedAddOn, fault: &Fault) {
+        let event = Event {
+            type_: EventType::Warning,
+            reason: fault.reason.name().to_owned(),
+            note: Some(fault.message.clone()),
+            action: "LeftAlone".to_owned(),
+            secondary: None,
+        };
+        self.publish(&event, object).await;
+    }
+
+    async fn publish(&self, event: &Event, object: &ManagedAddOn) {
         let object = object.object_ref(&());
-        match timeout(PATIENCE, self.recorder.publish(&event, &object)).await {
+        match timeout(PATIENCE, self.recorder.publish(event, &object)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(%error, "an event was not recorded"),
             Err(_) => tracing::debug!("an event was not recorded in time"),

@@ -5,7 +5,7 @@ mod holds;
 use std::collections::BTreeSet;
 
 use kube::api::{DeleteParams, Preconditions, PropagationPolicy};
-use lifecycle::plan::{Stage, guard, removals};
+use lifecycle::plan::{guard, removals, withdrawals};
 use lifecycle::{Fault, Object};
 
 use crate::faults;
@@ -45,11 +45,11 @@ fn doomed(kept: &[Placed], known: Vec<Placed>, only_extensions: bool) -> Vec<Pla
     let kept: Vec<Object> = kept.iter().map(|placed| placed.object.clone()).collect();
     let objects = known.iter().map(|placed| placed.object.clone()).collect();
     let mut wanted: BTreeSet<_> = BTreeSet::new();
-    let order: Vec<_> = removals(&kept, objects).iter().map(Object::key).collect();
+    let gone = if only_extensions { withdrawals(&kept, objects) } else { removals(&kept, objects) };
+    let order: Vec<_> = gone.iter().map(Object::key).collect();
     let mut doomed: Vec<Placed> = known
         .into_iter()
         .filter(|placed| order.contains(&placed.object.key()) && wanted.insert(placed.object.key()))
-        .filter(|placed| !only_extensions || placed.stage() == Stage::Extensions)
         .collect();
     doomed.sort_by_key(|placed| order.iter().position(|key| key == &placed.object.key()));
     doomed

@@ -53,7 +53,13 @@ impl Store {
     pub async fn list(&self) -> Result<Vec<Retained>, kube::Error> {
         let ours = ListParams::default().labels(&format!("{}={}", label::ADD_ON, self.add_on));
         let found = self.secrets.list_metadata(&ours).await?;
-        Ok(found.items.iter().filter_map(|secret| described(&secret.metadata)).collect())
+        let named = found.items.iter().filter_map(|secret| {
+            let retained = described(&secret.metadata)?;
+            // A copy under another name is not one.
+            (secret.metadata.name.as_ref() == Some(&self.name(&retained.release.id)))
+                .then_some(retained)
+        });
+        Ok(named.collect())
     }
 
     /// Saves a release. One that is there already is the same, for its name is its content's hash; but only what can be

@@ -8,7 +8,7 @@ use kube::api::Api;
 use kube::core::{DynamicObject, PartialObjectMeta};
 use lifecycle::{Fault, Object, Reason, ServiceAccount};
 
-use crate::cluster::{Cluster, Kind};
+use crate::cluster::{Cluster, Kind, is_unknown_kind};
 use crate::faults;
 use crate::placed::{Placed, unknown_kind};
 
@@ -47,7 +47,7 @@ impl<'a> Work<'a> {
 
     async fn look_up(&self, object: &Object) -> Result<Kind, Fault> {
         self.cluster.kind(object).await.map_err(|error| {
-            if crate::cluster::is_unknown_kind(&error) {
+            if is_unknown_kind(&error) {
                 unknown_kind(object)
             } else {
                 faults::of_object(&object.key(), &error)

@@ -9,6 +9,7 @@ mod adoption;
 mod bad_input;
 mod changes;
 mod daemon;
+mod ground;
 mod hub;
 mod policy;
 mod removal;
@@ -36,6 +37,12 @@ fn main() -> ExitCode {
         story!(removal::what_holds_data_or_is_others_stays),
         story!(removal::removing_says_what_blocks),
         story!(removal::orphan_leaves_everything),
+        story!(ground::a_namespace_that_is_dropped_stays_while_anything_kept_is_in_it),
+        story!(ground::a_definition_stays_while_others_have_objects_of_it),
+        story!(ground::a_definition_and_its_objects_go_together),
+        story!(ground::a_webhook_that_changed_for_the_worse_does_not_stop_the_way_back),
+        story!(ground::a_webhook_that_locks_the_agent_out_is_refused),
+        story!(ground::a_lost_release_is_retained_anew),
         story!(adoption::existing_objects_are_taken_over_whole),
         story!(restart::a_killed_agent_goes_on_where_it_was),
         story!(restart::a_lost_status_is_rebuilt_without_an_install),

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
     doc = "The version of an add-on that this cluster should run (spec), and where it is (status).",
     status = "ManagedAddOnStatus",
     derive = "PartialEq",
+    validation = Rule::new("self.metadata.name.size() <= 63").message("the name is also a label's value: at most 63 characters"),
     validation = Rule::new("!(self.metadata.name in ['managed-cluster-lease', 'addon-lifecycle-agent'])").message("the names managed-cluster-lease and addon-lifecycle-agent are reserved"),
     printcolumn = r#"{"name":"Current","type":"string","jsonPath":".status.currentVersion","description":"last version that became Available here"}"#,
     printcolumn = r#"{"name":"Desired","type":"string","jsonPath":".spec.version","description":"version asked for"}"#,

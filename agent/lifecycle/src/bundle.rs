@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::names::GROUP;
 use crate::object::Object;
+use crate::plan::refuse_lock_out;
 use crate::reason::{Fault, Reason};
 
 /// More objects than any add-on known to us has, few enough to be checked one by one.
@@ -129,10 +130,20 @@ fn check_identity(object: &Object) -> Result<(), Fault> {
     if object.name().is_empty() {
         return refused("has no name");
     }
+    if !is_path_segment(object.name()) || object.namespace().is_some_and(|n| !is_path_segment(n)) {
+        return refused("has a name or namespace that no object can have");
+    }
+    refuse_lock_out(object)?;
     if object.group() == GROUP {
         return refused("is the agent's own; a bundle cannot assign add-ons");
     }
     Ok(())
+}
+
+/// Names become parts of request paths.
+fn is_path_segment(name: &str) -> bool {
+    let is_odd = |c: char| c.is_whitespace() || c.is_control() || "/%?#\\".contains(c);
+    name.len() <= 253 && !name.contains(is_odd) && name != "." && name != ".."
 }
 
 fn normalise(object: &mut Object) {
@@ -219,6 +230,9 @@ mod tests {
             (json!([map("")]), Reason::InvalidObject),
             (json!([{"metadata": {"name": "a"}}]), Reason::InvalidObject),
             (json!([generated]), Reason::InvalidObject),
+            (json!([map("x?dryRun=All")]), Reason::InvalidObject),
+            (json!([map("a/status")]), Reason::InvalidObject),
+            (json!([map("..")]), Reason::InvalidObject),
             (json!([own]), Reason::InvalidObject),
             (json!([map("a"), map("a")]), Reason::DuplicateObject),
             (json!([map("a"), elsewhere]), Reason::DuplicateObject),

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::names::{annotation, label};
+use serde_json::Value;
+
+use crate::names::{GROUP, annotation, label};
 use crate::object::{Object, ObjectKey};
 use crate::reason::{Fault, Reason};
 use crate::release::Release;
@@ -94,16 +96,94 @@ pub fn is_replaceable(object: &Object) -> bool {
     }
 }
 
-/// What goes when only `kept` is to stay: everything of `known` that is not in it, last applied first.
+/// What goes when only `kept` is to stay: everything of `known` that is not in it and that nothing in it stands on,
+/// last applied first.
 pub fn removals(kept: &[Object], known: Vec<Object>) -> Vec<Object> {
-    let kept: BTreeSet<ObjectKey> = kept.iter().map(Object::key).collect();
+    let keys: BTreeSet<ObjectKey> = kept.iter().map(Object::key).collect();
     let mut seen = BTreeSet::new();
     let mut gone: Vec<Object> = known
         .into_iter()
-        .filter(|object| !kept.contains(&object.key()) && seen.insert(object.key()))
+        .filter(|object| !keys.contains(&object.key()) && seen.insert(object.key()))
+        .filter(|object| !kept.iter().any(|other| stands_on(other, object)))
         .collect();
     gone.sort_by_key(|object| std::cmp::Reverse(Stage::of(object.group(), object.kind())));
     gone
+}
+
+/// Removing `ground` would take `object` with it: its namespace, or the definition of its kind.
+fn stands_on(object: &Object, ground: &Object) -> bool {
+    let text = |pointer| ground.0.pointer(pointer).and_then(|value| value.as_str());
+    match (ground.group(), ground.kind()) {
+        ("", "Namespace") => object.namespace() == Some(ground.name()),
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => {
+            text("/spec/group") == Some(object.group())
+                && text("/spec/names/kind") == Some(object.kind())
+        }
+        _ => false,
+    }
+}
+
+/// Webhooks and APIServices of a failed release that `kept` has not, or has otherwise: each could refuse the way back.
+pub fn withdrawals(kept: &[Object], known: Vec<Object>) -> Vec<Object> {
+    let known = known.into_iter().filter(|object| {
+        Stage::of(object.group(), object.kind()) == Stage::Extensions
+            && !kept.iter().any(|other| same_but_for_stamp(other, object))
+    });
+    removals(&[], known.collect())
+}
+
+fn same_but_for_stamp(one: &Object, other: &Object) -> bool {
+    let bare = |object: &Object| {
+        let mut object = object.clone();
+        for marks in ["/metadata/labels", "/metadata/annotations"] {
+            if let Some(marks) = object.0.pointer_mut(marks).and_then(|m| m.as_object_mut()) {
+                marks.retain(|name, _| !STAMP.contains(&name.as_str()));
+            }
+        }
+        object
+    };
+    bare(one) == bare(other)
+}
+
+/// Refuses a webhook that could refuse the agent's own ledger: nothing could then be undone any more.
+pub fn refuse_lock_out(object: &Object) -> Result<(), Fault> {
+    if object.group() != "admissionregistration.k8s.io" {
+        return Ok(());
+    }
+    let list = |value: &Value, field: &str| -> Vec<Value> {
+        value.get(field).and_then(Value::as_array).cloned().unwrap_or_default()
+    };
+    let locks = |webhook: &Value| {
+        let fails = webhook.get("failurePolicy").and_then(Value::as_str) != Some("Ignore");
+        fails && list(webhook, "rules").iter().any(matches_ledger)
+    };
+    match list(&object.0, "webhooks").iter().find(|webhook| locks(webhook)) {
+        None => Ok(()),
+        Some(webhook) => Err(Fault::new(
+            Reason::InvalidObject,
+            format!(
+                "{}: webhook {} could refuse the agent's own ledger; leave {GROUP} out of its rules or set \
+                 failurePolicy to Ignore",
+                object.key(),
+                webhook.get("name").and_then(Value::as_str).unwrap_or_default()
+            ),
+        )),
+    }
+}
+
+/// `ManagedAddOn`s are cluster-scoped, so that no selector of namespaces leaves them out.
+fn matches_ledger(rule: &Value) -> bool {
+    let has = |field: &str, any: &[&str]| {
+        let words = rule.get(field).and_then(Value::as_array).into_iter().flatten();
+        words.filter_map(Value::as_str).any(|word| any.contains(&word))
+    };
+    rule.get("scope").and_then(Value::as_str) != Some("Namespaced")
+        && has("apiGroups", &["*", GROUP])
+        && has("operations", &["*", "CREATE", "UPDATE", "DELETE"])
+        && has(
+            "resources",
+            &["*", "*/*", "*/status", "managedaddons", "managedaddons/*", "managedaddons/status"],
+        )
 }
 
 /// Refuses a bundle that lost more than half of its objects, and at least ten: likelier a mistake than a wish.
@@ -150,6 +230,9 @@ pub struct Stamp<'a> {
     pub add_on: &'a str,
     pub release: &'a Release,
 }
+
+/// What a stamp is made of.
+const STAMP: [&str; 4] = [label::ADD_ON, label::RELEASE, annotation::VERSION, annotation::DIGEST];
 
 impl Stamp<'_> {
     /// Marks an object as this add-on's.
@@ -202,6 +285,51 @@ mod tests {
         let gone = removals(&[object("v1", "ConfigMap", "kept")], known);
         let names: Vec<_> = gone.iter().map(Object::name).collect();
         assert_eq!(names, ["w", "d", "n"]);
+    }
+
+    #[test]
+    fn what_a_kept_object_stands_on_stays() {
+        let mut kept = object("example.com/v1", "Backend", "b");
+        kept.set_namespace(Some("n"));
+        let mut definition =
+            object("apiextensions.k8s.io/v1", "CustomResourceDefinition", "backends.example.com");
+        definition.0["spec"] = json!({"group": "example.com", "names": {"kind": "Backend"}});
+        let known =
+            vec![object("v1", "Namespace", "n"), object("v1", "Namespace", "m"), definition];
+        let gone = removals(&[kept], known);
+        assert_eq!(gone.iter().map(Object::name).collect::<Vec<_>>(), ["m"]);
+    }
+
+    fn webhook(policy: &str, rule: Value) -> Object {
+        let mut object =
+            object("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration", "w");
+        object.0["webhooks"] = json!([{"name": "x", "failurePolicy": policy, "rules": [rule]}]);
+        object
+    }
+
+    #[test]
+    fn a_webhook_that_differs_is_withdrawn_and_one_that_is_the_same_stays() {
+        let rule = json!({"apiGroups": ["apps"]});
+        let mut old = webhook("Ignore", rule.clone());
+        old.mark("labels", label::RELEASE, "old");
+        let mut same = webhook("Ignore", rule.clone());
+        same.mark("labels", label::RELEASE, "new");
+        assert!(withdrawals(std::slice::from_ref(&old), vec![same]).is_empty());
+        assert_eq!(withdrawals(&[old], vec![webhook("Fail", rule)]).len(), 1);
+    }
+
+    #[test]
+    fn a_webhook_must_not_lock_the_agent_out() {
+        let rule = |groups: &str, resources: &str| json!({"apiGroups": [groups], "resources": [resources], "operations": ["*"]});
+        for (policy, rule, refused) in [
+            ("Fail", rule("*", "*"), true),
+            ("Fail", rule(GROUP, "managedaddons/status"), true),
+            ("Ignore", rule("*", "*"), false),
+            ("Fail", rule("apps", "*"), false),
+            ("Fail", rule("*", "pods"), false),
+        ] {
+            assert_eq!(refuse_lock_out(&webhook(policy, rule.clone())).is_err(), refused, "{rule}");
+        }
     }
 
     #[test]

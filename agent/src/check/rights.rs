@@ -24,11 +24,8 @@ struct Right {
 }
 
 /// One finding for all rights that are not there.
-pub async fn missing(
-    work: &Work<'_>,
-    objects: impl Iterator<Item = &Placed>,
-) -> Result<Option<Fault>, Fault> {
-    let needed: BTreeSet<Right> = objects.flat_map(rights).collect();
+pub async fn missing(work: &Work<'_>, objects: &[Placed]) -> Result<Option<Fault>, Fault> {
+    let needed: BTreeSet<Right> = objects.iter().flat_map(rights).collect();
     let reviews: Api<SelfSubjectAccessReview> = Api::all(work.client.clone());
     let answers = each(needed.into_iter().map(|right| review(&reviews, right))).await;
     let mut refused: BTreeMap<String, Vec<&str>> = BTreeMap::new();

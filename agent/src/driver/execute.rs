@@ -50,16 +50,20 @@ impl Driver {
 
     async fn check(&mut self, release: &Release, from: Option<&Release>) -> Result<Outcome, Fault> {
         let Some(content) = self.content(&release.id).await? else { return Ok(Outcome::Missing) };
-        let from = match from {
-            Some(from) => self.objects_of(from).await?,
-            None => Vec::new(),
+        let running = match from {
+            Some(from) => self.content(&from.id).await?,
+            None => None,
+        };
+        let running = match &running {
+            Some(running) => Some((self.work(running)?, self.placed(running).await?)),
+            None => None,
         };
         let placed = self.placed(&content).await?;
         let terms = check::Terms {
             adopt: self.adopts(),
             allow_shrink: self.note(annotation::ALLOW_SHRINK) == Some(&release.version.to_string()),
         };
-        check::check(&self.work(&content)?, &placed, &from, &terms).await?;
+        check::check(&self.work(&content)?, &placed, running.as_ref(), &terms).await?;
         Ok(Outcome::Checked)
     }
 
@@ -113,7 +117,10 @@ impl Driver {
         let mut left = Vec::new();
         for release in of {
             let Some(content) = self.content(&release.id).await? else {
-                tracing::warn!(version = %release.version, "its retained release is gone; what only it brought stays");
+                left.push(format!(
+                    "what only {} brought (its retained release is gone; policy.deletion Orphan lets go)",
+                    release.version
+                ));
                 continue;
             };
             let known = self.placed(&content).await?;
@@ -134,9 +141,12 @@ impl Driver {
         let Some(kept) = self.ledger.rollout.kept().cloned() else { return };
         let mut known = std::mem::take(&mut self.drift);
         let repaired = async {
-            let placed = self.objects_of(&kept).await?;
-            let Some(content) = self.content(&kept.id).await? else { return Ok(0) };
-            drift::repair(&self.work(&content)?, &placed, &mut known).await
+            let Some(content) = self.content(&kept.id).await? else {
+                let gone = "the retained release is gone; assign it again to have it retained anew";
+                return Err(Fault::new(lifecycle::Reason::RetainFailed, gone));
+            };
+            let placed = self.placed(&content).await?;
+            Ok(drift::repair(&self.work(&content)?, &placed, &mut known).await)
         };
         match repaired.await {
             Ok(0) => {}
@@ -185,13 +195,6 @@ impl Driver {
 
     pub(super) async fn placed(&self, content: &Content) -> Result<Vec<Placed>, Fault> {
         place(&self.shared.cluster, content, &self.name).await
-    }
-
-    async fn objects_of(&mut self, release: &Release) -> Result<Vec<Placed>, Fault> {
-        match self.content(&release.id).await? {
-            Some(content) => self.placed(&content).await,
-            None => Ok(Vec::new()),
-        }
     }
 
     pub(super) fn work(&self, content: &Content) -> Result<Work<'_>, Fault> {

@@ -1,11 +1,15 @@
-//! Looks into what a removal would take with it: a namespace's contents, a definition's instances.
+//! Looks into what a removal would take with it: a namespace's contents, a definition's instances. What cannot be
+//! told counts as another's.
+
+use std::collections::BTreeSet;
 
 use kube::api::{Api, ListParams};
 use kube::core::{DynamicObject, GroupVersionKind, PartialObjectMeta};
 use kube::discovery::{ApiResource, Discovery, Scope, verbs};
 use lifecycle::names::label;
 use lifecycle::plan::Holds;
-use lifecycle::{Fault, Object, Reason};
+use lifecycle::{Fault, Reason};
+use serde_json::Value;
 
 use crate::faults;
 use crate::placed::Placed;
@@ -20,79 +24,152 @@ const OF_NOBODY: [(&str, Option<&str>); 5] = [
     ("PodMetrics", None),
 ];
 
+/// Listed of one kind; where there are more, the rest counts as another's.
+const MOST: u32 = 500;
+
 pub async fn look(work: &Work<'_>, placed: &Placed) -> Result<Holds, Fault> {
     let others = match placed.object.kind() {
         "Namespace" => in_namespace(work, placed.object.name()).await?,
-        "CustomResourceDefinition" => instances(work, &placed.object).await?,
+        "CustomResourceDefinition" => instances(work, placed).await?,
         _ => 0,
     };
     Ok(Holds { others })
 }
 
-/// Counts everything in a namespace that is not this add-on's; what may not be listed counts as one.
+/// Counts everything in a namespace that neither is this add-on's nor was made for it.
 async fn in_namespace(work: &Work<'_>, namespace: &str) -> Result<usize, Fault> {
     let failed = |e: &kube::Error| faults::of("kinds could not be looked up", e);
     let known =
         Discovery::new(work.cluster.own()).run_aggregated().await.map_err(|e| failed(&e))?;
-    let mut others = 0;
+    let mut found = Found::default();
     for group in known.groups() {
         for (resource, capabilities) in group.recommended_resources() {
             if capabilities.scope == Scope::Namespaced
                 && capabilities.supports_operation(verbs::LIST)
             {
                 let api = Api::namespaced_with(work.client.clone(), namespace, &resource);
-                // A kind that is said to be served and is not may hold anything: it is asked again.
-                let counted = count(work, &api, &resource).await?;
-                others += counted.ok_or_else(|| unserved(&resource))?;
+                list(work, &api, &resource, &mut found).await?;
             }
         }
     }
-    Ok(others)
+    Ok(found.others())
 }
 
-fn unserved(resource: &ApiResource) -> Fault {
-    Fault::passing(Reason::CheckFailed, format!("{} are not served for a moment", resource.plural))
-}
-
-async fn instances(work: &Work<'_>, definition: &Object) -> Result<usize, Fault> {
-    let versions = definition.0.pointer("/spec/versions").and_then(|v| v.as_array());
+/// Counts the instances that are not this add-on's, whoever owns them. Only the living definition knows what is served.
+async fn instances(work: &Work<'_>, placed: &Placed) -> Result<usize, Fault> {
+    let (_, api) = work.api(placed).await?;
+    let living = api.get(placed.object.name()).await;
+    let living = living.map_err(|e| faults::of_object(&placed.object.key(), &e))?.data;
+    let text = |pointer| living.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let versions = living.pointer("/spec/versions").and_then(Value::as_array);
     let mut served = versions.into_iter().flatten().filter(|version| version["served"] == true);
-    let version = served.next().and_then(|version| version["name"].as_str()).unwrap_or_default();
-    let text = |pointer| definition.0.pointer(pointer).and_then(|v| v.as_str()).unwrap_or_default();
+    let Some(version) = served.next().and_then(|version| version["name"].as_str()) else {
+        return Ok(1);
+    };
     let gvk = GroupVersionKind::gvk(text("/spec/group"), version, text("/spec/names/kind"));
     let resource = ApiResource::from_gvk_with_plural(&gvk, text("/spec/names/plural"));
-    let counted = count(work, &Api::all_with(work.client.clone(), &resource), &resource).await?;
-    Ok(counted.unwrap_or(0))
+    let mut found = Found::default();
+    list(work, &Api::all_with(work.client.clone(), &resource), &resource, &mut found).await?;
+    let ours = found.items.iter().filter(|item| item.ours).count();
+    Ok(found.items.len() - ours + found.unknown)
 }
 
-/// `None` where the kind is not served.
-async fn count(
+/// What was listed.
+#[derive(Default)]
+struct Found {
+    items: Vec<Item>,
+    /// Kinds or rests of kinds that could not be listed.
+    unknown: usize,
+}
+
+struct Item {
+    uid: String,
+    owners: Vec<String>,
+    ours: bool,
+}
+
+impl Found {
+    /// What no chain of owners leads from to something of ours.
+    fn others(&self) -> usize {
+        let mut ours: BTreeSet<&str> = BTreeSet::new();
+        loop {
+            let more = self.items.iter().filter(|item| {
+                item.ours || item.owners.iter().any(|owner| ours.contains(owner.as_str()))
+            });
+            let more: BTreeSet<&str> = more.map(|item| item.uid.as_str()).collect();
+            if more.len() == ours.len() {
+                return self.items.len() - more.len() + self.unknown;
+            }
+            ours = more;
+        }
+    }
+}
+
+async fn list(
     work: &Work<'_>,
     api: &Api<DynamicObject>,
     resource: &ApiResource,
-) -> Result<Option<usize>, Fault> {
-    match api.list_metadata(&ListParams::default().limit(500)).await {
+    found: &mut Found,
+) -> Result<(), Fault> {
+    match api.list_metadata(&ListParams::default().limit(MOST)).await {
         Ok(list) => {
-            Ok(Some(list.items.iter().filter(|item| is_others(work, item, &resource.kind)).count()))
+            let more = list.metadata.continue_.is_some_and(|token| !token.is_empty());
+            found.unknown += usize::from(more);
+            let items = list.items.iter().filter(|item| !is_of_nobody(item, &resource.kind));
+            found.items.extend(items.map(|item| read(work, item, &resource.kind)));
+            Ok(())
         }
-        Err(error) if faults::is_gone(&error) => Ok(None),
-        Err(kube::Error::Api(status)) if status.code == 403 => Ok(Some(1)),
-        Err(kube::Error::Api(status)) if status.code == 405 => Ok(Some(0)),
+        // A kind that is said to be served and is not may hold anything: it is asked again.
+        Err(error) if faults::is_gone(&error) => {
+            let message = format!("{} are not served for a moment", resource.plural);
+            Err(Fault::passing(Reason::CheckFailed, message))
+        }
+        Err(kube::Error::Api(status)) if status.code == 403 => {
+            found.unknown += 1;
+            Ok(())
+        }
+        Err(kube::Error::Api(status)) if status.code == 405 => Ok(()),
         Err(error) => Err(faults::of("its contents could not be listed", &error)),
     }
 }
 
-/// What controllers made for our objects, and what Kubernetes makes for every namespace, are nobody's. A claim holds
-/// data whoever made it.
-fn is_others(work: &Work<'_>, item: &PartialObjectMeta<DynamicObject>, kind: &str) -> bool {
-    if kind == "PersistentVolumeClaim" {
-        return true;
-    }
+fn is_of_nobody(item: &PartialObjectMeta<DynamicObject>, kind: &str) -> bool {
+    OF_NOBODY.iter().any(|(known, name)| {
+        *known == kind && name.is_none_or(|name| item.metadata.name.as_deref() == Some(name))
+    })
+}
+
+/// A claim holds data, whoever made it.
+fn read(work: &Work<'_>, item: &PartialObjectMeta<DynamicObject>, kind: &str) -> Item {
     let metadata = &item.metadata;
-    let ours = metadata.labels.as_ref().and_then(|labels| labels.get(label::ADD_ON));
-    let made_for = metadata.owner_references.as_ref().is_some_and(|owners| !owners.is_empty());
-    let of_nobody = OF_NOBODY.iter().any(|(known, name)| {
-        *known == kind && name.is_none_or(|name| metadata.name.as_deref() == Some(name))
-    });
-    !(ours.is_some_and(|ours| ours == work.add_on) || made_for || of_nobody)
+    let add_on = metadata.labels.as_ref().and_then(|labels| labels.get(label::ADD_ON));
+    let is_claim = kind == "PersistentVolumeClaim";
+    let owners = metadata.owner_references.iter().flatten().filter(|_| !is_claim);
+    Item {
+        uid: metadata.uid.clone().unwrap_or_default(),
+        owners: owners.map(|owner| owner.uid.clone()).collect(),
+        ours: !is_claim && add_on.is_some_and(|add_on| add_on == work.add_on),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(uid: &str, owner: Option<&str>, ours: bool) -> Item {
+        let owners = owner.map(str::to_owned).into_iter().collect();
+        Item { uid: uid.to_owned(), owners, ours }
+    }
+
+    #[test]
+    fn what_was_made_for_ours_is_ours_and_what_was_made_for_others_is_theirs() {
+        let items = vec![
+            item("pod", Some("replica-set"), false),
+            item("replica-set", Some("deployment"), false),
+            item("deployment", None, true),
+            item("theirs", None, false),
+            item("made-for-theirs", Some("theirs"), false),
+        ];
+        assert_eq!(Found { items, unknown: 1 }.others(), 3);
+    }
 }

@@ -21,6 +21,13 @@ pub(super) struct Going {
     pub spent: Duration,
 }
 
+/// A short time-out is for a new version that is waited for; the way back gets at least this long.
+const SHORTEST: Duration = Duration::from_secs(5 * 60);
+
+fn patience(seen: &Observation) -> Duration {
+    seen.policy().timeout.max(SHORTEST)
+}
+
 /// Ends what was tried and begins to go back. A failed first install stays one operation: there is nothing to go to.
 pub(super) fn begin(
     rollout: Rollout,
@@ -67,7 +74,7 @@ pub(super) fn advance(
     now: Timestamp,
     going: Going,
 ) -> Rollout {
-    let late = going.spent >= seen.policy().timeout;
+    let late = going.spent >= patience(seen);
     let stay = |rollout: Rollout, back| Rollout { state: going.state(back), ..rollout };
     match (going.back.clone(), outcome(seen)) {
         (Back::Withdraw, Some(Outcome::Pruned { .. })) => {
@@ -122,7 +129,7 @@ fn verify(
 ) -> Rollout {
     let policy = seen.policy();
     let longer = healthy.saturating_add(forward::vouched(seen));
-    let late = going.spent >= policy.timeout;
+    let late = going.spent >= patience(seen);
     let stay =
         |rollout, healthy| Rollout { state: going.state(Back::Verify { healthy }), ..rollout };
     match &seen.verdict {

@@ -43,6 +43,7 @@ pub(super) fn prepare(
         let rollout = begin::supersede(rollout, now);
         return begin::advance(rollout.to(State::Pending), seen, now);
     }
+    let rollout = unsure_longer(rollout, seen);
     let Some(outcome) = outcome(seen) else { return rollout };
     match (outcome, again) {
         (Outcome::Pulled, Again::Pull) => rollout.say("").to(State::Staging),
@@ -89,12 +90,23 @@ fn checked(rollout: Rollout, seen: &Observation) -> Rollout {
 
 fn unsure(rollout: Rollout, fault: &Fault, seen: &Observation, now: Timestamp) -> Rollout {
     let State::Checking { unsure } = rollout.state else { return rollout };
-    let unsure = unsure.saturating_add(seen.elapsed);
     if unsure >= UNSURE {
         let fault = Fault::new(Reason::CheckFailed, fault.message.clone());
         return rollout.reject(fault, Again::Check, seen, now);
     }
-    Rollout { state: State::Checking { unsure }, ..rollout }.retry(fault, seen.jitter)
+    rollout.retry(fault, seen.jitter)
+}
+
+/// From the first fruitless try on, the rests between the tries count as well.
+fn unsure_longer(rollout: Rollout, seen: &Observation) -> Rollout {
+    let failed = matches!(&seen.outcome, Some(Outcome::Failed(fault)) if fault.passing);
+    let mut rollout = rollout;
+    if let State::Checking { unsure } = &mut rollout.state
+        && (failed || rollout.patience.tries > 0)
+    {
+        *unsure = unsure.saturating_add(seen.elapsed);
+    }
+    rollout
 }
 
 /// From the first write on, a new assignment that can be followed changes the target in place. While paused, what is

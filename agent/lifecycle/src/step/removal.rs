@@ -47,7 +47,8 @@ fn let_go(rollout: Rollout, why: &str, now: Timestamp) -> Rollout {
 pub(super) fn made_anew(rollout: Rollout, done: bool) -> Rollout {
     let left = rollout.touched.iter().chain(&rollout.current).filter(|_| !done);
     let touched = left.cloned().collect();
-    Rollout { current: None, previous: None, touched, ..rollout }.to(State::Pending)
+    let operation = rollout.operation.filter(|operation| operation.completed.is_some());
+    Rollout { current: None, previous: None, touched, operation, ..rollout }.to(State::Pending)
 }
 
 pub(super) fn due(rollout: &Rollout, seen: &Observation, done: bool) -> Action {

@@ -13,8 +13,21 @@ use crate::state::{Again, State};
 /// Available: only another release, or an assignment that cannot be read, is news.
 pub(super) fn available(rollout: Rollout, seen: &Observation, now: Timestamp) -> Rollout {
     match seen.wanted() {
-        Some(wanted) if Some(wanted) == rollout.current.as_ref() => rollout,
+        Some(wanted) if Some(wanted) == rollout.current.as_ref() => {
+            keep_retained(rollout, seen, now)
+        }
         _ => begin::advance(rollout.to(State::Pending), seen, now),
+    }
+}
+
+/// Without its Secret there is no way back to what runs: it is pulled, retained and verified again.
+fn keep_retained(rollout: Rollout, seen: &Observation, now: Timestamp) -> Rollout {
+    match rollout.current.clone() {
+        Some(current) if !seen.is_retained(&current.id) => {
+            let rollout = Rollout { touched: vec![current], ..rollout };
+            begin::advance(rollout.to(State::Pending), seen, now)
+        }
+        _ => rollout,
     }
 }
 
