@@ -183,6 +183,11 @@ impl Rollout {
         !left.is_empty() && self.patience.tries < TRIES_TO_GO
     }
 
+    /// A refusal to remove something may pass too, as rights that were taken come back; what is given up stays for good.
+    fn may_pass(&self, fault: &Fault) -> bool {
+        fault.passing || self.patience.tries < TRIES_TO_GO
+    }
+
     /// What a person should read now.
     fn say(mut self, message: impl Into<String>) -> Self {
         if let Some(operation) = &mut self.operation {

@@ -63,13 +63,24 @@ fn a_refusal_in_any_phase_leads_where_the_diagram_says() {
         (Phase::Checking, Reason::Forbidden, Phase::Rejected),
         (Phase::Checking, Reason::ImmutableField, Phase::Rejected),
         (Phase::Applying, Reason::ApplyFailed, Phase::RollingBack),
-        (Phase::Pruning, Reason::Forbidden, Phase::Available),
+        (Phase::Pruning, Reason::Forbidden, Phase::Pruning),
         (Phase::RollingBack, Reason::Forbidden, Phase::RollingBack),
     ] {
         let scene =
             if phase == Phase::RollingBack { rolling_back() } else { Scene::upgrading(phase) };
         scene.refused(reason).is(to);
     }
+}
+
+/// What is given up stays for good, and the one refusal may have been a moment's.
+#[test]
+fn what_may_not_be_removed_is_tried_for_about_a_minute() {
+    let mut scene = Scene::upgrading(Phase::Pruning);
+    for rest in [1, 2, 4, 8, 16, 30, 30] {
+        scene = scene.refused(Reason::Forbidden).is(Phase::Pruning).rests(rest);
+    }
+    let scene = scene.refused(Reason::Forbidden).is(Phase::Available);
+    assert!(scene.message().contains("could not be removed"), "{}", scene.message());
 }
 
 #[test]

@@ -94,7 +94,7 @@ pub(super) fn advance(
             stay(rollout, back).await_end_of(left, seen.jitter)
         }
         (Back::Prune, Some(Outcome::Pruned { left })) => finish(rollout, going, left, now),
-        (Back::Prune, Some(Outcome::Failed(fault))) if !fault.passing || late => {
+        (Back::Prune, Some(Outcome::Failed(fault))) if late || !rollout.may_pass(fault) => {
             finish(rollout, going, std::slice::from_ref(&fault.message), now)
         }
         (Back::Prune, Some(Outcome::Missing)) => finish(rollout, going, &[forgotten()], now),

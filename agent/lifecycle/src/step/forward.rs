@@ -217,7 +217,7 @@ pub(super) fn prune(
             rollout.await_end_of(left, seen.jitter)
         }
         Some(Outcome::Pruned { left }) => commit(rollout, left, now),
-        Some(Outcome::Failed(fault)) if fault.passing && spent < PRUNE_PATIENCE => {
+        Some(Outcome::Failed(fault)) if rollout.may_pass(fault) && spent < PRUNE_PATIENCE => {
             rollout.retry(fault, seen.jitter)
         }
         Some(Outcome::Failed(fault)) => commit(rollout, std::slice::from_ref(&fault.message), now),
