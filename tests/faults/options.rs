@@ -21,7 +21,7 @@ Options:
   --plan PLAN        one plan, as a failure tells it: \"<scenario> <index> <fault> [<index> <fault>]\"
   --scenario NAMES   only these, separated by commas
   --fault NAMES      only these, separated by commas; `kill` is all three kills
-  --lanes N          control planes side by side (2)
+  --lanes N          control planes side by side (3)
   --list             what there is to try, with the requests of a run without faults
   --help             print this";
 
@@ -48,7 +48,7 @@ impl Options {
             plans: Vec::new(),
             scenarios: Scenario::ALL.to_vec(),
             faults: Fault::all().collect(),
-            lanes: 2,
+            lanes: 3,
             list: false,
             help: false,
         };

@@ -104,20 +104,23 @@ fn fits(fault: Fault, record: &Record) -> bool {
     fault != Fault::Refuse(Refusal::Conflict) || record.verb != "GET"
 }
 
-/// About `count` of them, the same number for every scenario and kind; those that take a minute each only once.
+/// `count` of them at most, as evenly as can be over scenarios and kinds; of those that take a minute each, two a kind.
 pub fn sample(all: Vec<Plan>, count: usize, random: &mut fastrand::Rng) -> Vec<Plan> {
-    let mut groups: BTreeMap<(Scenario, Fault), Vec<Plan>> = BTreeMap::new();
+    let mut groups: BTreeMap<(Option<Scenario>, Fault), Vec<Plan>> = BTreeMap::new();
     for plan in all {
-        groups.entry((plan.scenario, plan.fault)).or_default().push(plan);
+        let scenario = Some(plan.scenario).filter(|_| !is_slow(plan.fault));
+        groups.entry((scenario, plan.fault)).or_default().push(plan);
     }
     let each = count.div_ceil(groups.len().max(1));
-    let mut chosen = Vec::new();
+    let mut rounds: Vec<(usize, Plan)> = Vec::new();
     for ((_, fault), mut group) in groups {
         random.shuffle(&mut group);
-        let most = if is_slow(fault) { 1 } else { each };
-        chosen.extend(group.into_iter().take(most));
+        let most = if is_slow(fault) { each.min(2) } else { each };
+        rounds.extend(group.into_iter().take(most).enumerate());
     }
-    chosen
+    random.shuffle(&mut rounds);
+    rounds.sort_by_key(|(round, _)| *round);
+    rounds.into_iter().map(|(_, plan)| plan).take(count).collect()
 }
 
 /// Killed, and killed again in the recovery: so many pairs over all scenarios.
