@@ -55,7 +55,10 @@ pub async fn the_api_refuses_the_reserved_name(bed: &Bed) -> Result<()> {
     let reserved = running.managed.add_on("managed-cluster-lease");
     let answer = reserved.assign(&Spec::inline(NEW, &running.good("new"))).await;
     let refusal = answer.err().map(|error| format!("{error:#}")).unwrap_or_default();
-    ensure!(refusal.contains("the names managed-cluster-lease and addon-lifecycle-agent are reserved"), "{refusal}");
+    ensure!(
+        refusal.contains("the names managed-cluster-lease and addon-lifecycle-agent are reserved"),
+        "{refusal}"
+    );
     ensure!(reserved.get().await?.is_none());
     running.untouched().await
 }
