@@ -59,8 +59,19 @@ async fn judge(work: &Work<'_>, placed: &Placed, may_adopt: bool) -> Result<(), 
         Err(fault) if fault.reason == Reason::ImmutableField && is_replaceable(&placed.object) => {
             Ok(())
         }
-        other => other,
+        Err(fault) => Err(unless_unserved(work, placed, fault)),
+        Ok(()) => Ok(()),
     }
+}
+
+/// What was looked up may be of a definition that is gone or new, or that is not served for a moment: in mid-rollout that is
+/// waited for, not failed for.
+fn unless_unserved(work: &Work<'_>, placed: &Placed, fault: Fault) -> Fault {
+    if fault.reason != Reason::UnknownKind {
+        return fault;
+    }
+    work.cluster.forget(placed.object.api_version(), placed.object.kind());
+    Fault { passing: true, ..fault }
 }
 
 pub async fn dry_run(work: &Work<'_>, placed: &Placed) -> Result<(), Fault> {
@@ -86,12 +97,7 @@ pub async fn write(
         Err(fault) if fault.reason == Reason::ImmutableField && is_replaceable(&placed.object) => {
             replace::anew(work, placed).await.map(|()| None)
         }
-        // What was looked up may be of a definition that is gone or new.
-        Err(fault) if fault.reason == Reason::UnknownKind => {
-            work.cluster.forget(placed.object.api_version(), placed.object.kind());
-            Err(Fault { passing: true, ..fault })
-        }
-        Err(fault) => Err(fault),
+        Err(fault) => Err(unless_unserved(work, placed, fault)),
     }
 }
 
