@@ -142,6 +142,10 @@ impl<'a> Run<'a> {
         Ok(match differences.is_empty() {
             true => Ok(End::Converged),
             false if refused && now.same_objects(before) => Ok(End::Refused),
+            // A namespace that may not be looked into may hold others' objects: it has to stay.
+            false if last.status.is_none() && is_forbidden(plan) && now.is_namespace() => {
+                Ok(End::Refused)
+            }
             false => Err(differences),
         })
     }
@@ -170,6 +174,10 @@ impl<'a> Run<'a> {
             log: String::new(),
         }
     }
+}
+
+fn is_forbidden(plan: Plan) -> bool {
+    plan.fault == Fault::Refuse(Refusal::Forbidden)
 }
 
 fn is_refusal(phase: Phase) -> bool {

@@ -76,6 +76,11 @@ impl Snapshot {
         found
     }
 
+    /// Nothing else is left.
+    pub fn is_namespace(&self) -> bool {
+        self.books.is_empty() && self.objects.keys().all(|key| key.starts_with("Namespace "))
+    }
+
     pub fn same_objects(&self, other: &Self) -> bool {
         self.objects == other.objects
     }

@@ -25,7 +25,8 @@ const LOOK: Duration = Duration::from_millis(40);
 pub enum End {
     /// As the reference run ends.
     Converged,
-    /// Refused before the first write or rolled back, and everything is as before: for faults that say "never".
+    /// Refused before the first write or rolled back, and everything is as before; or a namespace stays that may not be
+    /// looked into: for faults that say "never".
     Refused,
     /// The plan's place was never reached, so nothing was tried.
     NotReached,
