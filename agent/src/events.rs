@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Client, Resource};
-use lifecycle::{Fault, ManagedAddOn, Phase, Rollout, reason};
+use lifecycle::{Fault, ManagedAddOn, Phase, Release, Rollout, reason};
 use tokio::time::timeout;
 
 /// A rollout waits no longer than this for its event.
@@ -23,14 +23,13 @@ impl Events {
     /// Best effort: an event that is lost changes nothing.
     pub async fn phase(&self, object: &ManagedAddOn, rollout: &Rollout, message: &str) {
         let Some(type_) = worth(rollout.phase()) else { return };
-        let version = rollout.operation.as_ref().and_then(|operation| {
-            operation.target.as_ref().map(|target| target.version.to_string())
-        });
+        let sequence = rollout.operation.as_ref().map_or(0, |operation| operation.sequence);
         let event = Event {
             type_,
             reason: reason(rollout).name().to_owned(),
-            note: Some(message.to_owned()).filter(|note| !note.is_empty()).or(version),
-            action: rollout.phase().name().to_owned(),
+            note: Some(if message.is_empty() { going(rollout) } else { message.to_owned() }),
+            // Events that agree but for the note become one series, which keeps the first note.
+            action: format!("{}/{sequence}", rollout.phase().name()),
             secondary: None,
         };
         self.publish(&event, object).await;
@@ -56,6 +55,17 @@ impl Events {
             Err(_) => tracing::debug!("an event was not recorded in time"),
         }
     }
+}
+
+/// What is going on, where nothing else is said: `Upgrade from 1.4.0 to 1.5.0`.
+fn going(rollout: &Rollout) -> String {
+    let Some(operation) = &rollout.operation else { return rollout.phase().name().to_owned() };
+    let version = |word: &str, release: Option<&Release>| {
+        release.map_or(String::new(), |release| format!(" {word} {}", release.version))
+    };
+    let from = version("from", rollout.current.as_ref());
+    let to = version("to", operation.target.as_ref());
+    format!("{}{from}{to}", operation.kind.name())
 }
 
 fn worth(phase: Phase) -> Option<EventType> {
