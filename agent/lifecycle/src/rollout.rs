@@ -10,7 +10,7 @@ use crate::operation::Operation;
 use crate::reason::{Fault, Reason};
 use crate::release::Release;
 use crate::retained::{Retained, RetainedState};
-use crate::state::{Back, State};
+use crate::state::{Judged, Keeps, State};
 
 /// The form of the ledger that this agent writes. A higher one is refused, never guessed at.
 pub const FORMAT: u32 = 1;
@@ -114,66 +114,30 @@ impl Rollout {
     }
 
     pub fn phase(&self) -> Phase {
-        self.state.phase()
+        self.state.traits().phase
     }
 
     /// The release whose health decides now.
     pub fn watched(&self) -> Option<&Release> {
-        match &self.state {
-            State::Verifying { .. } => self.operation.as_ref()?.target.as_ref(),
-            State::RollingBack { back: Back::Verify { .. }, .. } => self.current.as_ref(),
-            State::Pending
-            | State::Waiting { .. }
-            | State::Pulling
-            | State::Staging
-            | State::Checking { .. }
-            | State::Applying { .. }
-            | State::Pruning { .. }
-            | State::Available
-            | State::Rejected { .. }
-            | State::RollingBack { .. }
-            | State::RolledBack { .. }
-            | State::Failed { .. }
-            | State::Removing { .. } => None,
+        match self.state.traits().judged? {
+            Judged::Target => self.operation.as_ref()?.target.as_ref(),
+            Judged::Current => self.current.as_ref(),
         }
     }
 
     /// The release that is kept as it is: what others change of it is put back. None while another is on its way.
     pub fn kept(&self) -> Option<&Release> {
-        let at_rest = match &self.state {
-            State::Available | State::RolledBack { .. } => true,
-            State::Pending | State::Waiting { .. } | State::Rejected { .. } => self.untouched(),
-            State::Pulling
-            | State::Staging
-            | State::Checking { .. }
-            | State::Applying { .. }
-            | State::Verifying { .. }
-            | State::Pruning { .. }
-            | State::RollingBack { .. }
-            | State::Failed { .. }
-            | State::Removing { .. } => false,
+        let at_rest = match self.state.traits().keeps {
+            Keeps::Current => true,
+            Keeps::CurrentIfUntouched => self.untouched(),
+            Keeps::Nothing => false,
         };
         self.current.as_ref().filter(|_| at_rest)
     }
 
     /// Time spent since this direction's first write.
     pub fn spent(&self) -> Duration {
-        match &self.state {
-            State::Applying { spent, .. }
-            | State::Verifying { spent, .. }
-            | State::Pruning { spent }
-            | State::RollingBack { spent, .. } => *spent,
-            State::Pending
-            | State::Waiting { .. }
-            | State::Pulling
-            | State::Staging
-            | State::Checking { .. }
-            | State::Available
-            | State::Rejected { .. }
-            | State::RolledBack { .. }
-            | State::Failed { .. }
-            | State::Removing { .. } => Duration::ZERO,
-        }
+        self.state.traits().spent
     }
 
     /// Equal but for time spent, which may be saved later.

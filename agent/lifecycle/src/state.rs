@@ -95,23 +95,67 @@ pub enum Back {
     Prune,
 }
 
+/// What holds in a state, whatever the rest of the ledger says: one row each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Traits {
+    pub phase: Phase,
+    /// The release whose health decides here; it is looked at again and again.
+    pub judged: Option<Judged>,
+    pub keeps: Keeps,
+    /// Time spent since this direction's first write.
+    pub spent: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judged {
+    /// What is being gone to.
+    Target,
+    /// What was gone back to.
+    Current,
+}
+
+/// Whether the current release is kept as it is: none is while another is on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keeps {
+    Current,
+    /// Unless there may be objects of another.
+    CurrentIfUntouched,
+    Nothing,
+}
+
 impl State {
-    pub fn phase(&self) -> Phase {
+    pub fn traits(&self) -> Traits {
+        use Keeps::{Current, CurrentIfUntouched, Nothing};
+        let unspent = Duration::ZERO;
+        let row = |phase, judged, keeps, spent| Traits { phase, judged, keeps, spent };
         match self {
-            State::Pending => Phase::Pending,
-            State::Waiting { .. } => Phase::Waiting,
-            State::Pulling => Phase::Pulling,
-            State::Staging => Phase::Staging,
-            State::Checking { .. } => Phase::Checking,
-            State::Applying { .. } => Phase::Applying,
-            State::Verifying { .. } => Phase::Verifying,
-            State::Pruning { .. } => Phase::Pruning,
-            State::Available => Phase::Available,
-            State::Rejected { .. } => Phase::Rejected,
-            State::RollingBack { .. } => Phase::RollingBack,
-            State::RolledBack { .. } => Phase::RolledBack,
-            State::Failed { .. } => Phase::Failed,
-            State::Removing { .. } => Phase::Removing,
+            State::Pending => row(Phase::Pending, None, CurrentIfUntouched, unspent),
+            State::Waiting { .. } => row(Phase::Waiting, None, CurrentIfUntouched, unspent),
+            State::Pulling => row(Phase::Pulling, None, Nothing, unspent),
+            State::Staging => row(Phase::Staging, None, Nothing, unspent),
+            State::Checking { .. } => row(Phase::Checking, None, Nothing, unspent),
+            State::Applying { spent, .. } => row(Phase::Applying, None, Nothing, *spent),
+            State::Verifying { spent, .. } => {
+                row(Phase::Verifying, Some(Judged::Target), Nothing, *spent)
+            }
+            State::Pruning { spent } => row(Phase::Pruning, None, Nothing, *spent),
+            State::Available => row(Phase::Available, None, Current, unspent),
+            State::Rejected { .. } => row(Phase::Rejected, None, CurrentIfUntouched, unspent),
+            State::RollingBack { back, spent, .. } => {
+                row(Phase::RollingBack, back.judged(), Nothing, *spent)
+            }
+            State::RolledBack { .. } => row(Phase::RolledBack, None, Current, unspent),
+            State::Failed { .. } => row(Phase::Failed, None, Nothing, unspent),
+            State::Removing { .. } => row(Phase::Removing, None, Nothing, unspent),
+        }
+    }
+}
+
+impl Back {
+    fn judged(&self) -> Option<Judged> {
+        match self {
+            Back::Verify { .. } => Some(Judged::Current),
+            Back::Withdraw | Back::Apply { .. } | Back::Prune => None,
         }
     }
 }

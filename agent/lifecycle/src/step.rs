@@ -16,7 +16,7 @@ use crate::observation::{Action, Observation, Outcome};
 use crate::plan::Stage;
 use crate::reason::{Fault, Owner, Reason};
 use crate::rollout::{Patience, Rollout};
-use crate::state::{Again, Back, State};
+use crate::state::{Again, State};
 
 /// How often health is looked at while it decides.
 const LOOK: Duration = Duration::from_secs(1);
@@ -130,24 +130,7 @@ fn wake(rollout: &Rollout, moved: bool) -> Option<Duration> {
     if moved {
         return Some(Duration::ZERO);
     }
-    match &rollout.state {
-        State::Verifying { .. } | State::RollingBack { back: Back::Verify { .. }, .. } => {
-            Some(LOOK)
-        }
-        State::Pending
-        | State::Waiting { .. }
-        | State::Pulling
-        | State::Staging
-        | State::Checking { .. }
-        | State::Applying { .. }
-        | State::Pruning { .. }
-        | State::Available
-        | State::Rejected { .. }
-        | State::RollingBack { .. }
-        | State::RolledBack { .. }
-        | State::Failed { .. }
-        | State::Removing { .. } => None,
-    }
+    rollout.watched().map(|_| LOOK)
 }
 
 impl Rollout {
