@@ -40,6 +40,7 @@ pub struct Flags {
     /// Where /metrics, /healthz and /readyz are served
     #[arg(long, default_value = "0.0.0.0:8080", value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
+    /// Form of the log lines on stderr; RUST_LOG chooses what is logged, as in `info,addon_agent=debug`
     #[arg(long, value_enum, default_value_t = LogFormat::Json)]
     log_format: LogFormat,
     /// Rollouts at once

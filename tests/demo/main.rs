@@ -60,7 +60,7 @@ async fn demo(keep: bool) -> Result<()> {
     let telling = Telling::begin();
     telling.chapter("A hub and a managed cluster: real etcd, API servers, controllers");
     testbed::binaries::Binaries::ensure()?;
-    telling.line("building the agent (a minute or two the first time)");
+    telling.line("the agent is built if it is not yet");
     testbed::agent_binary()?;
     let (hub, managed) = tokio::try_join!(Hub::start("hub", CLUSTER), Managed::start(CLUSTER))?;
     telling.line(&format!(
@@ -84,6 +84,8 @@ async fn demo(keep: bool) -> Result<()> {
             "  managed cluster: export KUBECONFIG={}",
             managed.plane.admin_kubeconfig().display()
         );
+        println!("  the agent's log: {}", managed.agent_log_file()?.display());
+        println!("  its metrics:     http://{}/metrics", managed.agent_address()?);
         tokio::signal::ctrl_c().await?;
     }
     told

@@ -132,6 +132,10 @@ impl Managed {
         self.agents().last().map(Process::log).unwrap_or_default()
     }
 
+    pub fn agent_log_file(&self) -> Result<PathBuf> {
+        Ok(self.agents().last().context("no agent runs")?.log_file().to_owned())
+    }
+
     pub fn agent_log_end(&self, lines: usize) -> String {
         self.agents().last().map(|agent| agent.last_lines(lines)).unwrap_or_default()
     }
@@ -152,13 +156,13 @@ impl Managed {
 
     /// What the agent serves at a path.
     pub async fn ask(&self, path: &str) -> Result<String> {
-        let address = self.address()?;
+        let address = self.agent_address()?;
         let answer = reqwest::get(format!("http://{address}{path}")).await?;
         Ok(answer.text().await?)
     }
 
-    /// The agent chose a free port and says which.
-    fn address(&self) -> Result<String> {
+    /// Host and port of its pages: it chose a free port and says which.
+    pub fn agent_address(&self) -> Result<String> {
         let log = self.agent_log();
         let line = log.lines().find(|line| line.contains("serving /metrics")).context("not yet")?;
         let line: serde_json::Value = serde_json::from_str(line)?;

@@ -78,6 +78,10 @@ impl Process {
     }
 
     /// All it has written so far.
+    pub fn log_file(&self) -> &Path {
+        &self.log
+    }
+
     pub fn log(&self) -> String {
         let bytes = fs::read(&self.log).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
