@@ -1,5 +1,7 @@
 //! One control plane with one agent behind fault proxies: what is tried side by side is tried in lanes.
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,14 +11,14 @@ use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
 use lifecycle::ManagedAddOn;
 use lifecycle::names::{DEFAULT_NAMESPACE, label};
 use serde_json::json;
-use testbed::fault_proxy::{FaultProxy, Script, Upstream};
+use testbed::fault_proxy::{Counts, FaultProxy, Kill, Moment, Script, Upstream};
 use testbed::file_server::{FileServer, Manner};
 use testbed::wait::until;
-use testbed::{AddOn, Managed};
+use testbed::{AddOn, Hub, Managed};
 
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 
-use crate::scenario::{OLD, VERSIONS, bundle, spec};
+use crate::scenario::{FILES, HUB, OLD, PREFIX, Scenario, VERSIONS, Writer, bundle, spec};
 use crate::snapshot::Snapshot;
 
 /// Add-ons that are installed at once to be tried one by one.
@@ -30,43 +32,54 @@ pub struct Lane {
     pub managed: Arc<Managed>,
     pub client: Client,
     pub script: Arc<Script>,
+    pub hub: Hub,
     number: usize,
     count: usize,
-    installed: Vec<String>,
+    installed: BTreeMap<Writer, Vec<String>>,
     /// What has been tried, and how it ended.
-    tried: Vec<(String, Snapshot)>,
+    tried: Vec<(String, Writer, Snapshot)>,
+    agent_flags: Vec<String>,
     files: FileServer,
     file_proxy: FaultProxy,
     _api_proxy: FaultProxy,
+    _hub_proxy: FaultProxy,
 }
 
 impl Lane {
-    pub async fn start(number: usize) -> Result<Self> {
+    /// All lanes are clusters of one hub, each behind proxies of its own.
+    pub async fn start(number: usize, hub: &Hub) -> Result<Self> {
+        let name = format!("lane-{number}");
         let script = Arc::new(Script::default());
-        let (managed, api_proxy) = Managed::behind(&format!("lane-{number}"), &script).await?;
+        let (managed, api_proxy) = Managed::behind(&name, &script).await?;
         let files = FileServer::start().await?;
-        let file_proxy =
-            FaultProxy::start(Upstream::files(&files.url(""))?, script.clone()).await?;
-        managed.start_agent(AGENT_FLAGS).await?;
-        let client = managed.plane.admin();
-        Ok(Self {
+        let upstream = Upstream::files(&files.url(""))?;
+        let file_proxy = FaultProxy::start(FILES, upstream, script.clone()).await?;
+        let hub = hub.of(&name).await?;
+        let hub_proxy = FaultProxy::start(HUB, hub.upstream()?, script.clone()).await?;
+        let kubeconfig = managed.plane.write("hub.kubeconfig", &hub_proxy.kubeconfig()?)?;
+        let lane = Self {
+            client: managed.plane.admin(),
             managed: Arc::new(managed),
-            client,
             script,
+            hub,
             number,
             count: 0,
-            installed: Vec::new(),
+            installed: BTreeMap::new(),
             tried: Vec::new(),
+            agent_flags: agent_flags(&kubeconfig, &name),
             files,
             file_proxy,
             _api_proxy: api_proxy,
-        })
+            _hub_proxy: hub_proxy,
+        };
+        lane.managed.start_agent(&lane.agent_flags()).await?;
+        Ok(lane)
     }
 
     /// A name that was never used, with its bundles served.
     pub fn fresh(&mut self) -> String {
         self.count += 1;
-        let name = format!("add-on-{}-{:04}", self.number, self.count);
+        let name = format!("{PREFIX}{}-{:04}", self.number, self.count);
         for version in VERSIONS {
             self.files.serve(
                 &path(&name, version),
@@ -77,9 +90,29 @@ impl Lane {
         name
     }
 
-    pub async fn assign(&self, name: &str, version: &str) -> Result<()> {
+    pub async fn assign(&self, name: &str, version: &str, writer: Writer) -> Result<()> {
         let url = format!("{}{}", self.file_proxy.url(), path(name, version));
-        self.add_on(name).assign(&spec(name, version, &url)).await
+        let spec = spec(name, version, &url);
+        match writer {
+            Writer::Local => self.add_on(name).assign(&spec).await,
+            Writer::Hub => {
+                let template = format!("{name}-{version}");
+                self.hub.template(name, &template, &spec).await?;
+                self.hub.assign(name, &template).await
+            }
+        }
+    }
+
+    pub async fn unassign(&self, name: &str, writer: Writer) -> Result<()> {
+        match writer {
+            Writer::Local => self.add_on(name).delete().await,
+            Writer::Hub => self.hub.unassign(name).await,
+        }
+    }
+
+    pub async fn snapshot(&self, name: &str, writer: Writer) -> Result<Snapshot> {
+        let hub = Some(&self.hub).filter(|_| writer == Writer::Hub);
+        Snapshot::take(&self.client, hub, name).await
     }
 
     pub fn add_on(&self, name: &str) -> AddOn {
@@ -87,36 +120,38 @@ impl Lane {
     }
 
     /// An add-on that is Available in 1.0.0 and at rest.
-    pub async fn installed(&mut self) -> Result<String> {
-        if self.installed.is_empty() {
+    pub async fn installed(&mut self, writer: Writer) -> Result<String> {
+        if self.installed.get(&writer).is_none_or(Vec::is_empty) {
             let names: Vec<String> = (0..BATCH).map(|_| self.fresh()).collect();
-            self.script.begin(&[], Arc::new(|| {}));
-            futures::future::try_join_all(names.iter().map(|name| self.install(name))).await?;
-            self.installed = names;
+            self.script.begin(&[], Arc::new(|_| false), Arc::new(|_| {}));
+            let installs = names.iter().map(|name| self.install(name, writer));
+            futures::future::try_join_all(installs).await?;
+            self.installed.insert(writer, names);
         }
-        self.installed.pop().context("a batch has some")
+        self.installed.get_mut(&writer).and_then(Vec::pop).context("a batch has some")
     }
 
-    async fn install(&self, name: &str) -> Result<()> {
-        self.assign(name, OLD).await?;
+    async fn install(&self, name: &str, writer: Writer) -> Result<()> {
+        self.assign(name, OLD, writer).await?;
         until(&format!("{name} to be installed and at rest"), PATIENCE, || async {
-            let snapshot = Snapshot::take(&self.client, name).await?;
+            let snapshot = self.snapshot(name, writer).await?;
             let tidy = snapshot.books.get(&format!("release {OLD}")) == Some(&json!("current"));
-            let available =
-                snapshot.books.get("ManagedAddOn").is_some_and(|book| book["phase"] == "Available");
-            if tidy && available { Ok(Some(())) } else { bail!("{:?}", snapshot.books) }
+            let book = snapshot.books.get("ManagedAddOn");
+            let available = book.is_some_and(|book| book["phase"] == "Available");
+            let told = writer == Writer::Local || snapshot.is_told();
+            if tidy && available && told { Ok(Some(())) } else { bail!("{:?}", snapshot.books) }
         })
         .await
     }
 
     pub fn is_bundle(&self, path: &str) -> bool {
-        path.starts_with("/add-on-")
+        path.starts_with(&format!("/{PREFIX}"))
     }
 
     /// Returns when the agent lives and has nothing to do.
     pub async fn quiet(&self) -> Result<()> {
         if self.managed.agent_exited()?.is_some() {
-            self.managed.start_agent(AGENT_FLAGS).await?;
+            self.managed.start_agent(&self.agent_flags()).await?;
         }
         until("the agent to be ready and quiet", PATIENCE, || async {
             let ready = self.managed.ask("/readyz").await? == "ok";
@@ -127,7 +162,7 @@ impl Lane {
     }
 
     pub fn restart(&self) -> Result<()> {
-        self.managed.spawn_agent(AGENT_FLAGS)
+        self.managed.spawn_agent(&self.agent_flags())
     }
 
     pub async fn is_ready(&self) -> bool {
@@ -135,8 +170,8 @@ impl Lane {
     }
 
     /// One that was tried, to be looked at once more before it is cleared away.
-    pub fn put_by(&mut self, name: String, end: Snapshot) {
-        self.tried.push((name, end));
+    pub fn put_by(&mut self, name: String, writer: Writer, end: Snapshot) {
+        self.tried.push((name, writer, end));
     }
 
     pub fn is_full(&self) -> bool {
@@ -146,19 +181,22 @@ impl Lane {
     /// Whether what was tried stayed as it ended, through all that was done to the others; then it is cleared away.
     pub async fn clear(&mut self) -> Result<Vec<String>> {
         let mut changed = Vec::new();
-        for (name, end) in std::mem::take(&mut self.tried) {
-            let now = Snapshot::take(&self.client, &name).await?;
+        for (name, writer, end) in std::mem::take(&mut self.tried) {
+            let now = self.snapshot(&name, writer).await?;
             let found = now.differences(&end);
             if !found.is_empty() {
                 changed.push(format!("{name} did not stay as it was: {}", found.join("; ")));
             }
-            self.wipe(&name).await?;
+            self.wipe(&name, writer).await?;
         }
         Ok(changed)
     }
 
     /// With an administrator's might: nothing is left for the agent to do.
-    pub async fn wipe(&self, name: &str) -> Result<()> {
+    pub async fn wipe(&self, name: &str, writer: Writer) -> Result<()> {
+        if writer == Writer::Hub {
+            self.hub.forget(name).await?;
+        }
         let api: Api<ManagedAddOn> = Api::all(self.client.clone());
         let free = Patch::Merge(json!({"metadata": {"finalizers": null}}));
         _ = api.delete(name, &DeleteParams::default()).await;
@@ -177,9 +215,24 @@ impl Lane {
     }
 
     /// The kill that a script does.
-    pub fn kill(&self) -> Arc<dyn Fn() + Send + Sync> {
+    pub fn kill(&self) -> Kill {
         let managed = self.managed.clone();
-        Arc::new(move || _ = managed.kill_agent())
+        Arc::new(move |moment| {
+            _ = match moment {
+                Moment::Asked => managed.ask_agent_to_end(),
+                Moment::Before | Moment::Unanswered | Moment::After => managed.kill_agent(),
+            }
+        })
+    }
+
+    /// What the script numbers.
+    pub fn counts(&self, name: &str, scenario: Scenario) -> Counts {
+        let name = name.to_owned();
+        Arc::new(move |record| scenario.counts(&name, record))
+    }
+
+    fn agent_flags(&self) -> Vec<&str> {
+        self.agent_flags.iter().map(String::as_str).collect()
     }
 
     pub fn died(&self) -> Result<bool> {
@@ -187,7 +240,11 @@ impl Lane {
     }
 }
 
-const AGENT_FLAGS: &[&str] = &["--max-rollouts", "32"];
+fn agent_flags(hub: &Path, cluster: &str) -> Vec<String> {
+    let hub = hub.to_string_lossy().into_owned();
+    let flags = ["--max-rollouts", "32", "--hub-kubeconfig", &hub, "--cluster-name", cluster];
+    flags.map(str::to_owned).to_vec()
+}
 
 fn path(name: &str, version: &str) -> String {
     format!("/{name}-{version}.yaml")

@@ -3,6 +3,7 @@
 
 #[path = "../../agent/lifecycle/tests/laws/graph.rs"]
 mod graph;
+mod hub_book;
 mod lane;
 mod options;
 mod oracle;
@@ -22,13 +23,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use futures::future::{join_all, try_join_all};
+use testbed::Hub;
 
 use lane::Lane;
 use options::{Options, USAGE};
 use plan::Plan;
 use reference::Reference;
 use report::{Report, minutes};
-use scenario::Scenario;
+use scenario::{Scenario, Writer};
 
 fn main() -> ExitCode {
     let options = match Options::read(std::env::args().skip(1)) {
@@ -58,7 +60,8 @@ async fn faults(options: &Options) -> Result<bool> {
     testbed::agent_binary()?;
     let count = if options.list { 1 } else { options.lanes.min(options.plans.len().max(1)) };
     let count = if options.plans.is_empty() && !options.list { options.lanes } else { count };
-    let mut lanes = try_join_all((0..count).map(Lane::start)).await?;
+    let hub = Hub::start("faults-hub", "none").await?;
+    let mut lanes = try_join_all((0..count).map(|number| Lane::start(number, &hub))).await?;
     let references = references(&mut lanes[0], &scenarios(options)).await?;
     if options.list {
         list(&references);
@@ -92,7 +95,7 @@ async fn references(
     scenarios: &[Scenario],
 ) -> Result<BTreeMap<Scenario, Reference>> {
     let mut references = BTreeMap::new();
-    lane.installed().await?;
+    lane.installed(Writer::Local).await?;
     for scenario in scenarios {
         let reference = trial::reference(lane, *scenario).await?;
         println!(

@@ -46,7 +46,7 @@ impl Options {
             twice: None,
             seed: fastrand::u64(..1_000_000),
             plans: Vec::new(),
-            scenarios: Scenario::ALL.to_vec(),
+            scenarios: Scenario::all().collect(),
             faults: Fault::all().collect(),
             lanes: 3,
             list: false,

@@ -69,6 +69,9 @@ impl FromStr for Plan {
 /// The same question is broken so often; a kill is tried at each.
 const REPEATED: usize = 2;
 
+/// So many beginnings of each outage in a scenario.
+const OUTAGES: usize = 10;
+
 /// Everything that is worth trying.
 pub fn all(references: &BTreeMap<Scenario, Reference>, faults: &[Fault]) -> Vec<Plan> {
     let mut plans = Vec::new();
@@ -81,11 +84,18 @@ pub fn all(references: &BTreeMap<Scenario, Reference>, faults: &[Fault]) -> Vec<
                 let fitting = reference.records.iter().filter(|record| {
                     fits(fault, record) && is_news(fault, record, &reference.records)
                 });
-                plans.extend(fitting.map(|record| plan(record.ordinal)));
+                let places: Vec<usize> = fitting.map(|record| record.ordinal).collect();
+                plans.extend(spread(fault, &places).map(plan));
             }
         }
     }
     plans
+}
+
+/// Where an outage begins matters little: some places over the whole scenario.
+fn spread(fault: Fault, places: &[usize]) -> impl Iterator<Item = usize> {
+    let step = if fault.is_outage() { places.len().div_ceil(OUTAGES).max(1) } else { 1 };
+    places.iter().copied().step_by(step)
 }
 
 /// Not one of many that ask the same, as looks at health do.
@@ -146,5 +156,5 @@ const SHORTEST_RECOVERY: usize = 8;
 
 /// The client needs its whole patience.
 pub fn is_slow(fault: Fault) -> bool {
-    matches!(fault, Fault::Break(Break::Hang) | Fault::Event(Twist::Stall))
+    matches!(fault, Fault::Break(Break::Hang) | Fault::Event(Twist::Stall)) || fault.is_outage()
 }

@@ -1,16 +1,18 @@
-//! Every version of one ManagedAddOn's status, as the API server's watch brings it.
+//! Every version of an object, as the API server's watch brings it.
 
+use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
 use futures::{StreamExt, TryStreamExt};
+use kube::ResourceExt;
 use kube::api::{Api, WatchEvent, WatchParams};
-use kube::{Client, ResourceExt};
 use lifecycle::{ManagedAddOn, ManagedAddOnStatus, Phase};
+use serde::de::DeserializeOwned;
 use tokio::task::JoinHandle;
 
-/// One version; no status when the object is gone.
+/// One version of a `ManagedAddOn`; no status when the object is gone.
 #[derive(Clone)]
 pub struct Seen {
     pub at: Instant,
@@ -27,45 +29,66 @@ impl Seen {
     }
 }
 
-pub struct Recorder {
-    seen: Arc<Mutex<Vec<Seen>>>,
+impl From<Version<ManagedAddOn>> for Seen {
+    fn from(version: Version<ManagedAddOn>) -> Self {
+        let Version { at, gone, object } = version;
+        let generation = object.metadata.generation;
+        Self { at, generation, status: (!gone).then(|| object.status.unwrap_or_default()) }
+    }
+}
+
+#[derive(Clone)]
+pub struct Version<K> {
+    pub at: Instant,
+    pub gone: bool,
+    pub object: K,
+}
+
+/// Of the object of one name.
+pub struct Recorder<K> {
+    versions: Arc<Mutex<Vec<Version<K>>>>,
     task: JoinHandle<Result<()>>,
 }
 
-impl Recorder {
+impl<K> Recorder<K>
+where
+    K: Clone + Debug + DeserializeOwned + kube::Resource + Send + Sync + 'static,
+{
     /// From the present version on, which is not recorded.
-    pub async fn start(client: Client, name: &str) -> Result<Self> {
-        let api: Api<ManagedAddOn> = Api::all(client);
-        let version = api.list(&Default::default()).await?.metadata.resource_version;
-        let version = version.context("a list has a version")?;
+    pub async fn start(api: Api<K>, name: &str) -> Result<Self> {
         let params = WatchParams::default().fields(&format!("metadata.name={name}"));
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let task = tokio::spawn(record(api, params, version, seen.clone()));
-        Ok(Self { seen, task })
+        let list = api.list_metadata(&Default::default()).await?;
+        let version = list.metadata.resource_version.context("a list has a version")?;
+        let versions = Arc::new(Mutex::new(Vec::new()));
+        let task = tokio::spawn(record(api, params, version, versions.clone()));
+        Ok(Self { versions, task })
     }
 
-    pub fn all(&self) -> Result<Vec<Seen>> {
-        anyhow::ensure!(!self.task.is_finished(), "the record of phases broke off");
-        Ok(lock(&self.seen).clone())
+    pub fn all(&self) -> Result<Vec<Version<K>>> {
+        anyhow::ensure!(!self.task.is_finished(), "the record of an object broke off");
+        Ok(lock(&self.versions).clone())
     }
 }
 
-impl Drop for Recorder {
+impl<K> Drop for Recorder<K> {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-fn lock(seen: &Mutex<Vec<Seen>>) -> MutexGuard<'_, Vec<Seen>> {
-    seen.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn record(
-    api: Api<ManagedAddOn>,
+async fn record<K>(
+    api: Api<K>,
     params: WatchParams,
     mut version: String,
-    seen: Arc<Mutex<Vec<Seen>>>,
-) -> Result<()> {
+    versions: Arc<Mutex<Vec<Version<K>>>>,
+) -> Result<()>
+where
+    K: Clone + Debug + DeserializeOwned + kube::Resource,
+{
     // The API server ends a watch now and then; the next goes on at the same version.
     loop {
         let mut events = api.watch(&params, &version).await?.boxed();
@@ -74,13 +97,14 @@ async fn record(
             let (object, gone) = match event {
                 WatchEvent::Added(object) | WatchEvent::Modified(object) => (object, false),
                 WatchEvent::Deleted(object) => (object, true),
-                WatchEvent::Bookmark(_) => continue,
+                WatchEvent::Bookmark(bookmark) => {
+                    version = bookmark.metadata.resource_version;
+                    continue;
+                }
                 WatchEvent::Error(error) => anyhow::bail!("{error:?}"),
             };
             version = object.resource_version().unwrap_or(version);
-            let generation = object.metadata.generation;
-            let status = (!gone).then(|| object.status.unwrap_or_default());
-            lock(&seen).push(Seen { at, generation, status });
+            lock(&versions).push(Version { at, gone, object });
         }
     }
 }

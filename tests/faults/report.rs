@@ -8,7 +8,7 @@ use testbed::fault_proxy::{Fault, Moment};
 use crate::trial::{End, Trial};
 
 /// What a recovery may take beyond the scenario itself.
-const PROMISED: Duration = Duration::from_secs(5);
+pub const PROMISED: Duration = Duration::from_secs(5);
 /// How often progress is told.
 const EVERY: Duration = Duration::from_secs(20);
 
@@ -34,6 +34,8 @@ impl Report {
     pub fn add(&mut self, trial: Trial) {
         if trial.end == End::NotConverged {
             self.failed(&trial);
+        } else if trial.lost > PROMISED {
+            late(&trial);
         }
         self.trials.push(trial);
         if self.told.elapsed() > EVERY {
@@ -93,7 +95,7 @@ impl Report {
         tried == converged && self.others.is_empty()
     }
 
-    /// One line a plan: how it ended, how long it took, and what it happened to.
+    /// One line a plan: how it ended, how long its recovery took, how much it lost by it, and what it happened to.
     fn write_outcomes(&self) -> std::io::Result<String> {
         let mut lines: Vec<String> = self.trials.iter().map(outcome).collect();
         lines.sort();
@@ -103,6 +105,12 @@ impl Report {
     fn count(&self, is: impl Fn(&Trial) -> bool) -> usize {
         self.trials.iter().filter(|trial| is(trial)).count()
     }
+}
+
+fn late(trial: &Trial) {
+    let log = write_log(trial).unwrap_or_else(|error| error.to_string());
+    let lost = seconds(Some(&trial.lost));
+    println!("  late by {lost}: {} at {}; {log}", trial.plan, trial.hit.as_deref().unwrap_or("-"));
 }
 
 fn row(trials: &[&Trial]) {
@@ -135,9 +143,10 @@ fn outcome(trial: &Trial) -> String {
     };
     let last = trial.phases.last().map_or("gone", |phase| phase.name());
     format!(
-        "{:<44} {end:<13} {:>8} {last:<12} {}",
+        "{:<44} {end:<13} {:>8} {:>8} {last:<12} {}",
         trial.plan.to_string(),
         seconds(Some(&trial.recovery)),
+        seconds(Some(&trial.lost)),
         trial.hit.as_deref().unwrap_or("-")
     )
 }

@@ -3,7 +3,10 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use lifecycle::Phase;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::Api;
+use lifecycle::{ManagedAddOn, Phase};
+use serde_json::Value;
 use testbed::fault_proxy::{Fault, Planned, Refusal};
 use tokio::time::sleep;
 
@@ -11,7 +14,7 @@ use crate::lane::Lane;
 use crate::plan::Plan;
 use crate::recorder::{Recorder, Seen};
 use crate::reference::Reference;
-use crate::scenario::Scenario;
+use crate::scenario::{HUB, Scenario, Writer};
 use crate::snapshot::Snapshot;
 use crate::trial::{End, Trial};
 
@@ -21,6 +24,11 @@ const PATIENCE: Duration = Duration::from_secs(25);
 const PATIENCE_WITH_WATCHES: Duration = Duration::from_secs(90);
 /// No fault is longer: a silent watch is given up within about a minute.
 const LONGEST_FAULT: Duration = Duration::from_secs(90);
+/// How long a server is away: longer than some rollouts, shorter than the agent's lease.
+const OUTAGE: Duration = Duration::from_secs(6);
+/// Without a hub everything goes on; should it not, that is found out when the hub is back.
+const LONGEST_OUTAGE: Duration = Duration::from_secs(40);
+
 /// How long a place that was not reached yet is waited for once everything is as it should be.
 const GRACE: Duration = Duration::from_millis(700);
 const LOOK: Duration = Duration::from_millis(40);
@@ -28,7 +36,8 @@ const LOOK: Duration = Duration::from_millis(40);
 pub struct Run<'a> {
     lane: &'a Lane,
     name: &'a str,
-    recorder: Recorder,
+    recorder: Recorder<ManagedAddOn>,
+    reports: Option<Recorder<Lease>>,
     pub begun: Instant,
     restarted: Option<Instant>,
 }
@@ -40,18 +49,29 @@ impl<'a> Run<'a> {
         scenario: Scenario,
         planned: &[Planned],
     ) -> Result<Self> {
-        let recorder = Recorder::start(lane.client.clone(), name).await?;
-        lane.script.begin(planned, lane.kill());
+        let recorder = Recorder::start(Api::all(lane.client.clone()), name).await?;
+        let reports = match scenario.writer {
+            Writer::Local => None,
+            Writer::Hub => Some(Recorder::start(lane.hub.leases(), name).await?),
+        };
+        lane.script.begin(planned, lane.counts(name, scenario), lane.kill());
         let begun = Instant::now();
         match scenario.assigns() {
-            Some(version) => lane.assign(name, version).await?,
-            None => lane.add_on(name).delete().await?,
+            Some(version) => lane.assign(name, version, scenario.writer).await?,
+            None => lane.unassign(name, scenario.writer).await?,
         }
-        Ok(Run { lane, name, recorder, begun, restarted: None })
+        Ok(Run { lane, name, recorder, reports, begun, restarted: None })
     }
 
     pub fn seen(&self) -> Result<Vec<Seen>> {
-        self.recorder.all()
+        Ok(self.recorder.all()?.into_iter().map(Seen::from).collect())
+    }
+
+    /// What the hub was told, in its order.
+    pub fn reports(&self) -> Result<Vec<Value>> {
+        let Some(reports) = &self.reports else { return Ok(Vec::new()) };
+        let versions = reports.all()?.into_iter().filter(|version| !version.gone);
+        versions.map(|version| self.lane.hub.report_in(&version.object)).collect()
     }
 
     /// Until it has ended, or should have.
@@ -68,6 +88,7 @@ impl<'a> Run<'a> {
                 let complaint = vec!["the agent ended by itself".to_owned()];
                 return Ok(self.end(plan, reference, End::NotConverged, complaint));
             }
+            self.heal(plan, reference).await?;
             let over = self.over(plan);
             match self.look(plan, reference, before).await? {
                 Ok(end) if over.is_some() && self.is_back().await => {
@@ -104,6 +125,25 @@ impl<'a> Run<'a> {
         Ok(true)
     }
 
+    /// Ends an outage: of the hub, once everything is done that needs no hub; of others, after a while.
+    async fn heal(&self, plan: Plan, reference: &Reference) -> Result<()> {
+        let Some(fired) = self.lane.script.fired().filter(|fired| fired.over.is_none()) else {
+            return Ok(());
+        };
+        if !plan.last().is_outage() || fired.at.elapsed() < OUTAGE {
+            return Ok(());
+        }
+        let is_assigned = self.seen()?.iter().any(|seen| seen.at < fired.at);
+        if fired.hit.server == HUB && is_assigned && fired.at.elapsed() < LONGEST_OUTAGE {
+            let now = self.lane.snapshot(self.name, plan.scenario.writer).await?;
+            if !now.differences_here(&reference.end).is_empty() {
+                return Ok(());
+            }
+        }
+        self.lane.script.heal();
+        Ok(())
+    }
+
     /// When the last fault was over, if it is.
     fn over(&self, plan: Plan) -> Option<Instant> {
         let fired = self.lane.script.fired().filter(|_| self.lane.script.is_played())?;
@@ -136,7 +176,7 @@ impl<'a> Run<'a> {
         if last.status.is_some() && last.settled().is_none() {
             return Ok(Err(vec![words(&last)]));
         }
-        let now = Snapshot::take(&self.lane.client, self.name).await?;
+        let now = self.lane.snapshot(self.name, plan.scenario.writer).await?;
         let differences = now.differences(&reference.end);
         let refused = self.may_be_refused(plan.fault) && last.settled().is_some_and(is_refusal);
         Ok(match differences.is_empty() {

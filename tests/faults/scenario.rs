@@ -3,9 +3,25 @@
 use anyhow::{Context, Error};
 use serde_json::json;
 use testbed::bundle::{Bundle, NEVER_READY, READY, Spec};
+use testbed::fault_proxy::Record;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Scenario {
+pub struct Scenario {
+    pub story: Story,
+    pub writer: Writer,
+}
+
+/// Who assigns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Writer {
+    /// A `ManagedAddOn` is applied.
+    Local,
+    /// A `ManagedClusterAddOn` follows a template.
+    Hub,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Story {
     Install,
     UpgradeOk,
     /// Ends in a rollback.
@@ -14,28 +30,56 @@ pub enum Scenario {
 }
 
 impl Scenario {
-    pub const ALL: [Self; 4] = [Self::Install, Self::UpgradeOk, Self::UpgradeBad, Self::Uninstall];
+    const NAMES: [(Self, &str); 8] = [
+        (Self::new(Story::Install, Writer::Local), "install"),
+        (Self::new(Story::UpgradeOk, Writer::Local), "upgrade-ok"),
+        (Self::new(Story::UpgradeBad, Writer::Local), "upgrade-bad"),
+        (Self::new(Story::Uninstall, Writer::Local), "uninstall"),
+        (Self::new(Story::Install, Writer::Hub), "hub-install"),
+        (Self::new(Story::UpgradeOk, Writer::Hub), "hub-upgrade-ok"),
+        (Self::new(Story::UpgradeBad, Writer::Hub), "hub-upgrade-bad"),
+        (Self::new(Story::Uninstall, Writer::Hub), "hub-uninstall"),
+    ];
+
+    const fn new(story: Story, writer: Writer) -> Self {
+        Self { story, writer }
+    }
+
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::NAMES.into_iter().map(|(scenario, _)| scenario)
+    }
 
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Install => "install",
-            Self::UpgradeOk => "upgrade-ok",
-            Self::UpgradeBad => "upgrade-bad",
-            Self::Uninstall => "uninstall",
-        }
+        Self::NAMES.into_iter().find(|(it, _)| *it == self).map_or("unnamed", |(_, name)| name)
     }
 
     pub fn begins_installed(self) -> bool {
-        self != Self::Install
+        self.story != Story::Install
     }
 
     /// The version that is assigned; none is an uninstall.
     pub fn assigns(self) -> Option<&'static str> {
-        match self {
-            Self::Install => Some(OLD),
-            Self::UpgradeOk => Some(NEW),
-            Self::UpgradeBad => Some(BAD),
-            Self::Uninstall => None,
+        match self.story {
+            Story::Install => Some(OLD),
+            Story::UpgradeOk => Some(NEW),
+            Story::UpgradeBad => Some(BAD),
+            Story::Uninstall => None,
+        }
+    }
+
+    /// Whether a request is numbered that is not about another add-on. Where the hub assigns, it is what goes between it
+    /// and the cluster: all that is asked of the hub, the `ManagedAddOn` as it is assigned, and the lease that says it
+    /// is well; the rest is as without a hub.
+    pub fn counts(self, name: &str, record: &Record) -> bool {
+        let mut parts = record.path.split('/');
+        if parts.any(|part| part.starts_with(PREFIX) && !part.starts_with(name)) {
+            return false;
+        }
+        let object = record.path.starts_with(MANAGED_ADD_ONS) && !record.path.ends_with("/status");
+        let lease = record.path.ends_with(&format!("/leases/{name}"));
+        match self.writer {
+            Writer::Local => record.server != HUB,
+            Writer::Hub => record.server == HUB || object && record.verb != "GET" || lease,
         }
     }
 }
@@ -44,10 +88,19 @@ impl std::str::FromStr for Scenario {
     type Err = Error;
 
     fn from_str(name: &str) -> Result<Self, Error> {
-        let known = Self::ALL.into_iter().find(|scenario| scenario.name() == name);
+        let known = Self::all().find(|scenario| scenario.name() == name);
         known.with_context(|| format!("no scenario is called {name}"))
     }
 }
+
+/// The names of the proxies.
+pub const HUB: &str = "hub";
+pub const FILES: &str = "files";
+
+const MANAGED_ADD_ONS: &str = "/apis/lifecycle.open-cluster-management.io/v1alpha1/managedaddons/";
+
+/// With which every add-on's name begins.
+pub const PREFIX: &str = "add-on-";
 
 pub const OLD: &str = "1.0.0";
 const NEW: &str = "1.1.0";

@@ -9,6 +9,9 @@ use kube::{Client, ResourceExt};
 use lifecycle::names::{DEFAULT_NAMESPACE, annotation, label};
 use lifecycle::{ManagedAddOn, ManagedAddOnStatus};
 use serde_json::{Value, json};
+use testbed::Hub;
+
+use crate::hub_book;
 
 const KINDS: [(&str, &str, &str); 6] = [
     ("", "v1", "Namespace"),
@@ -29,7 +32,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    pub async fn take(client: &Client, name: &str) -> Result<Self> {
+    pub async fn take(client: &Client, hub: Option<&Hub>, name: &str) -> Result<Self> {
         let mut snapshot = Self::default();
         let ours = ListParams::default().labels(&format!("{}={name}", label::ADD_ON));
         for (group, version, kind) in KINDS {
@@ -49,7 +52,14 @@ impl Snapshot {
             snapshot.books.insert(format!("release {version}"), json!(state));
         }
         let api: Api<ManagedAddOn> = Api::all(client.clone());
-        if let Some(object) = api.get_opt(name).await? {
+        let object = api.get_opt(name).await?;
+        if let Some(hub) = hub {
+            let status = object.as_ref().and_then(|object| object.status.as_ref());
+            snapshot
+                .books
+                .insert(hub_book::NAME.to_owned(), hub_book::read(hub, name, status).await?);
+        }
+        if let Some(object) = object {
             let status = object.status.clone().unwrap_or_default();
             let mut book = shown(&status);
             book["finalizers"] = json!(object.metadata.finalizers);
@@ -76,9 +86,25 @@ impl Snapshot {
         found
     }
 
+    /// Without what the hub knows.
+    pub fn differences_here(&self, reference: &Self) -> Vec<String> {
+        let here = |snapshot: &Self| {
+            let mut here = snapshot.clone();
+            here.books.remove(hub_book::NAME);
+            here
+        };
+        here(self).differences(&here(reference))
+    }
+
+    /// Whether the hub knows what the ledger says.
+    pub fn is_told(&self) -> bool {
+        self.books.get(hub_book::NAME).is_some_and(hub_book::is_true)
+    }
+
     /// Nothing else is left.
     pub fn is_namespace(&self) -> bool {
-        self.books.is_empty() && self.objects.keys().all(|key| key.starts_with("Namespace "))
+        self.books.keys().all(|key| key == hub_book::NAME)
+            && self.objects.keys().all(|key| key.starts_with("Namespace "))
     }
 
     pub fn same_objects(&self, other: &Self) -> bool {

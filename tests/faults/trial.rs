@@ -6,14 +6,15 @@ use anyhow::{Result, ensure};
 use lifecycle::Phase;
 use tokio::time::sleep;
 
+use crate::hub_book;
 use crate::lane::Lane;
 use crate::oracle::{self, Stable};
 use crate::plan::Plan;
 use crate::recorder::Seen;
 use crate::reference::Reference;
+use crate::report::PROMISED;
 use crate::run::Run;
-use crate::scenario::Scenario;
-use crate::snapshot::Snapshot;
+use crate::scenario::{Scenario, Story};
 
 /// Far longer than a scenario takes.
 const LONGEST_REFERENCE: Duration = Duration::from_secs(75);
@@ -49,10 +50,10 @@ pub struct Trial {
 /// What the scenario does when nothing goes wrong.
 pub async fn reference(lane: &mut Lane, scenario: Scenario) -> Result<Reference> {
     let name = candidate(lane, scenario).await?;
-    let before = Snapshot::take(&lane.client, &name).await?;
+    let before = lane.snapshot(&name, scenario.writer).await?;
     let run = Run::begin(lane, &name, scenario, &[]).await?;
     let at = ended(lane, &run, scenario).await?;
-    let end = Snapshot::take(&lane.client, &name).await?;
+    let end = lane.snapshot(&name, scenario.writer).await?;
     let found = oracle::complaints(&run.seen()?, &before, &end, &Stable::default());
     ensure!(found.is_empty(), "the reference run of {}: {}", scenario.name(), found.join("; "));
     let reference = Reference {
@@ -63,7 +64,7 @@ pub async fn reference(lane: &mut Lane, scenario: Scenario) -> Result<Reference>
         end: end.clone(),
     };
     drop(run);
-    lane.put_by(name, end);
+    lane.put_by(name, scenario.writer, end);
     Ok(reference)
 }
 
@@ -80,35 +81,46 @@ async fn ended(lane: &Lane, run: &Run<'_>, scenario: Scenario) -> Result<Instant
 }
 
 fn is_end(scenario: Scenario, seen: &Seen) -> bool {
-    match scenario {
-        Scenario::Install | Scenario::UpgradeOk => seen.settled() == Some(Phase::Available),
-        Scenario::UpgradeBad => seen.settled() == Some(Phase::RolledBack),
-        Scenario::Uninstall => seen.status.is_none(),
+    match scenario.story {
+        Story::Install | Story::UpgradeOk => seen.settled() == Some(Phase::Available),
+        Story::UpgradeBad => seen.settled() == Some(Phase::RolledBack),
+        Story::Uninstall => seen.status.is_none(),
     }
 }
 
 pub async fn trial(lane: &mut Lane, plan: Plan, reference: &Reference) -> Result<Trial> {
     let name = candidate(lane, plan.scenario).await?;
-    let before = Snapshot::take(&lane.client, &name).await?;
+    let writer = plan.scenario.writer;
+    let before = lane.snapshot(&name, writer).await?;
+    let present = lane.add_on(&name).get().await?.and_then(|object| object.status);
     let mut run = Run::begin(lane, &name, plan.scenario, &plan.planned()).await?;
     let mut trial = run.watch(plan, reference, &before).await?;
-    let after = Snapshot::take(&lane.client, &name).await?;
+    let after = lane.snapshot(&name, writer).await?;
     let seen = run.seen()?;
-    drop(run);
     trial.phases = oracle::phases(&seen);
     trial.complaints.extend(oracle::complaints(&seen, &before, &after, &reference.stable));
+    let ledgers = present.iter().chain(seen.iter().filter_map(|seen| seen.status.as_ref()));
+    trial.complaints.extend(hub_book::ahead_of(&run.reports()?, ledgers));
+    drop(run);
+    if trial.lost > PROMISED {
+        trial.log = lane.managed.agent_logs_end(3, 400);
+    }
     if trial.complaints.is_empty() {
-        lane.put_by(name, after);
+        lane.put_by(name, writer, after);
         return Ok(trial);
     }
     trial.end = End::NotConverged;
     trial.log = lane.managed.agent_logs_end(3, 200);
-    lane.wipe(&name).await?;
+    lane.wipe(&name, writer).await?;
     Ok(trial)
 }
 
 async fn candidate(lane: &mut Lane, scenario: Scenario) -> Result<String> {
-    let name = if scenario.begins_installed() { lane.installed().await? } else { lane.fresh() };
+    let name = if scenario.begins_installed() {
+        lane.installed(scenario.writer).await?
+    } else {
+        lane.fresh()
+    };
     lane.quiet().await?;
     Ok(name)
 }

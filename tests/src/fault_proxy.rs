@@ -26,8 +26,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
-pub use fault::{Break, Fault, Moment, Refusal, Twist};
-pub use script::{Fired, Planned, Record, Script};
+pub use fault::{Break, Fault, Moment, Outage, Refusal, Twist};
+pub use script::{Counts, Fired, Kill, Planned, Record, Script};
 pub use upstream::Upstream;
 
 use crate::pki::Authority;
@@ -42,13 +42,17 @@ pub struct FaultProxy {
 }
 
 impl FaultProxy {
-    /// Several proxies may follow one script: requests are then numbered across all of them.
-    pub async fn start(upstream: Upstream, script: Arc<Script>) -> Result<Self> {
+    /// Several proxies may follow one script: requests are then numbered across all of them, told apart by `name`.
+    pub async fn start(
+        name: &'static str,
+        upstream: Upstream,
+        script: Arc<Script>,
+    ) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let authority = upstream.is_secure().then(Authority::new).transpose()?;
         let tls = authority.as_ref().map(acceptor).transpose()?;
-        let handler = Arc::new(Handler { upstream, script });
+        let handler = Arc::new(Handler { name, upstream, script });
         let task = tokio::spawn(accept(listener, tls, handler));
         Ok(Self { address, authority, task })
     }

@@ -1,21 +1,25 @@
 //! A hub with OCM's CRDs, where one managed cluster's add-ons are assigned and reported.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::coordination::v1::Lease;
+use kube::Client;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 
 use crate::bundle::Spec;
+use crate::fault_proxy::Upstream;
 use crate::{ControlPlane, Options};
 
 const ROLES: &str = include_str!("../../manifests/hub/rbac.yaml");
 const GROUP: &str = "addon.open-cluster-management.io";
 
 pub struct Hub {
-    pub plane: ControlPlane,
+    pub plane: Arc<ControlPlane>,
+    client: Client,
     cluster: String,
 }
 
@@ -24,12 +28,30 @@ impl Hub {
     pub async fn start(name: &str, cluster: &str) -> Result<Self> {
         let plane = ControlPlane::start(Options::api_only(name)).await?;
         plane.install_ocm_crds().await?;
+        plane.apply_yaml(ROLES).await?;
+        Self::accept(Arc::new(plane), cluster).await
+    }
+
+    /// The same hub, as another managed cluster's.
+    pub async fn of(&self, cluster: &str) -> Result<Self> {
+        Self::accept(self.plane.clone(), cluster).await
+    }
+
+    async fn accept(plane: Arc<ControlPlane>, cluster: &str) -> Result<Self> {
         let namespace =
             json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": cluster}});
         plane.apply_yaml(&namespace.to_string()).await?;
-        plane.apply_yaml(ROLES).await?;
         plane.apply_yaml(&bindings(cluster)).await?;
-        Ok(Self { plane, cluster: cluster.to_owned() })
+        Ok(Self { client: plane.admin(), plane, cluster: cluster.to_owned() })
+    }
+
+    pub fn cluster(&self) -> &str {
+        &self.cluster
+    }
+
+    /// For a proxy through which the agent reaches the hub.
+    pub fn upstream(&self) -> Result<Upstream> {
+        self.plane.upstream(&agent(&self.cluster), &[])
     }
 
     /// For the agent: the identity that OCM would give it.
@@ -73,9 +95,21 @@ impl Hub {
         Ok(())
     }
 
+    /// With all that there is of an add-on.
+    pub async fn forget(&self, add_on: &str) -> Result<()> {
+        let params = DeleteParams::default();
+        _ = self.add_ons().delete(add_on, &params).await;
+        _ = self.leases().delete(add_on, &params).await;
+        Ok(())
+    }
+
     /// The `ManagedClusterAddOn` as JSON.
     pub async fn add_on(&self, name: &str) -> Result<Value> {
         Ok(serde_json::to_value(self.add_ons().get(name).await?)?)
+    }
+
+    pub async fn add_on_opt(&self, name: &str) -> Result<Option<Value>> {
+        Ok(self.add_ons().get_opt(name).await?.map(serde_json::to_value).transpose()?)
     }
 
     /// A condition of the `ManagedClusterAddOn`.
@@ -94,23 +128,34 @@ impl Hub {
     }
 
     pub async fn lease(&self, name: &str) -> Result<Lease> {
-        let leases: Api<Lease> = Api::namespaced(self.plane.admin(), &self.cluster);
-        Ok(leases.get(name).await?)
+        Ok(self.leases().get(name).await?)
+    }
+
+    pub async fn lease_opt(&self, name: &str) -> Result<Option<Lease>> {
+        Ok(self.leases().get_opt(name).await?)
+    }
+
+    /// The cluster's leases, as an administrator sees them.
+    pub fn leases(&self) -> Api<Lease> {
+        Api::namespaced(self.client.clone(), &self.cluster)
     }
 
     /// The status that an add-on's lease carries.
     pub async fn reported(&self, add_on: &str) -> Result<Value> {
-        let lease = self.lease(add_on).await?;
-        let annotations = lease.metadata.annotations.unwrap_or_default();
+        self.report_in(&self.lease(add_on).await?)
+    }
+
+    pub fn report_in(&self, lease: &Lease) -> Result<Value> {
+        let annotations = lease.metadata.annotations.as_ref();
         let status = annotations
-            .get("lifecycle.open-cluster-management.io/status")
+            .and_then(|all| all.get("lifecycle.open-cluster-management.io/status"))
             .context("the lease carries no status")?;
         Ok(serde_json::from_str(status)?)
     }
 
     fn add_ons(&self) -> Api<DynamicObject> {
         let kind = GroupVersionKind::gvk(GROUP, "v1alpha1", "ManagedClusterAddOn");
-        Api::namespaced_with(self.plane.admin(), &self.cluster, &ApiResource::from_gvk(&kind))
+        Api::namespaced_with(self.client.clone(), &self.cluster, &ApiResource::from_gvk(&kind))
     }
 }
 
@@ -136,6 +181,7 @@ fn bindings(cluster: &str) -> String {
         "addon-lifecycle-agent",
         json!({"name": name, "namespace": cluster}),
     );
-    let all = binding("ClusterRoleBinding", "addon-lifecycle-reader", json!({"name": name}));
+    let of_this = format!("{name}-{cluster}");
+    let all = binding("ClusterRoleBinding", "addon-lifecycle-reader", json!({"name": of_this}));
     format!("{own}\n---\n{all}\n")
 }

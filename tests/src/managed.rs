@@ -58,7 +58,7 @@ impl Managed {
     pub async fn behind(name: &str, script: &Arc<Script>) -> Result<(Self, FaultProxy)> {
         let mut managed = Self::start(name).await?;
         let upstream = managed.plane.upstream(AGENT, &["system:serviceaccounts"])?;
-        let proxy = FaultProxy::start(upstream, script.clone()).await?;
+        let proxy = FaultProxy::start("api", upstream, script.clone()).await?;
         managed.kubeconfig = managed.plane.write("agent.kubeconfig", &proxy.kubeconfig()?)?;
         Ok((managed, proxy))
     }
@@ -107,6 +107,11 @@ impl Managed {
     /// SIGKILL for the one that was started first.
     pub fn kill_first_agent(&self) -> Result<()> {
         self.agents().first().context("no agent runs")?.kill()
+    }
+
+    /// SIGTERM; it ends by itself.
+    pub fn ask_agent_to_end(&self) -> Result<()> {
+        self.agents().last().context("no agent runs")?.terminate()
     }
 
     /// SIGTERM; the time it took to end.

@@ -2,16 +2,22 @@
 
 use bytes::Bytes;
 use http::Response;
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use serde_json::json;
 
 use super::Refusal;
+
+/// A port that nobody listens at.
+const NOWHERE: &str = "http://127.0.0.1:1/";
 
 /// As an API server would refuse.
 pub fn refusal(refusal: Refusal, verb: &str, path: &str) -> Response<Bytes> {
     let (code, reason, message) = match refusal {
         Refusal::ServerError => (500, "InternalError", "injected: an internal error".to_owned()),
-        Refusal::Unavailable => (503, "ServiceUnavailable", "injected: unavailable".to_owned()),
+        Refusal::Unavailable | Refusal::Later => {
+            (503, "ServiceUnavailable", "injected: unavailable".to_owned())
+        }
+        Refusal::Moved => (302, "Found", "injected: moved".to_owned()),
         Refusal::Busy => (429, "TooManyRequests", "injected: too many requests".to_owned()),
         Refusal::Conflict => (409, "Conflict", "injected: the object has been modified".to_owned()),
         Refusal::Unauthenticated => (401, "Unauthorized", "Unauthorized".to_owned()),
@@ -27,8 +33,11 @@ pub fn refusal(refusal: Refusal, verb: &str, path: &str) -> Response<Bytes> {
     };
     let status = status(code, reason, &message);
     let mut answer = Response::builder().status(code).header(CONTENT_TYPE, "application/json");
-    if refusal == Refusal::Busy {
+    if matches!(refusal, Refusal::Busy | Refusal::Later) {
         answer = answer.header(RETRY_AFTER, "1");
+    }
+    if refusal == Refusal::Moved {
+        answer = answer.header(LOCATION, NOWHERE);
     }
     answer.body(status.to_string().into()).expect("these headers are well formed")
 }

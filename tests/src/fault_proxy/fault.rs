@@ -8,10 +8,12 @@ pub enum Fault {
     Kill(Moment),
     /// The real server never hears of it, and the client hears this.
     Refuse(Refusal),
-    /// The connection fails.
+    /// The connection fails, or is slow.
     Break(Break),
     /// A watch's event does not arrive as it was sent.
     Event(Twist),
+    /// From this request on, all of this server's, until it is healed.
+    Outage(Outage),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,6 +24,8 @@ pub enum Moment {
     Unanswered,
     /// With the answer in its hands.
     After,
+    /// Asked to end (SIGTERM) while it waits for the answer, which it gets.
+    Asked,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,6 +38,10 @@ pub enum Refusal {
     Unauthenticated,
     Forbidden,
     NotFound,
+    /// 503 with `Retry-After`.
+    Later,
+    /// 302, to where nobody answers.
+    Moved,
     /// 200 with something else than what was asked.
     Garbage,
 }
@@ -48,6 +56,24 @@ pub enum Break {
     Hang,
     /// Half of the answer's body, then the end.
     CutBody,
+    /// The request is on its way for 600 ms.
+    Delay,
+    /// The answer's body takes two seconds.
+    SlowBody,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outage {
+    /// Connections end, and new ones too.
+    Down,
+    /// Connections stay, and new ones are accepted, but nothing more comes: a half-open link.
+    Silent,
+    /// 503 to everything; open watches go on.
+    Unavailable,
+    /// 429 with `Retry-After` to everything; open watches go on.
+    Busy,
+    /// Every request is on its way for 600 ms.
+    Slow,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,10 +90,11 @@ pub enum Twist {
 
 impl Fault {
     /// With their names.
-    pub const ALL: [(Self, &str); 20] = [
+    pub const ALL: [(Self, &str); 30] = [
         (Self::Kill(Moment::Before), "kill-before"),
         (Self::Kill(Moment::Unanswered), "kill-unanswered"),
         (Self::Kill(Moment::After), "kill-after"),
+        (Self::Kill(Moment::Asked), "term"),
         (Self::Refuse(Refusal::ServerError), "500"),
         (Self::Refuse(Refusal::Unavailable), "503"),
         (Self::Refuse(Refusal::Busy), "429"),
@@ -75,16 +102,25 @@ impl Fault {
         (Self::Refuse(Refusal::Unauthenticated), "401"),
         (Self::Refuse(Refusal::Forbidden), "403"),
         (Self::Refuse(Refusal::NotFound), "404"),
+        (Self::Refuse(Refusal::Later), "503-later"),
+        (Self::Refuse(Refusal::Moved), "302"),
         (Self::Refuse(Refusal::Garbage), "garbage"),
         (Self::Break(Break::Reset), "reset"),
         (Self::Break(Break::LostAnswer), "lost-answer"),
         (Self::Break(Break::Hang), "hang"),
         (Self::Break(Break::CutBody), "cut-body"),
+        (Self::Break(Break::Delay), "delay"),
+        (Self::Break(Break::SlowBody), "slow-body"),
         (Self::Event(Twist::Gone), "watch-410"),
         (Self::Event(Twist::Stall), "watch-stall"),
         (Self::Event(Twist::Drop), "watch-drop"),
         (Self::Event(Twist::Duplicate), "watch-duplicate"),
         (Self::Event(Twist::Stale), "watch-stale"),
+        (Self::Outage(Outage::Down), "down"),
+        (Self::Outage(Outage::Silent), "silent"),
+        (Self::Outage(Outage::Unavailable), "storm-503"),
+        (Self::Outage(Outage::Busy), "storm-429"),
+        (Self::Outage(Outage::Slow), "slow-link"),
     ];
 
     pub fn all() -> impl Iterator<Item = Self> {
@@ -102,6 +138,11 @@ impl Fault {
 
     pub fn kills(self) -> bool {
         matches!(self, Self::Kill(_))
+    }
+
+    /// Whether it lasts until the script is healed.
+    pub fn is_outage(self) -> bool {
+        matches!(self, Self::Outage(_))
     }
 }
 

@@ -13,7 +13,7 @@ use hyper::body::{Frame, Incoming};
 use tokio::time::sleep;
 
 use super::script::{Due, Record, Script};
-use super::{Break, Fault, Moment, Upstream, answers, watched};
+use super::{Break, Fault, Moment, Outage, Refusal, Upstream, answers, watched};
 
 /// A client without a time-out of its own is let go after this.
 const LONGEST_HANG: Duration = Duration::from_secs(40);
@@ -23,7 +23,13 @@ const READ: Duration = Duration::from_millis(3);
 
 pub type Body = BoxBody<Bytes, anyhow::Error>;
 
+/// A slow link, and a slow body in so many parts.
+const LAG: Duration = Duration::from_millis(600);
+const PART: Duration = Duration::from_millis(250);
+const PARTS: usize = 8;
+
 pub struct Handler {
+    pub name: &'static str,
     pub upstream: Upstream,
     pub script: Arc<Script>,
 }
@@ -33,7 +39,7 @@ impl Handler {
     pub async fn handle(&self, request: Request<Incoming>) -> Result<Response<Body>> {
         let (verb, path) = (request.method().to_string(), request.uri().path().to_owned());
         let watch = request.uri().query().is_some_and(asks_to_watch);
-        let (record, due) = self.script.request(&verb, &path, watch);
+        let (record, due) = self.script.request(self.name, &verb, &path, watch);
         match due {
             None => self.pass(request, record).await,
             Some(due) => self.fail(request, record, due).await,
@@ -55,6 +61,9 @@ impl Handler {
         record: Record,
         due: Due,
     ) -> Result<Response<Body>> {
+        if let Fault::Outage(outage) = due.fault {
+            return self.away(request, record, outage).await;
+        }
         // Most faults are over with the answer.
         let _lasting = due.lasting(&self.script);
         match due.fault {
@@ -62,7 +71,7 @@ impl Handler {
                 Ok(answers::refusal(refusal, &record.verb, &record.path).map(whole))
             }
             Fault::Kill(moment) => self.kill(request, record, moment).await,
-            Fault::Break(Break::Reset) | Fault::Event(_) => broken(),
+            Fault::Break(Break::Reset) | Fault::Event(_) | Fault::Outage(_) => broken(),
             Fault::Break(Break::LostAnswer) => {
                 self.done(request, record.watch).await?;
                 broken()
@@ -72,7 +81,51 @@ impl Handler {
                 broken()
             }
             Fault::Break(Break::CutBody) => self.cut(request, record).await,
+            Fault::Break(Break::Delay) => {
+                sleep(LAG).await;
+                self.pass(request, record).await
+            }
+            Fault::Break(Break::SlowBody) => self.trickle(request, record).await,
         }
+    }
+
+    /// The server is not itself until the script is healed.
+    async fn away(
+        &self,
+        request: Request<Incoming>,
+        record: Record,
+        outage: Outage,
+    ) -> Result<Response<Body>> {
+        let refused =
+            |refusal| Ok(answers::refusal(refusal, &record.verb, &record.path).map(whole));
+        match outage {
+            Outage::Down => broken(),
+            Outage::Silent => {
+                self.script.healed().await;
+                broken()
+            }
+            Outage::Unavailable => refused(Refusal::Unavailable),
+            Outage::Busy => refused(Refusal::Busy),
+            Outage::Slow => {
+                sleep(LAG).await;
+                self.pass(request, record).await
+            }
+        }
+    }
+
+    async fn trickle(&self, request: Request<Incoming>, record: Record) -> Result<Response<Body>> {
+        if record.watch {
+            return self.pass(request, record).await;
+        }
+        let (head, body) = self.ask(request).await?.into_parts();
+        let bytes = body.collect().await?.to_bytes();
+        let size = bytes.len().div_ceil(PARTS).max(1);
+        let parts: Vec<Bytes> = bytes.chunks(size).map(Bytes::copy_from_slice).collect();
+        let frames = futures::stream::iter(parts).then(|part| async {
+            sleep(PART).await;
+            Ok(Frame::data(part))
+        });
+        Ok(Response::from_parts(head, BodyExt::boxed(StreamBody::new(frames))))
     }
 
     async fn kill(
@@ -94,8 +147,12 @@ impl Handler {
                 }
                 return Ok(answer.map(|body| holding(body, killing)));
             }
+            Moment::Asked => {
+                self.script.kill(moment);
+                return self.pass(request, record).await;
+            }
         }
-        self.script.kill();
+        self.script.kill(moment);
         broken()
     }
 
@@ -158,7 +215,7 @@ impl Drop for Killing {
         let script = self.0.clone();
         tokio::spawn(async move {
             sleep(READ).await;
-            script.kill();
+            script.kill(Moment::After);
         });
     }
 }

@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::Fault;
+use tokio::sync::watch;
+
+use super::{Fault, Moment, Outage};
 
 /// One fault at one place: the request of this number, or the event of this number over all watches, from zero; after
 /// another fault, counted from there.
@@ -18,6 +20,8 @@ pub struct Planned {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     pub ordinal: usize,
+    /// The name of the proxy.
+    pub server: &'static str,
     pub verb: String,
     /// Without the query.
     pub path: String,
@@ -30,15 +34,22 @@ pub struct Fired {
     /// The request, or the one that opened the watch.
     pub hit: Record,
     pub at: Instant,
-    /// When it was over; absent while a request hangs or a watch is silent.
+    /// When it was over; absent while a request hangs, a watch is silent, or a server is away.
     pub over: Option<Instant>,
 }
 
-/// Kills the client, and returns when it is dead.
-pub type Kill = Arc<dyn Fn() + Send + Sync>;
+/// Kills the client, and returns when it is dead; one that is only asked to end may go on for a while.
+pub type Kill = Arc<dyn Fn(Moment) + Send + Sync>;
+
+/// Which requests, and which watches' events, are numbered.
+pub type Counts = Arc<dyn Fn(&Record) -> bool + Send + Sync>;
 
 #[derive(Default)]
-pub struct Script(Mutex<Now>);
+pub struct Script {
+    now: Mutex<Now>,
+    /// Of which server, if of any.
+    outage: watch::Sender<Option<(&'static str, Outage)>>,
+}
 
 #[derive(Default)]
 struct Now {
@@ -48,19 +59,36 @@ struct Now {
     /// The first request and the first event that count for what is planned next.
     from: [usize; 2],
     kill: Option<Kill>,
+    counts: Option<Counts>,
     records: Vec<Record>,
     events: usize,
     fired: Option<Fired>,
     last: Option<Instant>,
+    /// Requests that an outage met.
+    in_vain: usize,
 }
 
 impl Script {
-    /// Numbers start anew.
-    pub fn begin(&self, planned: &[Planned], kill: Kill) {
+    /// Numbers start anew, and every server is there.
+    pub fn begin(&self, planned: &[Planned], counts: Counts, kill: Kill) {
+        self.outage.send_replace(None);
         let mut now = self.now();
         let (act, last) = (now.act + 1, now.last);
         let planned = planned.iter().copied().collect();
-        *now = Now { act, planned, kill: Some(kill), last, ..Now::default() };
+        let (kill, counts) = (Some(kill), Some(counts));
+        *now = Now { act, planned, kill, counts, last, ..Now::default() };
+    }
+
+    /// Ends an outage.
+    pub fn heal(&self) {
+        self.outage.send_replace(None);
+        let act = self.now().act;
+        self.over(act);
+    }
+
+    /// How many requests an outage met.
+    pub fn in_vain(&self) -> usize {
+        self.now().in_vain
     }
 
     pub fn records(&self) -> Vec<Record> {
@@ -88,29 +116,70 @@ impl Script {
     }
 
     /// A request has arrived; what is to go wrong with it, in which act.
-    pub(super) fn request(&self, verb: &str, path: &str, watch: bool) -> (Record, Option<Due>) {
+    pub(super) fn request(
+        &self,
+        server: &'static str,
+        verb: &str,
+        path: &str,
+        watch: bool,
+    ) -> (Record, Option<Due>) {
         let mut now = self.now();
         let ordinal = now.records.len();
-        let record = Record { ordinal, verb: verb.into(), path: path.into(), watch };
-        now.records.push(record.clone());
+        let record = Record { ordinal, server, verb: verb.into(), path: path.into(), watch };
         now.last = Some(Instant::now());
-        let due = now.due(ordinal, false, &record);
+        let counted = now.counts(&record);
+        if counted {
+            now.records.push(record.clone());
+        }
+        if let Some(outage) = self.outage_of(server) {
+            now.in_vain += 1;
+            return (record, Some(Due { fault: Fault::Outage(outage), act: now.act }));
+        }
+        let due = if counted { now.due(ordinal, false, &record) } else { None };
+        if let Some(Due { fault: Fault::Outage(outage), .. }) = due {
+            now.in_vain += 1;
+            self.outage.send_replace(Some((server, outage)));
+        }
         (record, due)
     }
 
     /// An event is about to be passed on.
     pub(super) fn event(&self, of: &Record) -> Option<Due> {
         let mut now = self.now();
+        now.counts(of).then_some(())?;
         let ordinal = now.events;
         now.events += 1;
         now.due(ordinal, true, of)
     }
 
-    pub(super) fn kill(&self) {
+    pub(super) fn kill(&self, moment: Moment) {
         let kill = self.now().kill.clone();
         if let Some(kill) = kill {
-            kill();
+            kill(moment);
         }
+    }
+
+    fn outage_of(&self, server: &str) -> Option<Outage> {
+        (*self.outage.borrow()).filter(|(away, _)| *away == server).map(|(_, outage)| outage)
+    }
+
+    /// Returns when nothing comes through any more.
+    pub(super) async fn cut_off(&self, server: &str) -> Outage {
+        let mut outage = self.outage.subscribe();
+        let cuts = |now: &Option<(&str, Outage)>| {
+            now.is_some_and(|(away, outage)| {
+                away == server && matches!(outage, Outage::Down | Outage::Silent)
+            })
+        };
+        match outage.wait_for(cuts).await.map(|now| *now) {
+            Ok(Some((_, outage))) => outage,
+            Ok(None) | Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Returns when no server is away.
+    pub(super) async fn healed(&self) {
+        self.outage.subscribe().wait_for(Option::is_none).await.ok();
     }
 
     fn over(&self, act: usize) {
@@ -123,11 +192,15 @@ impl Script {
     }
 
     fn now(&self) -> MutexGuard<'_, Now> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Now {
+    fn counts(&self, record: &Record) -> bool {
+        self.counts.as_ref().is_some_and(|counts| counts(record))
+    }
+
     fn due(&mut self, ordinal: usize, of_events: bool, hit: &Record) -> Option<Due> {
         let Planned { at, fault } = *self.planned.front()?;
         let reached = ordinal.checked_sub(self.from[usize::from(of_events)]) == Some(at);

@@ -26,9 +26,10 @@ async fn scene(fault: Fault) -> Result<Scene> {
     let script = Arc::new(Script::default());
     let kills = Arc::new(AtomicUsize::new(0));
     let count = kills.clone();
-    let kill = Arc::new(move || _ = count.fetch_add(1, Ordering::Relaxed));
-    script.begin(&[Planned { at: 1, fault }], kill);
-    let proxy = FaultProxy::start(Upstream::files(&files.url(""))?, script.clone()).await?;
+    let kill = Arc::new(move |_| _ = count.fetch_add(1, Ordering::Relaxed));
+    script.begin(&[Planned { at: 1, fault }], Arc::new(|_| true), kill);
+    let upstream = Upstream::files(&files.url(""))?;
+    let proxy = FaultProxy::start("files", upstream, script.clone()).await?;
     Ok(Scene { files, proxy, script, kills })
 }
 
@@ -75,10 +76,57 @@ async fn a_broken_connection_may_have_reached_it() -> Result<()> {
 }
 
 #[tokio::test]
+async fn what_is_slow_arrives_whole() -> Result<()> {
+    check("delay", Some(200), 2).await?;
+    check("slow-body", Some(200), 2).await.map(drop)
+}
+
+#[tokio::test]
+async fn an_outage_lasts_until_it_is_healed() -> Result<()> {
+    for (name, heard) in [("down", None), ("storm-503", Some(503)), ("storm-429", Some(429))] {
+        let scene = scene(name.parse()?).await?;
+        scene.ask().await?;
+        for _ in 0..3 {
+            let heard_now = scene.ask().await.ok().map(|(status, _)| status.as_u16());
+            assert_eq!(heard_now, heard, "{name}");
+        }
+        assert!(scene.script.fired().is_some_and(|fired| fired.over.is_none()));
+        scene.script.heal();
+        assert_eq!(scene.ask().await?.0, StatusCode::OK, "after {name}");
+        assert!(scene.script.fired().is_some_and(|fired| fired.over.is_some()));
+        assert_eq!((scene.script.in_vain(), scene.asked()), (3, 2), "{name}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_silent_server_answers_nothing_and_breaks_off_when_it_is_healed() -> Result<()> {
+    let scene = scene("silent".parse()?).await?;
+    scene.ask().await?;
+    timeout(Duration::from_millis(200), scene.ask()).await.expect_err("it is silent");
+    scene.script.heal();
+    assert_eq!(scene.ask().await?.0, StatusCode::OK);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_does_not_count_is_not_numbered() -> Result<()> {
+    let scene = scene("503".parse()?).await?;
+    scene.script.begin(&[], Arc::new(|record| record.path != "/file"), Arc::new(|_| {}));
+    scene.ask().await?;
+    assert_eq!(scene.script.records(), []);
+    assert!(scene.script.last().is_some());
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_kill_happens_once_at_its_moment() -> Result<()> {
-    for (name, heard, asked) in
-        [("kill-before", None, 1), ("kill-unanswered", None, 2), ("kill-after", Some(200), 2)]
-    {
+    for (name, heard, asked) in [
+        ("kill-before", None, 1),
+        ("kill-unanswered", None, 2),
+        ("kill-after", Some(200), 2),
+        ("term", Some(200), 2),
+    ] {
         let scene = check(name, heard, asked).await?;
         until("the kill", Duration::from_secs(5), || async {
             Ok((scene.kills.load(Ordering::Relaxed) == 1).then_some(()))

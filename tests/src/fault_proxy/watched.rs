@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use anyhow::anyhow;
 use bytes::{Bytes, BytesMut};
 use futures::stream;
 use http_body_util::{BodyExt, StreamBody};
@@ -9,7 +10,7 @@ use hyper::body::{Frame, Incoming};
 
 use super::handle::Body;
 use super::script::{Record, Script};
-use super::{Fault, Twist, answers};
+use super::{Fault, Outage, Twist, answers};
 
 /// Bookmarks are not numbered: when they come is a matter of time.
 const BOOKMARK: &[u8] = br#"{"type":"BOOKMARK""#;
@@ -69,13 +70,28 @@ impl Watch {
         }
     }
 
+    /// At once, or after a silence that lasts as long as the outage.
+    async fn cut_off(&mut self, outage: Outage) -> anyhow::Error {
+        self.ended = true;
+        if outage == Outage::Silent {
+            self.script.healed().await;
+        }
+        anyhow!("cut off on purpose")
+    }
+
     /// One line of the real server's answer.
     async fn event(&mut self) -> Option<anyhow::Result<Bytes>> {
         loop {
             if let Some(end) = self.partial.iter().position(|byte| *byte == b'\n') {
                 return Some(Ok(self.partial.split_to(end + 1).freeze()));
             }
-            match self.body.frame().await? {
+            let frame = tokio::select! {
+                frame = self.body.frame() => frame?,
+                outage = self.script.cut_off(self.record.server) => {
+                    return Some(Err(self.cut_off(outage).await));
+                }
+            };
+            match frame {
                 Ok(frame) => self.partial.extend(frame.data_ref().into_iter().flatten()),
                 Err(error) => return Some(Err(error.into())),
             }
