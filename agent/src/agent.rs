@@ -20,7 +20,7 @@ use tracing::Instrument;
 
 use crate::args::Settings;
 use crate::cluster::Cluster;
-use crate::driver::{Shared, drive};
+use crate::driver::{Shared, Suspicion, drive};
 use crate::events::Events;
 use crate::lease::Holder;
 use crate::metrics::Metrics;
@@ -45,6 +45,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         events: Events::new(cluster.own()),
         http: pull::client()?,
         slots: Arc::new(Semaphore::new(settings.max_rollouts)),
+        suspicion: Suspicion::default(),
         cluster,
     });
     let holder = Holder::new(shared.cluster.own(), &shared.namespace);

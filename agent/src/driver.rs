@@ -2,6 +2,7 @@
 
 mod execute;
 mod observe;
+mod suspicion;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use lifecycle::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::cluster::Cluster;
 use crate::drift::Known;
@@ -21,6 +22,8 @@ use crate::ledger::{Ledger, Saved, now};
 use crate::metrics::Metrics;
 use crate::pull::Pulled;
 use crate::retained::{Content, Store};
+
+pub use suspicion::Suspicion;
 
 /// Between looks at an API server that does not answer.
 const UNREACHABLE: Duration = Duration::from_secs(1);
@@ -37,6 +40,7 @@ pub struct Shared {
     pub http: reqwest::Client,
     /// Rollouts at once.
     pub slots: Arc<Semaphore>,
+    pub suspicion: Suspicion,
 }
 
 pub struct Driver {
@@ -46,6 +50,8 @@ pub struct Driver {
     ledger: Ledger,
     changes: watch::Receiver<Arc<ManagedAddOn>>,
     slot: Option<OwnedSemaphorePermit>,
+    /// Others that may be why the last agent ended wait for this.
+    alone: Option<DropGuard>,
     outcome: Option<Outcome>,
     /// When the API server was last seen to answer; absent while it does not.
     clock: Option<Instant>,
@@ -66,6 +72,7 @@ pub async fn drive(
 ) {
     let driven = async {
         let Some(mut driver) = Driver::open(&shared, &name, changes).await else { return };
+        driver.go_on().await;
         while driver.turn().await {}
     };
     tokio::select! {
@@ -107,6 +114,7 @@ impl Driver {
             ledger,
             changes,
             slot: None,
+            alone: None,
             outcome: None,
             clock: None,
             assignment: None,
@@ -142,6 +150,7 @@ impl Driver {
         }
         // Only what is saved has been answered.
         self.outcome = None;
+        self.clear_of_suspicion();
         self.tell(&before, &beside).await;
         self.release_slot();
         match step.action {

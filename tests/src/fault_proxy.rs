@@ -75,7 +75,7 @@ impl Drop for FaultProxy {
     }
 }
 
-fn acceptor(authority: &Authority) -> Result<TlsAcceptor> {
+pub(crate) fn acceptor(authority: &Authority) -> Result<TlsAcceptor> {
     let identity = authority.server(Ipv4Addr::LOCALHOST)?;
     let certificate = CertificateDer::from_pem_slice(identity.certificate.as_bytes())?;
     let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes())?;

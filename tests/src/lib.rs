@@ -36,6 +36,8 @@ pub mod file_server;
 
 pub mod fault_proxy;
 
+pub mod webhook;
+
 mod apply;
 mod clients;
 mod dump;

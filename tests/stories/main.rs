@@ -15,8 +15,13 @@ mod policy;
 mod removal;
 mod restart;
 mod rollout;
+mod world;
 
 use std::process::ExitCode;
+use std::time::Duration;
+
+/// What happens by itself within a minute, on a loaded machine.
+pub const LONG: Duration = Duration::from_secs(120);
 
 fn main() -> ExitCode {
     harness::run(vec![
@@ -49,6 +54,8 @@ fn main() -> ExitCode {
         story!(restart::an_unreachable_api_server_fails_nothing),
         story!(restart::only_one_of_two_agents_writes),
         story!(restart::what_others_change_or_delete_is_put_back),
+        story!(world::crashes::a_version_that_ends_the_agent_is_rolled_back_after_three_deaths),
+        story!(world::crashes::where_the_way_back_ends_the_agent_too_it_stays_until_asked),
         story!(hub::what_the_hub_assigns_is_installed_and_reported),
         story!(hub::offline_it_rolls_back_and_the_newest_report_arrives_once),
         story!(hub::what_cannot_be_assigned_is_told_and_changes_nothing),

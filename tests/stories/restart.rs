@@ -1,7 +1,5 @@
 //! The agent, or the API server under it, goes away and comes back.
 
-use std::time::Duration;
-
 use anyhow::{Result, bail, ensure};
 use lifecycle::{OperationKind, Phase};
 use serde_json::json;
@@ -9,10 +7,8 @@ use testbed::Managed;
 use testbed::bundle::{Bundle, NEVER_READY, READY, Spec};
 use testbed::wait::until;
 
+use crate::LONG;
 use crate::harness::Bed;
-
-/// What happens by itself within a minute, on a loaded machine.
-const LONG: Duration = Duration::from_secs(120);
 
 fn spec(version: &str, image: &str) -> Spec {
     let bundle = Bundle::new().namespace("shop").deployment("web", image).config("v", version);

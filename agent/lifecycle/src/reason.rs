@@ -107,6 +107,8 @@ reasons! {
     RetainFailed => Environment,
     /// A write could not be made yet; it is tried again until the time-out.
     ApplyFailed => Environment,
+    /// The agent ended again and again at the same place of this rollout.
+    CrashLoop => Assignment,
     /// An object says that it failed.
     Unhealthy => Assignment,
     /// Not everything became healthy within `policy.timeout`.

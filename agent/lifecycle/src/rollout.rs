@@ -72,6 +72,22 @@ pub struct Patience {
     /// Nothing is done until this much time is gone.
     #[serde(default, with = "millis", skip_serializing_if = "Duration::is_zero")]
     pub rest: Duration,
+    /// Agents in a row that ended here before anything came of it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub deaths: u32,
+}
+
+/// The same place ends this many agents in a row at most.
+const MOST_DEATHS: u32 = 3;
+
+/// What cannot be given up, which is removal alone, rests this long after so many deaths.
+const AFTER_CRASHES: Duration = Duration::from_secs(5 * 60);
+
+impl Patience {
+    /// So many agents ended here that it is not tried again at once.
+    pub fn is_crash_loop(&self) -> bool {
+        self.deaths >= MOST_DEATHS
+    }
 }
 
 fn is_zero(n: &u32) -> bool {
@@ -117,8 +133,27 @@ impl Rollout {
         self.state.traits().phase
     }
 
-    /// The release whose health decides now.
+    /// To be saved by an agent that finds this ledger when it starts, before it does anything else: if it ends here
+    /// like the one before, the next one knows.
+    pub fn found_at_start(mut self) -> Self {
+        self.patience.deaths = self.patience.deaths.saturating_add(1);
+        if self.patience.is_crash_loop() {
+            self.patience.rest = self.patience.rest.max(AFTER_CRASHES);
+        }
+        self
+    }
+
+    /// Whether an agent that ends here may have ended because of what it did.
+    pub fn is_under_way(&self) -> bool {
+        let phase = self.phase();
+        !phase.is_settled() && !matches!(phase, Phase::Pending | Phase::Waiting)
+    }
+
+    /// The release whose health decides now. None where looking at it may be what ends the agent.
     pub fn watched(&self) -> Option<&Release> {
+        if self.patience.is_crash_loop() {
+            return None;
+        }
         match self.state.traits().judged? {
             Judged::Target => self.operation.as_ref()?.target.as_ref(),
             Judged::Current => self.current.as_ref(),

@@ -42,6 +42,9 @@ pub fn step(rollout: Rollout, seen: &Observation, now: Timestamp) -> Step {
     let now = whole_seconds(now);
     let mut rollout = rollout;
     rollout.patience.rest = rollout.patience.rest.saturating_sub(seen.elapsed);
+    if seen.outcome.is_some() || seen.verdict.is_some() {
+        rollout.patience.deaths = 0;
+    }
     let before = rollout.state.but_for_time();
     let mut rollout = advance(rollout, seen, now);
     let moved = rollout.state.but_for_time() != before;
@@ -171,6 +174,16 @@ impl Rollout {
         fault.passing || self.patience.tries < TRIES_TO_GO
     }
 
+    /// Why it is not gone on with: agents ended here again and again before anything came of it.
+    fn crash_loop(&self) -> Option<Fault> {
+        let doing = self.phase().name();
+        self.patience.is_crash_loop().then(|| {
+            let times = self.patience.deaths;
+            let message = format!("the agent ended {times} times in a row while {doing}");
+            Fault::new(Reason::CrashLoop, message)
+        })
+    }
+
     /// What a person should read now.
     fn say(mut self, message: impl Into<String>) -> Self {
         if let Some(operation) = &mut self.operation {
@@ -239,7 +252,7 @@ impl Patience {
     fn longer(&self, jitter: f64) -> Self {
         let tries = self.tries.saturating_add(1);
         let longest = Duration::from_secs(1 << (tries - 1).min(6)).min(LONGEST_REST);
-        Self { tries, rest: longest.mul_f64(0.5 + jitter / 2.0) }
+        Self { tries, rest: longest.mul_f64(0.5 + jitter / 2.0), ..self.clone() }
     }
 }
 

@@ -894,6 +894,96 @@ fn after_a_restart_the_same_is_done_again() {
     rolling_back().done().restart().is(Phase::RollingBack).does("apply 1.4.0 again: Namespaces");
 }
 
+// Crash loops
+
+#[test]
+fn where_three_agents_ended_in_a_row_there_is_no_fourth() {
+    let forward = [
+        (Phase::Pulling, Phase::Rejected),
+        (Phase::Staging, Phase::Rejected),
+        (Phase::Checking, Phase::Rejected),
+        (Phase::Applying, Phase::RollingBack),
+        (Phase::Verifying, Phase::RollingBack),
+    ];
+    for (phase, to) in forward {
+        let scene = Scene::upgrading(phase).restart().is(phase).restart().is(phase);
+        let scene = scene.restart().is(to).because(Reason::CrashLoop).runs("1.4.0", "-");
+        let said = format!("the agent ended 3 times in a row while {}", phase.name());
+        assert_eq!(scene.message(), said);
+        let scene = scene.settled().rests(60 * MINUTES).does("-");
+        scene.retry("again").settled().is(Phase::Available).runs("1.5.0", "1.4.0");
+    }
+    let scene = Scene::upgrading(Phase::Pruning).restart().restart().restart();
+    let scene = scene.is(Phase::Available).runs("1.5.0", "1.4.0");
+    assert!(scene.message().contains("could not be removed: the agent ended 3 times"));
+}
+
+#[test]
+fn a_way_back_that_ends_three_agents_fails_and_stays() {
+    for far in [Back::Withdraw, Back::Apply { stage: 2 }] {
+        let scene = rolling_back().until_back(far).restart().restart().is(Phase::RollingBack);
+        let scene = scene.restart().is(Phase::Failed).because(Reason::RollbackFailed);
+        scene.rests(60 * MINUTES).does("-").retry("again").settled().is(Phase::Available);
+    }
+    let verifying = rolling_back().until_back(Back::Verify { healthy: Duration::ZERO });
+    let verifying = verifying.restart().restart().is(Phase::RollingBack).restart();
+    verifying.is(Phase::Failed).because(Reason::RollbackFailed);
+    // The old version runs by then.
+    let pruning = rolling_back().until_back(Back::Prune).restart().restart().restart();
+    let pruning = pruning.is(Phase::RolledBack).because(Reason::Unhealthy);
+    assert!(pruning.message().contains("could not be removed: the agent ended 3 times"));
+}
+
+#[test]
+fn whatever_comes_of_it_ends_a_crash_loop() {
+    let scene = Scene::upgrading(Phase::Applying).restart().restart().done();
+    let scene = scene.restart().restart().is(Phase::Applying).passing(Reason::ApplyFailed);
+    let scene = scene.rests(1).restart().restart().until(Phase::Verifying);
+    let scene = scene.restart().restart().healthy(1).restart().restart().is(Phase::Verifying);
+    scene.settled().is(Phase::Available).runs("1.5.0", "1.4.0");
+}
+
+#[test]
+fn a_crash_loop_ends_with_another_assignment_and_its_release_is_never_looked_at() {
+    let crashed = |phase| {
+        let mut scene = Scene::upgrading(phase).restart().restart();
+        scene.rollout.patience.deaths = 3;
+        assert_eq!(scene.rollout.watched(), None);
+        scene.assign("1.6.0")
+    };
+    for phase in [Phase::Pulling, Phase::Checking, Phase::Applying, Phase::Verifying] {
+        crashed(phase).is(Phase::Pulling).settled().is(Phase::Available).runs("1.6.0", "1.4.0");
+    }
+}
+
+#[test]
+fn with_hold_a_crash_loop_stays_where_it_is() {
+    let scene = Scene::available("1.4.0").policy(hold).assign("1.5.0").until(Phase::Applying);
+    let scene = scene.restart().restart().restart().is(Phase::Failed);
+    scene.because(Reason::CrashLoop).does("-");
+}
+
+#[test]
+fn a_removal_that_ends_agents_is_tried_every_five_minutes() {
+    let scene = Scene::available("1.4.0").delete(Deletion::Uninstall).does("remove 1.4.0");
+    let scene = scene.restart().restart().does("remove 1.4.0").restart().does("-");
+    assert_eq!(scene.message(), "the agent ended 3 times in a row while Removing");
+    let scene = scene.rests(4 * MINUTES).does("-").rests(MINUTES).does("remove 1.4.0");
+    let scene = scene.restart().does("-").rests(5 * MINUTES).does("remove 1.4.0").settled();
+    assert!(scene.gone);
+}
+
+#[test]
+fn at_rest_no_restart_is_counted() {
+    for scene in [Scene::available("1.4.0"), Scene::rolled_back(), Scene::held()] {
+        let mut scene = scene;
+        for _ in 0..10 {
+            scene = scene.restart();
+        }
+        assert_eq!(scene.rollout.patience.deaths, 0);
+    }
+}
+
 #[test]
 fn what_is_missing_after_a_restart_is_pulled_again() {
     for phase in [Phase::Staging, Phase::Checking, Phase::Applying] {

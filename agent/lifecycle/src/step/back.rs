@@ -76,6 +76,14 @@ pub(super) fn advance(
 ) -> Rollout {
     let late = going.spent >= patience(seen);
     let stay = |rollout: Rollout, back| Rollout { state: going.state(back), ..rollout };
+    if let Some(fault) = rollout.crash_loop() {
+        return match going.back {
+            Back::Prune => finish(rollout, going, &[fault.message], now),
+            Back::Withdraw | Back::Apply { .. } | Back::Verify { .. } => {
+                give_up(rollout, &fault.message, now)
+            }
+        };
+    }
     match (going.back.clone(), outcome(seen)) {
         (Back::Withdraw, Some(Outcome::Pruned { .. })) => {
             going.on(rollout, Back::Apply { stage: 0 })

@@ -43,6 +43,9 @@ pub(super) fn prepare(
         let rollout = begin::supersede(rollout, now);
         return begin::advance(rollout.to(State::Pending), seen, now);
     }
+    if let Some(fault) = rollout.crash_loop() {
+        return rollout.reject(fault, again, seen, now);
+    }
     let rollout = unsure_longer(rollout, seen);
     let Some(outcome) = outcome(seen) else { return rollout };
     match (outcome, again) {
@@ -134,6 +137,9 @@ pub(super) fn apply(
     if let Some(redirected) = redirected(&rollout, seen, now) {
         return redirected;
     }
+    if let Some(fault) = rollout.crash_loop() {
+        return rollout.fail(fault, seen, now);
+    }
     let rollout = Rollout { state: State::Applying { stage, spent }, ..rollout };
     match outcome(seen) {
         Some(Outcome::Applied(done)) if Some(*done) == Stage::numbered(stage) => {
@@ -164,6 +170,9 @@ pub(super) fn verify(
 ) -> Rollout {
     if let Some(redirected) = redirected(&rollout, seen, now) {
         return redirected;
+    }
+    if let Some(fault) = rollout.crash_loop() {
+        return rollout.fail(fault, seen, now);
     }
     let policy = seen.policy();
     let to = |healthy, failing| State::Verifying { spent, healthy, failing };
@@ -210,6 +219,9 @@ pub(super) fn prune(
 ) -> Rollout {
     if let Some(redirected) = redirected(&rollout, seen, now) {
         return redirected;
+    }
+    if let Some(fault) = rollout.crash_loop() {
+        return commit(rollout, &[fault.message], now);
     }
     let rollout = Rollout { state: State::Pruning { spent }, ..rollout };
     match outcome(seen) {

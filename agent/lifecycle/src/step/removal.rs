@@ -23,7 +23,10 @@ pub(super) fn advance(rollout: Rollout, seen: &Observation, now: Timestamp) -> R
         }
         // Whatever the fault, it is told and tried again: only the environment can mend it.
         Some(Outcome::Failed(fault)) => rollout.retry(fault, seen.jitter),
-        _ => rollout,
+        _ => match rollout.crash_loop() {
+            Some(fault) => rollout.say(fault.message),
+            None => rollout,
+        },
     }
 }
 

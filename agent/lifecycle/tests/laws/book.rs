@@ -83,6 +83,8 @@ impl Book {
         let begins_to_prune = before.phase() == Phase::Verifying && is(after, Phase::Pruning);
         assert!(!begins_to_prune || self.healthy >= seen.policy().soak, "pruned before the soak");
         assert!(!seen.deleting || is(after, Phase::Removing), "deletion is not heard");
+        let crashes = after.rollout.patience.is_crash_loop() && after.action.is_some();
+        assert!(!crashes || is(after, Phase::Removing), "what ends agents is done again");
     }
 
     fn action_is_lawful(&self, action: &Action, look: &Look) {

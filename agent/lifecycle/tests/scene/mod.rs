@@ -250,6 +250,10 @@ impl Scene {
     /// The agent ends and another one begins: an outcome that was under way is never told.
     pub fn restart(mut self) -> Self {
         self.rollout = Rollout::load(&self.kept).expect("a ledger").unwrap_or_default();
+        if self.rollout.is_under_way() {
+            self.rollout = self.rollout.found_at_start();
+            self.kept = self.report(&self.rollout);
+        }
         self.look()
     }
 
