@@ -1,4 +1,4 @@
-//! The programs a control plane is made of: taken from `KUBEBUILDER_ASSETS`, or built once into `target/testbed/bin`.
+//! The programs of a test bed: taken from `KUBEBUILDER_ASSETS`, or built once into `target/testbed/bin`.
 
 use std::env;
 use std::fs::{self, File};
@@ -12,7 +12,7 @@ mod crds;
 mod sources;
 
 use crate::target;
-use sources::Sources;
+use sources::{Module, Sources};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tool {
@@ -22,10 +22,14 @@ pub enum Tool {
     Scheduler,
     Kubectl,
     Kwok,
+    Kubelet,
+    KubeProxy,
+    Ocm,
 }
 
 impl Tool {
-    const ALL: [Self; 6] = [
+    /// What a control plane consists of, kwok and kubectl included.
+    const CONTROL_PLANE: [Self; 6] = [
         Self::Etcd,
         Self::ApiServer,
         Self::ControllerManager,
@@ -46,6 +50,24 @@ impl Tool {
             Self::Scheduler => "kube-scheduler",
             Self::Kubectl => "kubectl",
             Self::Kwok => "kwok",
+            Self::Kubelet => "kubelet",
+            Self::KubeProxy => "kube-proxy",
+            Self::Ocm => "ocm",
+        }
+    }
+
+    /// The Go module it is built from.
+    fn module(self) -> Module {
+        match self {
+            Self::Etcd
+            | Self::ApiServer
+            | Self::ControllerManager
+            | Self::Scheduler
+            | Self::Kubectl
+            | Self::Kwok
+            | Self::Kubelet
+            | Self::KubeProxy => Module::Kubernetes,
+            Self::Ocm => Module::Ocm,
         }
     }
 }
@@ -71,6 +93,16 @@ impl Binaries {
         Ok(ensured.insert(binaries).clone())
     }
 
+    /// The same for programs that most tests do not need: those of a node, and OCM's.
+    pub fn ensure_also(tools: &[Tool]) -> Result<Self> {
+        let binaries = Self::ensure()?;
+        let _lock = lock()?;
+        for tool in tools {
+            build::ensure(*tool, &Sources::read(tool.module())?, &binaries.built)?;
+        }
+        Ok(binaries)
+    }
+
     pub fn path(&self, tool: Tool) -> PathBuf {
         self.given(tool).unwrap_or_else(|| self.built.join(tool.name()))
     }
@@ -86,13 +118,9 @@ impl Binaries {
             Self { assets: assets(), built: testbed.join("bin"), crds: testbed.join("crds") };
         fs::create_dir_all(&binaries.built)
             .with_context(|| format!("create {}", testbed.display()))?;
-        let lock = File::create(testbed.join("lock"))?;
-        if lock.try_lock().is_err() {
-            build::tell("waiting for another process, which may be building");
-            lock.lock().context("wait for another build of the test bed")?;
-        }
-        let sources = Sources::read()?;
-        for tool in Tool::ALL.into_iter().filter(|tool| binaries.given(*tool).is_none()) {
+        let _lock = lock()?;
+        let sources = Sources::read(Module::Kubernetes)?;
+        for tool in Tool::CONTROL_PLANE.into_iter().filter(|tool| binaries.given(*tool).is_none()) {
             build::ensure(tool, &sources, &binaries.built)?;
         }
         crds::ensure(&sources, &binaries.crds)?;
@@ -103,6 +131,16 @@ impl Binaries {
         let path = self.assets.as_ref()?.join(tool.name());
         path.is_file().then_some(path)
     }
+}
+
+/// Held for as long as the value lives: one process builds at a time.
+fn lock() -> Result<File> {
+    let lock = File::create(target::testbed_dir().join("lock"))?;
+    if lock.try_lock().is_err() {
+        build::tell("waiting for another process, which may be building");
+        lock.lock().context("wait for another build of the test bed")?;
+    }
+    Ok(lock)
 }
 
 fn assets() -> Option<PathBuf> {

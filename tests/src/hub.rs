@@ -14,7 +14,7 @@ use crate::bundle::Spec;
 use crate::fault_proxy::Upstream;
 use crate::{ControlPlane, Options};
 
-const ROLES: &str = include_str!("../../manifests/hub/rbac.yaml");
+pub(crate) const ROLES: &str = include_str!("../../manifests/hub/rbac.yaml");
 const GROUP: &str = "addon.open-cluster-management.io";
 
 pub struct Hub {
@@ -159,13 +159,13 @@ impl Hub {
     }
 }
 
-fn agent(cluster: &str) -> String {
+pub(crate) fn agent(cluster: &str) -> String {
     format!(
         "system:open-cluster-management:cluster:{cluster}:addon:addon-lifecycle:agent:addon-lifecycle-agent"
     )
 }
 
-fn bindings(cluster: &str) -> String {
+pub(crate) fn bindings(cluster: &str) -> String {
     let user =
         json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": agent(cluster)});
     let binding = |kind: &str, role: &str, metadata: Value| {

@@ -30,6 +30,8 @@ pub use managed::Managed;
 mod hub;
 pub use hub::Hub;
 
+pub mod ocm;
+
 pub mod bundle;
 
 pub mod file_server;

@@ -89,6 +89,9 @@ fn package(tool: Tool) -> &'static str {
         Tool::Scheduler => "./cmd/kube-scheduler",
         Tool::Kubectl => "./cmd/kubectl",
         Tool::Kwok => "sigs.k8s.io/kwok/cmd/kwok",
+        Tool::Kubelet => "./cmd/kubelet",
+        Tool::KubeProxy => "./cmd/kube-proxy",
+        Tool::Ocm => ".",
     }
 }
 
@@ -97,7 +100,8 @@ fn usual(tool: Tool) -> &'static str {
     match tool {
         Tool::Etcd => "about half a minute",
         Tool::ApiServer => "two to four minutes",
-        Tool::ControllerManager => "about a minute",
-        Tool::Scheduler | Tool::Kubectl | Tool::Kwok => "some seconds",
+        Tool::Ocm => "about three minutes",
+        Tool::ControllerManager | Tool::Kubelet => "about a minute",
+        Tool::Scheduler | Tool::Kubectl | Tool::Kwok | Tool::KubeProxy => "some seconds",
     }
 }

@@ -1,4 +1,4 @@
-//! The Go module in `tests/testbed`: what it says and how it is called.
+//! The Go modules in `tests/testbed`: what they say and how they are called.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -10,6 +10,30 @@ use sha2::{Digest, Sha256};
 
 const LINK: &str = "k8s.io/component-base/version";
 
+/// Open Cluster Management requires other versions of the same packages as Kubernetes, so it has a module of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Module {
+    Kubernetes,
+    Ocm,
+}
+
+impl Module {
+    fn folder(self) -> PathBuf {
+        let kubernetes = Path::new(env!("CARGO_MANIFEST_DIR")).join("testbed");
+        match self {
+            Module::Kubernetes => kubernetes,
+            Module::Ocm => kubernetes.join("ocm"),
+        }
+    }
+
+    fn linker_flags(self, folder: &Path) -> Result<String> {
+        match self {
+            Module::Kubernetes => kubernetes_version(&fs::read_to_string(folder.join("go.mod"))?),
+            Module::Ocm => Ok("-s -w".into()),
+        }
+    }
+}
+
 pub struct Sources {
     pub folder: PathBuf,
     /// Of every file and the linker's flags: what was built from the same hash need not be built again.
@@ -19,9 +43,9 @@ pub struct Sources {
 }
 
 impl Sources {
-    pub fn read() -> Result<Self> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testbed");
-        let linker_flags = linker_flags(&fs::read_to_string(folder.join("go.mod"))?)?;
+    pub fn read(module: Module) -> Result<Self> {
+        let folder = module.folder();
+        let linker_flags = module.linker_flags(&folder)?;
         let mut hasher = Sha256::new_with_prefix(&linker_flags);
         for file in files(&folder)? {
             hasher.update(file.strip_prefix(&folder)?.as_os_str().as_encoded_bytes());
@@ -51,11 +75,14 @@ pub fn check_go() -> Result<()> {
     }
 }
 
-/// In a stable order.
+/// In a stable order, without those of a module inside.
 fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).with_context(|| format!("read {}", folder.display()))? {
         let path = entry?.path();
+        if path.join("go.mod").is_file() {
+            continue;
+        }
         if path.is_dir() {
             files.extend(self::files(&path)?);
         } else {
@@ -66,7 +93,7 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn linker_flags(go_mod: &str) -> Result<String> {
+fn kubernetes_version(go_mod: &str) -> Result<String> {
     let required = |line: &str| line.trim().strip_prefix("k8s.io/kubernetes v").map(str::to_owned);
     let version =
         go_mod.lines().find_map(required).context("find Kubernetes' version in go.mod")?;

@@ -1,0 +1,38 @@
+//! Open Cluster Management itself: its controllers on a hub and its klusterlet agents on managed clusters, unchanged,
+//! each with the rights that OCM's operators would give it.
+
+mod controllers;
+mod hub;
+pub use hub::{OcmHub, Placed};
+
+mod fleet;
+pub use fleet::Fleet;
+
+mod klusterlet;
+pub use klusterlet::Klusterlet;
+
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use tokio::task::spawn_blocking;
+
+use crate::binaries::{Binaries, Tool};
+
+/// Where OCM's operators run the hub's controllers, and the klusterlet's agents.
+const HUB_NAMESPACE: &str = "open-cluster-management-hub";
+const AGENT_NAMESPACE: &str = "open-cluster-management-agent";
+
+/// OCM's program, built on the first call on a machine.
+async fn binaries() -> Result<Binaries> {
+    spawn_blocking(|| Binaries::ensure_also(&[Tool::Ocm])).await?
+}
+
+/// The definitions and rights that OCM's operators install on one `side`, `hub` or `managed`.
+async fn manifests(binaries: &Binaries, side: &'static str) -> Result<String> {
+    let mut command = Command::new(binaries.path(Tool::Ocm));
+    command.args(["manifests", side]);
+    let output = spawn_blocking(move || command.output()).await?.context("run ocm manifests")?;
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "ocm manifests {side}: {}", complaint.trim());
+    Ok(String::from_utf8(output.stdout)?)
+}

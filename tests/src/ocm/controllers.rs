@@ -1,0 +1,36 @@
+//! Starting one of OCM's controllers or agents.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::ControlPlane;
+use crate::binaries::{Binaries, Tool};
+use crate::ports::free_port;
+use crate::process::Process;
+
+/// `part` is the program's first argument; `account` and `namespace` say whose rights it has on `plane`.
+pub fn start(
+    binaries: &Binaries,
+    plane: &ControlPlane,
+    part: &str,
+    (namespace, account): (&str, &str),
+    more: &[String],
+) -> Result<Process> {
+    let user = format!("system:serviceaccount:{namespace}:{account}");
+    let groups = ["system:serviceaccounts", &format!("system:serviceaccounts:{namespace}")];
+    let kubeconfig = plane.kubeconfig(&user, &groups)?;
+    let mut args = vec![
+        part.to_owned(),
+        format!("--kubeconfig={}", kubeconfig.display()),
+        format!("--namespace={namespace}"),
+        format!("--listen=127.0.0.1:{}", free_port()?),
+        "--disable-leader-election".into(),
+    ];
+    args.extend_from_slice(more);
+    let folder = kubeconfig.parent().unwrap_or(Path::new("/tmp"));
+    let log = folder.join(format!("{part}.log"));
+    // It makes its own serving certificate among the temporary files.
+    let temporary = folder.to_string_lossy();
+    Process::spawn(&binaries.path(Tool::Ocm), args, &[("TMPDIR", &temporary)], &log)
+}

@@ -1,0 +1,228 @@
+//! A hub that OCM's registration, placement and add-on controllers run on.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
+use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
+use kube::core::{ApiResource, GroupVersionKind};
+use serde_json::{Value, json};
+
+use super::{HUB_NAMESPACE, binaries, controllers, manifests};
+use crate::hub::{ROLES, agent, bindings};
+use crate::process::Process;
+use crate::wait::until;
+use crate::{ControlPlane, Options};
+
+const ADD_ON_GROUP: &str = "addon.open-cluster-management.io";
+const CLUSTER_GROUP: &str = "cluster.open-cluster-management.io";
+
+const BOOTSTRAP_USER: &str = "bootstrap";
+
+/// Joining takes under 30 s on an idle machine.
+const JOIN: Duration = Duration::from_secs(180);
+
+/// What a klusterlet may do before it has its own identity, as OCM's command line tool grants it.
+const BOOTSTRAP: &str = "
+apiVersion: v1
+kind: Namespace
+metadata: {name: open-cluster-management-hub}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: bootstrap}
+rules:
+- {apiGroups: [certificates.k8s.io], resources: [certificatesigningrequests], verbs: [create, get, list, watch]}
+- {apiGroups: [cluster.open-cluster-management.io], resources: [managedclusters], verbs: [get, create, update]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: bootstrap}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: bootstrap}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: bootstrap}]
+";
+
+/// Without the tolerations a cluster that is away for a while would lose its add-ons.
+const EVERYWHERE: &str = "
+apiVersion: cluster.open-cluster-management.io/v1beta2
+kind: ManagedClusterSetBinding
+metadata: {name: global, namespace: default}
+spec: {clusterSet: global}
+---
+apiVersion: cluster.open-cluster-management.io/v1beta1
+kind: Placement
+metadata: {name: everywhere, namespace: default}
+spec:
+  clusterSets: [global]
+  tolerations:
+  - {key: cluster.open-cluster-management.io/unreachable, operator: Exists}
+  - {key: cluster.open-cluster-management.io/unavailable, operator: Exists}
+";
+
+/// Each controller, and the account whose rights it has.
+const CONTROLLERS: [(&str, &str); 3] = [
+    ("hub-registration", "registration-controller-sa"),
+    ("hub-placement", "placement-controller-sa"),
+    ("hub-addon", "addon-manager-controller-sa"),
+];
+
+pub struct OcmHub {
+    // Before the plane, so that they end first.
+    controllers: Vec<Process>,
+    pub plane: ControlPlane,
+}
+
+/// Which template a cluster's `ManagedClusterAddOn` is told to have, and which OCM thinks it has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placed {
+    pub desired: Option<String>,
+    pub applied: Option<String>,
+}
+
+impl OcmHub {
+    /// Returns when the controllers have made their first objects.
+    pub async fn start(name: &str) -> Result<Self> {
+        let binaries = binaries().await?;
+        let options = Options { controller_manager: true, ..Options::api_only(name) };
+        let plane = ControlPlane::start(options).await?;
+        plane.apply_yaml(BOOTSTRAP).await?;
+        plane.apply_yaml(&manifests(&binaries, "hub").await?).await?;
+        let start = |(part, account)| {
+            controllers::start(&binaries, &plane, part, (HUB_NAMESPACE, account), &[])
+        };
+        let controllers = CONTROLLERS.into_iter().map(start).collect::<Result<_>>()?;
+        let hub = Self { controllers, plane };
+        hub.has_default_set().await.with_context(|| hub.log_end(20))?;
+        Ok(hub)
+    }
+
+    /// With which a klusterlet asks to join.
+    pub fn bootstrap_kubeconfig(&self) -> Result<PathBuf> {
+        self.plane.kubeconfig(BOOTSTRAP_USER, &[])
+    }
+
+    /// With which the agent on a cluster that has joined reports.
+    pub async fn admit_agent(&self, cluster: &str) -> Result<PathBuf> {
+        self.plane.apply_yaml(ROLES).await?;
+        self.plane.apply_yaml(&bindings(cluster)).await?;
+        self.plane.kubeconfig(&agent(cluster), &[])
+    }
+
+    /// Lets a cluster in that has asked, and waits until it is available.
+    pub async fn accept(&self, cluster: &str) -> Result<()> {
+        let clusters = self.api(CLUSTER_GROUP, "v1", "ManagedCluster", None);
+        until(&format!("{cluster} to ask to join"), JOIN, || async {
+            Ok(clusters.get_opt(cluster).await?)
+        })
+        .await?;
+        self.approve(cluster).await?;
+        let accepted = Patch::Merge(json!({"spec": {"hubAcceptsClient": true}}));
+        clusters.patch(cluster, &PatchParams::default(), &accepted).await?;
+        until(&format!("{cluster} to be available"), JOIN, || async {
+            let cluster = clusters.get(cluster).await?;
+            match condition(&cluster, "ManagedClusterConditionAvailable") {
+                Some(it) if it["status"] == "True" => Ok(Some(())),
+                other => bail!("{other:?}"),
+            }
+        })
+        .await
+    }
+
+    /// The placement `everywhere` in namespace `default`: every cluster, also one that cannot be reached.
+    pub async fn place_everywhere(&self) -> Result<()> {
+        self.plane.apply_yaml(EVERYWHERE).await
+    }
+
+    /// The `ManagedClusterAddOn` as JSON, while there is one.
+    pub async fn add_on(&self, cluster: &str, name: &str) -> Result<Option<Value>> {
+        let add_ons = self.add_ons(cluster);
+        Ok(add_ons.get_opt(name).await?.map(serde_json::to_value).transpose()?)
+    }
+
+    /// By its status.
+    pub async fn placed(&self, cluster: &str, name: &str) -> Result<Placed> {
+        let add_on = self.add_on(cluster, name).await?.context("no ManagedClusterAddOn")?;
+        let references = add_on["status"]["configReferences"].as_array().cloned();
+        let template = |which: &str| {
+            let mut all = references.iter().flatten();
+            let found = all.find(|it| it["resource"] == "addontemplates")?;
+            Some(found[which]["name"].as_str()?.to_owned())
+        };
+        Ok(Placed { desired: template("desiredConfig"), applied: template("lastAppliedConfig") })
+    }
+
+    /// What OCM says of the rollout on all clusters of the first placement.
+    pub async fn progress(&self, name: &str) -> Result<Value> {
+        let add_on = self.api(ADD_ON_GROUP, "v1alpha1", "ClusterManagementAddOn", None);
+        let add_on = add_on.get(name).await?;
+        Ok(add_on.data["status"]["installProgressions"][0]["conditions"][0].clone())
+    }
+
+    pub fn add_ons(&self, cluster: &str) -> Api<DynamicObject> {
+        self.api(ADD_ON_GROUP, "v1alpha1", "ManagedClusterAddOn", Some(cluster))
+    }
+
+    pub fn fleet_add_ons(&self) -> Api<DynamicObject> {
+        self.api(ADD_ON_GROUP, "v1alpha1", "ClusterManagementAddOn", None)
+    }
+
+    pub fn works(&self, cluster: &str) -> Api<DynamicObject> {
+        self.api("work.open-cluster-management.io", "v1", "ManifestWork", Some(cluster))
+    }
+
+    /// The end of every controller's log.
+    pub fn log_end(&self, lines: usize) -> String {
+        self.controllers.iter().map(|process| process.last_lines(lines)).collect()
+    }
+
+    async fn has_default_set(&self) -> Result<()> {
+        let sets = self.api(CLUSTER_GROUP, "v1beta2", "ManagedClusterSet", None);
+        until("OCM's registration controller to make the set global", JOIN, || async {
+            for process in &self.controllers {
+                if process.exited()?.is_some() {
+                    return Ok(Some(Err(anyhow::anyhow!("a controller ended"))));
+                }
+            }
+            Ok(sets.get_opt("global").await?.map(|_| Ok(())))
+        })
+        .await?
+    }
+
+    /// Every certificate request of the cluster that waits.
+    async fn approve(&self, cluster: &str) -> Result<()> {
+        let requests: Api<CertificateSigningRequest> = Api::all(self.plane.admin());
+        let label = format!("open-cluster-management.io/cluster-name={cluster}");
+        let params = ListParams::default().labels(&label);
+        let names = until(&format!("{cluster} to ask for a certificate"), JOIN, || async {
+            let list = requests.list(&params).await?;
+            let names: Vec<_> = list.items.into_iter().filter_map(|it| it.metadata.name).collect();
+            Ok((!names.is_empty()).then_some(names))
+        })
+        .await?;
+        for name in names {
+            let said = self.plane.kubectl(&["certificate", "approve", &name]).await?;
+            ensure!(said.contains("approved"), "kubectl certificate approve: {said}");
+        }
+        Ok(())
+    }
+
+    fn api(
+        &self,
+        group: &str,
+        version: &str,
+        kind: &str,
+        namespace: Option<&str>,
+    ) -> Api<DynamicObject> {
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
+        match namespace {
+            None => Api::all_with(self.plane.admin(), &resource),
+            Some(namespace) => Api::namespaced_with(self.plane.admin(), namespace, &resource),
+        }
+    }
+}
+
+fn condition(object: &DynamicObject, kind: &str) -> Option<Value> {
+    let conditions = object.data["status"]["conditions"].as_array()?;
+    conditions.iter().find(|condition| condition["type"] == kind).cloned()
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"text/template"
+
+	"github.com/spf13/cobra"
+
+	"open-cluster-management.io/ocm/manifests"
+)
+
+// What OCM's operators put beside their Deployments: definitions and rights, by file.
+var files = map[string]func() ([]string, fs.FS){
+	"hub": func() ([]string, fs.FS) {
+		return []string{
+			"cluster-manager/hub/*.crd.yaml",
+			"cluster-manager/hub/cluster-manager-addon-manager-*.yaml",
+			"cluster-manager/hub/cluster-manager-placement-*.yaml",
+			"cluster-manager/hub/cluster-manager-registration-cluster*.yaml",
+			"cluster-manager/hub/cluster-manager-work-executor-admin-clusterrole.yaml",
+		}, manifests.ClusterManagerManifestFiles
+	},
+	"managed": func() ([]string, fs.FS) {
+		return []string{
+			"klusterlet/managed/*.yaml",
+			"klusterlet/management/*role*.yaml",
+		}, manifests.KlusterletManifestFiles
+	},
+}
+
+// As the operators would fill them in for an installation with default names.
+var values = map[string]any{
+	"ClusterManagerName":                "cluster-manager",
+	"ClusterManagerNamespace":           "open-cluster-management-hub",
+	"ManagedClusterIdentityCreatorRole": "",
+	"ClusterImporterEnabled":            false,
+	"ClusterProfileEnabled":             false,
+	"KlusterletName":                    "klusterlet",
+	"KlusterletNamespace":               "open-cluster-management-agent",
+	"AgentNamespace":                    "open-cluster-management-agent",
+	"RegistrationServiceAccount":        "klusterlet-registration-sa",
+	"WorkServiceAccount":                "klusterlet-work-sa",
+	"ManagedClusterRoleArn":             "",
+	"RegistrationDriver":                map[string]string{"AuthType": ""},
+	"Labels":                            map[string]string{},
+}
+
+func newManifests() *cobra.Command {
+	return &cobra.Command{
+		Use:  "manifests hub|managed",
+		Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error { return print(args[0]) },
+	}
+}
+
+func print(side string) error {
+	list := files[side]
+	if list == nil {
+		return fmt.Errorf("manifests of %q: there are those of hub and managed", side)
+	}
+	patterns, source := list()
+	for _, pattern := range patterns {
+		names, err := fs.Glob(source, pattern)
+		if err != nil || len(names) == 0 {
+			return fmt.Errorf("find %s: %d files, %v", pattern, len(names), err)
+		}
+		for _, name := range names {
+			if err := render(source, name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func render(source fs.FS, name string) error {
+	text, err := template.New(path.Base(name)).ParseFS(source, name)
+	if err != nil {
+		return err
+	}
+	fmt.Println("---")
+	if err := text.Option("missingkey=error").Execute(os.Stdout, values); err != nil {
+		return err
+	}
+	fmt.Println()
+	return nil
+}
