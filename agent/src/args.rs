@@ -21,6 +21,23 @@ pub struct Args {
 pub enum Command {
     /// Print the ManagedAddOn CRD as YAML
     Crd,
+    /// Before the agent is removed for good: it stops, and no ManagedAddOn waits for it; nothing is uninstalled
+    ReleaseFinalizers(ReleaseFinalizers),
+}
+
+#[derive(clap::Args, Debug)]
+pub struct ReleaseFinalizers {
+    /// Kubeconfig of the managed cluster [default: in-cluster]
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Namespace of the agent's leases
+    #[arg(long, env = "POD_NAMESPACE", default_value = DEFAULT_NAMESPACE, value_name = "NAME")]
+    pub namespace: String,
+    /// The pod this runs in: the agent starts again only when it is gone. Without it, after a quarter of an hour
+    #[arg(long, env = "POD_NAME", requires = "pod_uid", value_name = "NAME")]
+    pub pod_name: Option<String>,
+    #[arg(long, env = "POD_UID", value_name = "UID")]
+    pub pod_uid: Option<String>,
 }
 
 #[derive(clap::Args, Debug)]

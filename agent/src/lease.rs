@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, OwnerReference};
 use kube::Client;
 use kube::api::{Api, ObjectMeta, PostParams};
 use lifecycle::names::AGENT_LEASE as NAME;
@@ -15,9 +15,13 @@ use crate::faults;
 /// Another agent takes over this long after the last renewal it saw.
 const DURATION: Duration = Duration::from_secs(15);
 /// We stop writing after two thirds of it, before anybody else begins.
-const GIVE_UP: Duration = Duration::from_secs(10);
+pub const GIVE_UP: Duration = Duration::from_secs(10);
 const RENEW: Duration = Duration::from_secs(4);
 const LOOK: Duration = Duration::from_secs(1);
+/// For how long a Lease that was seized keeps agents from writing, where nothing ends it before.
+const SEIZED: Duration = Duration::from_secs(15 * 60);
+/// The same where it goes with its owner.
+const SEIZED_WITH_OWNER: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// A renewal that hangs must not keep us from noticing that the time is up.
 const REQUEST: Duration = Duration::from_secs(3);
 
@@ -67,8 +71,29 @@ impl Holder {
         let holder = lease.spec.as_ref().and_then(|spec| spec.holder_identity.clone());
         let other = holder.filter(|holder| !holder.is_empty() && *holder != self.identity);
         match other {
-            Some(other) if since.elapsed() < DURATION => Ok(Some(other)),
+            Some(other) if since.elapsed() < lasts(&lease) => Ok(Some(other)),
             _ => self.replace(&self.lease(Some(&lease))).await.map(|()| None),
+        }
+    }
+
+    /// Takes the Lease from whoever has it, and lets it go with `owner`.
+    pub async fn seize(&self, owner: Option<OwnerReference>) -> Result<(), kube::Error> {
+        loop {
+            let before = self.api.get_opt(NAME).await?;
+            let mut lease = self.lease(before.as_ref());
+            let lasts = if owner.is_some() { SEIZED_WITH_OWNER } else { SEIZED };
+            if let Some(spec) = &mut lease.spec {
+                spec.lease_duration_seconds = i32::try_from(lasts.as_secs()).ok();
+            }
+            lease.metadata.owner_references = owner.clone().map(|owner| vec![owner]);
+            let written = match before {
+                Some(_) => self.replace(&lease).await,
+                None => self.api.create(&PostParams::default(), &lease).await.map(|_| ()),
+            };
+            match written {
+                Err(error) if faults::is_conflict(&error) => {}
+                written => return written,
+            }
         }
     }
 
@@ -127,10 +152,12 @@ impl Holder {
         let now = MicroTime(Timestamp::now());
         let spec = before.and_then(|lease| lease.spec.clone()).unwrap_or_default();
         let same = spec.holder_identity.as_deref() == Some(&self.identity);
-        let metadata = before.map_or_else(
+        let mut metadata = before.map_or_else(
             || ObjectMeta { name: Some(NAME.to_owned()), ..ObjectMeta::default() },
             |lease| lease.metadata.clone(),
         );
+        // An owner's end would end it; only one that was seized has one.
+        metadata.owner_references = None;
         let changes = spec.lease_transitions.unwrap_or(0);
         let spec = LeaseSpec {
             holder_identity: Some(self.identity.clone()),
@@ -142,4 +169,11 @@ impl Holder {
         };
         Lease { metadata, spec: Some(spec) }
     }
+}
+
+/// One that was seized says itself for how long; an agent's own lives no longer than agents agreed.
+fn lasts(lease: &Lease) -> Duration {
+    let told = lease.spec.as_ref().and_then(|spec| spec.lease_duration_seconds);
+    let told = told.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs);
+    told.map_or(DURATION, |told| told.max(DURATION))
 }

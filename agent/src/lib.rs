@@ -20,6 +20,7 @@ mod metrics;
 mod placed;
 mod prune;
 mod pull;
+mod release_finalizers;
 mod retained;
 mod stage;
 mod work;
@@ -38,6 +39,7 @@ pub use args::{Args, Command, LogFormat, Settings};
 pub fn main(args: Args) -> ExitCode {
     let done = match args.command {
         Some(Command::Crd) => print_crd(),
+        Some(Command::ReleaseFinalizers(asked)) => last_act(asked),
         None => args.flags.settings().and_then(daemon),
     };
     match done {
@@ -59,10 +61,20 @@ fn print_crd() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn daemon(settings: Settings) -> anyhow::Result<()> {
-    logging::init(settings.log_format);
+fn last_act(asked: args::ReleaseFinalizers) -> anyhow::Result<()> {
+    prepare(LogFormat::Json);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.context("no runtime")?.block_on(release_finalizers::run(asked))
+}
+
+fn prepare(log_format: LogFormat) {
+    logging::init(log_format);
     // One provider for the API servers' and the registries' TLS.
     _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+fn daemon(settings: Settings) -> anyhow::Result<()> {
+    prepare(settings.log_format);
     // Two threads: the work is waiting, and the edge has few cores.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

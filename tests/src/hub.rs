@@ -14,7 +14,10 @@ use crate::bundle::Spec;
 use crate::fault_proxy::Upstream;
 use crate::{ControlPlane, Options};
 
-pub(crate) const ROLES: &str = include_str!("../../manifests/hub/rbac.yaml");
+pub(crate) const RIGHTS: [&str; 2] = [
+    include_str!("../../manifests/hub/rbac.yaml"),
+    include_str!("../../manifests/hub/identity.yaml"),
+];
 const GROUP: &str = "addon.open-cluster-management.io";
 
 pub struct Hub {
@@ -28,7 +31,9 @@ impl Hub {
     pub async fn start(name: &str, cluster: &str) -> Result<Self> {
         let plane = ControlPlane::start(Options::api_only(name)).await?;
         plane.install_ocm_crds().await?;
-        plane.apply_yaml(ROLES).await?;
+        for manifests in RIGHTS {
+            plane.apply_yaml(manifests).await?;
+        }
         Self::accept(Arc::new(plane), cluster).await
     }
 
@@ -41,7 +46,7 @@ impl Hub {
         let namespace =
             json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": cluster}});
         plane.apply_yaml(&namespace.to_string()).await?;
-        plane.apply_yaml(&bindings(cluster)).await?;
+        plane.apply_yaml(&binding(cluster).to_string()).await?;
         Ok(Self { client: plane.admin(), plane, cluster: cluster.to_owned() })
     }
 
@@ -51,12 +56,14 @@ impl Hub {
 
     /// For a proxy through which the agent reaches the hub.
     pub fn upstream(&self) -> Result<Upstream> {
-        self.plane.upstream(&agent(&self.cluster), &[])
+        self.plane
+            .upstream(&agent(&self.cluster), &groups(&self.cluster).each_ref().map(String::as_str))
     }
 
     /// For the agent: the identity that OCM would give it.
     pub fn kubeconfig(&self) -> Result<PathBuf> {
-        self.plane.kubeconfig(&agent(&self.cluster), &[])
+        let groups = groups(&self.cluster);
+        self.plane.kubeconfig(&agent(&self.cluster), &groups.each_ref().map(String::as_str))
     }
 
     /// A template that carries a `ManagedAddOn`.
@@ -165,23 +172,21 @@ pub(crate) fn agent(cluster: &str) -> String {
     )
 }
 
-pub(crate) fn bindings(cluster: &str) -> String {
-    let user =
-        json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": agent(cluster)});
-    let binding = |kind: &str, role: &str, metadata: Value| {
-        json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": metadata,
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
-            "subjects": [user],
-        })
-    };
-    let name = "addon-lifecycle";
-    let own = binding(
-        "RoleBinding",
-        "addon-lifecycle-agent",
-        json!({"name": name, "namespace": cluster}),
-    );
-    let of_this = format!("{name}-{cluster}");
-    let all = binding("ClusterRoleBinding", "addon-lifecycle-reader", json!({"name": of_this}));
-    format!("{own}\n---\n{all}\n")
+pub(crate) fn groups(cluster: &str) -> [String; 2] {
+    [group(cluster), "system:open-cluster-management:addon:addon-lifecycle".to_owned()]
+}
+
+fn group(cluster: &str) -> String {
+    format!("system:open-cluster-management:cluster:{cluster}:addon:addon-lifecycle")
+}
+
+/// As OCM's add-on manager makes it where a template asks for it with `hubPermissions: CurrentCluster`.
+pub(crate) fn binding(cluster: &str) -> Value {
+    let (api, kind) = ("rbac.authorization.k8s.io", "ClusterRole");
+    json!({
+        "apiVersion": format!("{api}/v1"), "kind": "RoleBinding",
+        "metadata": {"name": "open-cluster-management:addon-lifecycle:clusterrole:agent", "namespace": cluster},
+        "roleRef": {"apiGroup": api, "kind": kind, "name": "addon-lifecycle-agent"},
+        "subjects": [{"apiGroup": api, "kind": "Group", "name": group(cluster)}],
+    })
 }

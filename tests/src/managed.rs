@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::add_on::AddOn;
 use crate::fault_proxy::{FaultProxy, Script};
@@ -33,6 +33,9 @@ const AGENT: &str = "system:serviceaccount:open-cluster-management-agent-addon:a
 
 /// From nothing to ready takes well under a second; a loaded machine gets more.
 const READY: Duration = Duration::from_secs(30);
+
+/// A command waits for other agents to stop at most.
+const COMMAND: Duration = Duration::from_secs(60);
 
 const LOG: &str = "info,addon_agent=debug,hub_sync=debug,kube_client::client::builder=off";
 
@@ -96,6 +99,17 @@ impl Managed {
         let args: Vec<&str> = args.iter().chain(more).copied().collect();
         let agent = Process::spawn(&program, &args, &[("RUST_LOG", LOG), ("POD_NAME", pod)], &log)?;
         self.agents().push(agent);
+        Ok(())
+    }
+
+    /// Runs the agent's program for one command, beside the agent.
+    pub async fn run_command(&self, command: &[&str]) -> Result<()> {
+        let kubeconfig = self.kubeconfig.to_string_lossy().into_owned();
+        let args = [command, &["--kubeconfig", &kubeconfig]].concat();
+        let log = self.kubeconfig.with_file_name(format!("{}.log", command.join("-")));
+        let process = Process::spawn(&agent_binary()?, &args, &[("RUST_LOG", LOG)], &log)?;
+        let ended = process.wait(COMMAND).await?;
+        ensure!(ended.success(), "{ended}: {}", process.log());
         Ok(())
     }
 

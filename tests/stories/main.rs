@@ -9,6 +9,7 @@ mod adoption;
 mod bad_input;
 mod changes;
 mod daemon;
+mod delivery;
 mod ground;
 mod hub;
 mod policy;
@@ -63,6 +64,9 @@ fn main() -> ExitCode {
         story!(hub::a_deletion_that_is_seen_uninstalls_and_an_absence_does_not),
         story!(hub::a_managed_add_on_of_others_is_left_alone),
         story!(hub::the_hub_may_come_later_and_its_credentials_may_change),
+        story!(delivery::the_hub_takes_its_manifests),
+        story!(delivery::templates_that_no_agent_could_follow_are_refused),
+        story!(delivery::removing_the_agent_first_neither_hangs_nor_loses_anything),
         story!(daemon::the_crd_in_manifests_is_the_one_of_the_types),
         story!(daemon::without_the_crd_the_agent_waits_and_says_so),
         story!(daemon::sigterm_ends_it_within_a_second),

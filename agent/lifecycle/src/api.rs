@@ -34,7 +34,8 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase")]
 pub struct ManagedAddOnSpec {
     /// The version to run: semantic versioning 2.0.0, without a leading v.
-    #[schemars(length(max = 128), regex(pattern = VERSION))]
+    #[x_kube(validation = Rule::new(VERSION_RULE).message("not a semantic version such as 1.4.0 or 2.0.0-rc.1; there is no leading v, and all three numbers are needed"))]
+    #[schemars(length(max = 128))]
     pub version: String,
     /// Where the version's bundle of manifests comes from: exactly one of oci, http and inline.
     pub source: Source,
@@ -428,8 +429,8 @@ impl OperationResult {
     }
 }
 
-/// Semantic versioning 2.0.0, as its own site gives it.
-const VERSION: &str = r"^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(?:-((?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(?:\.(?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*))*))?(?:\+([0-9a-zA-Z-]+(?:\.[0-9a-zA-Z-]+)*))?$";
+/// Semantic versioning 2.0.0, as its own site gives it; a rule, since a pattern is all that would be told of a pattern.
+const VERSION_RULE: &str = r"self.matches(r'^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(?:-((?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(?:\.(?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*))*))?(?:\+([0-9a-zA-Z-]+(?:\.[0-9a-zA-Z-]+)*))?$')";
 
 /// Go's durations: 90s, 15m, 1h30m, 1.5h, 300ms.
 const DURATION: &str = r"^([0-9]{1,6}(\.[0-9]{1,3})?(ms|s|m|h))+$";

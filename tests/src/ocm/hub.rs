@@ -10,7 +10,7 @@ use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 
 use super::{HUB_NAMESPACE, binaries, controllers, manifests};
-use crate::hub::{ROLES, agent, bindings};
+use crate::hub::{RIGHTS, agent, binding, groups};
 use crate::process::Process;
 use crate::wait::until;
 use crate::{ControlPlane, Options};
@@ -104,9 +104,11 @@ impl OcmHub {
 
     /// With which the agent on a cluster that has joined reports.
     pub async fn admit_agent(&self, cluster: &str) -> Result<PathBuf> {
-        self.plane.apply_yaml(ROLES).await?;
-        self.plane.apply_yaml(&bindings(cluster)).await?;
-        self.plane.kubeconfig(&agent(cluster), &[])
+        for manifests in RIGHTS {
+            self.plane.apply_yaml(manifests).await?;
+        }
+        self.plane.apply_yaml(&binding(cluster).to_string()).await?;
+        self.plane.kubeconfig(&agent(cluster), &groups(cluster).each_ref().map(String::as_str))
     }
 
     /// Lets a cluster in that has asked, and waits until it is available.

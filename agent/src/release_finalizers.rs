@@ -1,0 +1,96 @@
+//! What runs before the agent is removed for good, while its add-ons stay: without it their `ManagedAddOn`s would wait
+//! for ever for somebody to take the finalizer off.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::api::{Api, ListParams, Patch, PatchParams};
+use kube::core::{ObjectMeta, PartialObjectMeta};
+use lifecycle::ManagedAddOn;
+use lifecycle::names::FINALIZER;
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+use crate::args::ReleaseFinalizers;
+use crate::cluster::Cluster;
+use crate::faults;
+use crate::lease::{GIVE_UP, Holder};
+
+/// A definition that is missing for so long is not one that is just not served.
+const SURELY_GONE: Duration = Duration::from_secs(20);
+
+/// Between two looks at a definition that is missing.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Stops the agent, then takes the finalizer off every `ManagedAddOn`. May be done twice.
+pub async fn run(asked: ReleaseFinalizers) -> anyhow::Result<()> {
+    let cluster = Cluster::connect(asked.kubeconfig.as_deref()).await?;
+    let holder = Holder::new(cluster.own(), &asked.namespace);
+    holder.seize(owner(&asked)).await.context("the agents' lease could not be taken")?;
+    tracing::info!("the agents' lease is taken; waiting until whoever held it has stopped");
+    sleep(GIVE_UP).await;
+    let api: Api<ManagedAddOn> = Api::all(cluster.own());
+    until_none_is_held(&api).await.context("the finalizers could not be taken off")?;
+    tracing::info!("no ManagedAddOn waits for the agent; what was installed stays");
+    Ok(())
+}
+
+/// The pod that this is; with it the agent may start again.
+fn owner(asked: &ReleaseFinalizers) -> Option<OwnerReference> {
+    Some(OwnerReference {
+        api_version: "v1".to_owned(),
+        kind: "Pod".to_owned(),
+        name: asked.pod_name.clone()?,
+        uid: asked.pod_uid.clone()?,
+        ..OwnerReference::default()
+    })
+}
+
+async fn until_none_is_held(api: &Api<ManagedAddOn>) -> kube::Result<()> {
+    let mut served = Instant::now();
+    loop {
+        match api.list_metadata(&ListParams::default()).await {
+            Ok(all) => {
+                served = Instant::now();
+                let held: Vec<_> = all.items.iter().filter(|it| is_held(&it.metadata)).collect();
+                if held.is_empty() {
+                    return Ok(());
+                }
+                for add_on in held {
+                    release(api, add_on).await?;
+                }
+            }
+            // Without the definition there are none.
+            Err(error) if faults::is_gone(&error) => match served.elapsed() > SURELY_GONE {
+                true => return Ok(()),
+                false => sleep(LOOK).await,
+            },
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn is_held(metadata: &ObjectMeta) -> bool {
+    metadata.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER)
+}
+
+/// One that changed meanwhile is looked at again.
+async fn release(
+    api: &Api<ManagedAddOn>,
+    add_on: &PartialObjectMeta<ManagedAddOn>,
+) -> kube::Result<()> {
+    let metadata = &add_on.metadata;
+    let others: Vec<_> =
+        metadata.finalizers.iter().flatten().filter(|it| *it != FINALIZER).collect();
+    let patch = json!({"metadata": {
+        "uid": metadata.uid, "resourceVersion": metadata.resource_version, "finalizers": others,
+    }});
+    let name = metadata.name.as_deref().unwrap_or_default();
+    match api.patch_metadata(name, &PatchParams::default(), &Patch::Merge(patch)).await {
+        Ok(_) => tracing::info!(addon = name, "finalizer taken off"),
+        Err(error) if faults::is_conflict(&error) || faults::is_gone(&error) => {}
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}

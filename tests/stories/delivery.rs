@@ -1,0 +1,148 @@
+//! What the hub is given so that OCM delivers the agent, and what holds when it takes the agent away again.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use lifecycle::names::FINALIZER;
+use serde_json::{Value, json};
+use testbed::bundle::{Bundle, READY, Spec};
+use testbed::wait::until;
+use testbed::{ControlPlane, Hub, Managed};
+
+use crate::harness::Bed;
+
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../manifests/hub");
+
+/// A policy is in force some seconds after it was written.
+const IN_FORCE: Duration = Duration::from_secs(60);
+
+pub async fn the_hub_takes_its_manifests(_: &Bed) -> Result<()> {
+    let hub = Hub::start("taken-hub", "edge").await?;
+    for _ in 0..2 {
+        hub.plane.kubectl(&["apply", "--server-side", "--force-conflicts", "-k", FOLDER]).await?;
+    }
+    let template = ["get", "addontemplate", "addon-lifecycle-0.1.0", "-o", "json"];
+    let template: Value = serde_json::from_str(&hub.plane.kubectl(&template).await?)?;
+    let manifests = template.pointer("/spec/agentSpec/workload/manifests");
+    let kinds = manifests.and_then(Value::as_array).context("no manifests")?;
+    let kinds: BTreeSet<_> =
+        kinds.iter().filter_map(|manifest| manifest["kind"].as_str()).collect();
+    ensure!(kinds.contains("Deployment") && kinds.contains("Job"), "{kinds:?}");
+    Ok(())
+}
+
+pub async fn templates_that_no_agent_could_follow_are_refused(_: &Bed) -> Result<()> {
+    let hub = Hub::start("refusing-hub", "edge").await?;
+    hub.plane.apply_yaml(include_str!("../../manifests/hub/admission.yaml")).await?;
+    let refused = |words: &'static str, name: &str, manifests: Value| {
+        let (plane, name) = (&hub.plane, name.to_owned());
+        async move {
+            match plane.apply_yaml(&template(&name, manifests).to_string()).await {
+                Ok(()) => bail!("{name} was taken; it should be refused with: {words}"),
+                Err(error) => {
+                    let told = format!("{error:#}");
+                    ensure!(told.contains(words), "{name}: {told}");
+                    Ok(())
+                }
+            }
+        }
+    };
+    let one = |version: &str| add_on("shop", version, json!({"inline": {"manifests": "e30="}}));
+    until("the policy to be in force", IN_FORCE, || async {
+        hub.plane.kubectl(&["delete", "addontemplate", "--all"]).await?;
+        refused("not a semantic version", "shop-v1.0.0", json!([one("v1.0.0")])).await?;
+        Ok(Some(()))
+    })
+    .await?;
+    let both =
+        json!({"inline": {"manifests": "e30="}, "http": {"url": "https://x", "sha256": "00"}});
+    let table = [
+        ("\"1.0\" of the ManagedAddOn", "shop-1.0", json!([one("1.0")])),
+        (
+            "not a semantic version",
+            "shop-x",
+            json!([{"apiVersion": one("1.0.0")["apiVersion"], "kind": "ManagedAddOn", "metadata": {"name": "shop"}}]),
+        ),
+        (
+            "must be named by add-on and version: \"shop-1.0.0\"",
+            "shop-1.0.1",
+            json!([one("1.0.0")]),
+        ),
+        ("needs exactly one of", "shop-1.0.0", json!([add_on("shop", "1.0.0", json!({}))])),
+        ("needs exactly one of", "shop-1.0.0", json!([add_on("shop", "1.0.0", both)])),
+        (
+            "the ManagedAddOn is named \"store\"",
+            "shop-1.0.0",
+            json!([add_on("store", "1.0.0", one("1.0.0")["spec"]["source"].clone())]),
+        ),
+        ("carries nothing else", "shop-1.0.0", json!([one("1.0.0"), config_map()])),
+        ("carries nothing else", "shop-1.0.0", json!([one("1.0.0"), one("1.0.0")])),
+    ];
+    for (words, name, manifests) in table {
+        refused(words, name, manifests).await?;
+    }
+    for version in ["1.0.0", "2.0.0-rc.1"] {
+        let good = template(&format!("shop-{version}"), json!([one(version)]));
+        hub.plane.apply_yaml(&good.to_string()).await.context(version)?;
+    }
+    let mut edited = one("1.0.0");
+    edited["spec"]["policy"] = json!({"soak": "1s"});
+    refused("cannot be changed", "shop-1.0.0", json!([edited])).await?;
+    refused("cannot be changed", "shop-1.0.0", json!([config_map()])).await?;
+    plain_templates_are_left_alone(&hub.plane).await
+}
+
+/// What carries no ManagedAddOn is none of the policy's business.
+async fn plain_templates_are_left_alone(plane: &ControlPlane) -> Result<()> {
+    for manifests in [json!([config_map()]), json!([config_map(), config_map()])] {
+        plane.apply_yaml(&template("anything", manifests).to_string()).await?;
+    }
+    Ok(())
+}
+
+pub async fn removing_the_agent_first_neither_hangs_nor_loses_anything(_: &Bed) -> Result<()> {
+    let managed = Managed::with_agent("farewell").await?;
+    let shop = managed.add_on("shop");
+    let bundle = Bundle::new().namespace("shop").deployment("web", READY);
+    shop.assign(&Spec::inline("1.0.0", &bundle).namespace("shop")).await?;
+    shop.until_available("1.0.0").await?;
+
+    managed.run_command(&["release-finalizers"]).await?;
+    let finalizers = shop.get().await?.context("gone")?.metadata.finalizers.unwrap_or_default();
+    ensure!(!finalizers.iter().any(|finalizer| finalizer == FINALIZER), "{finalizers:?}");
+    // The agent is still there, as it is until OCM is done with it; it must not hold on again.
+    shop.annotate("retry", Some("now")).await?;
+    until("the agent to say that it does not write", IN_FORCE, || async {
+        let why = managed.ask("/readyz").await?;
+        if why.contains("another agent") { Ok(Some(())) } else { bail!("{why}") }
+    })
+    .await?;
+    shop.delete().await?;
+    shop.until_gone().await?;
+    ensure!(shop.image("shop", "web").await?.is_some(), "the add-on was uninstalled");
+    let secrets =
+        managed.kubectl("get secrets -n open-cluster-management-agent-addon -o name").await?;
+    ensure!(secrets.contains("release-shop-"), "what was retained is lost: {secrets}");
+    Ok(())
+}
+
+fn template(name: &str, manifests: Value) -> Value {
+    json!({
+        "apiVersion": "addon.open-cluster-management.io/v1alpha1", "kind": "AddOnTemplate",
+        "metadata": {"name": name},
+        "spec": {"addonName": "shop", "agentSpec": {"workload": {"manifests": manifests}}},
+    })
+}
+
+fn add_on(name: &str, version: &str, source: Value) -> Value {
+    json!({
+        "apiVersion": "lifecycle.open-cluster-management.io/v1alpha1", "kind": "ManagedAddOn",
+        "metadata": {"name": name},
+        "spec": {"version": version, "source": source},
+    })
+}
+
+fn config_map() -> Value {
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "plain", "namespace": "shop"}})
+}
