@@ -7,12 +7,15 @@ use std::time::Duration;
 
 use anyhow::Context;
 use http::{HeaderName, HeaderValue};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIGroup;
 use kube::api::Api;
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::core::{DynamicObject, GroupVersionKind};
-use kube::discovery::{ApiResource, Scope};
+use kube::core::{DynamicObject, GroupVersionKind, Status};
+use kube::discovery::{ApiCapabilities, ApiResource, Scope};
 use kube::{Client, Config};
 use lifecycle::{Object, ServiceAccount};
+
+use crate::faults::is_gone;
 
 /// A request that is answered by nobody ends after this: a dead link must not hold a rollout for ever.
 const READ_TIMEOUT: Duration = Duration::from_secs(20);
@@ -91,10 +94,28 @@ impl Cluster {
         }
         let version = object.api_version().split_once('/').map_or(object.api_version(), |(_, v)| v);
         let gvk = GroupVersionKind::gvk(object.group(), version, object.kind());
-        let (resource, capabilities) = kube::discovery::pinned_kind(&self.inner.own, &gvk).await?;
+        let (resource, capabilities) = self.discover(&gvk).await?;
         let kind = Kind { resource, namespaced: capabilities.scope == Scope::Namespaced };
         self.kinds().insert(key, kind.clone());
         Ok(kind)
+    }
+
+    /// A group that is listed and answers with 404 is not served for a moment: what is said of its kinds then, such as that
+    /// there are none to remove, would be wrong.
+    async fn discover(
+        &self,
+        gvk: &GroupVersionKind,
+    ) -> Result<(ApiResource, ApiCapabilities), kube::Error> {
+        let error = match kube::discovery::pinned_kind(&self.inner.own, gvk).await {
+            Err(error) if is_gone(&error) => error,
+            found_or_failed => return found_or_failed,
+        };
+        if !is_listed(&self.inner.own.list_api_groups().await?.groups, gvk) {
+            return Err(error);
+        }
+        let message = format!("{} is not served for a moment", gvk.api_version());
+        let status = Status { code: 503, message, ..Status::default() };
+        Err(kube::Error::Api(Box::new(status)))
     }
 
     pub fn forget(&self, api_version: &str, kind: &str) {
@@ -117,7 +138,14 @@ impl Kind {
 
 /// Whether a failed look-up means that the API server does not know the kind, rather than that it could not be asked.
 pub fn is_unknown_kind(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Discovery(_)) || crate::faults::is_gone(error)
+    matches!(error, kube::Error::Discovery(_)) || is_gone(error)
+}
+
+/// The core group is always served and never listed.
+fn is_listed(groups: &[APIGroup], gvk: &GroupVersionKind) -> bool {
+    let version = gvk.api_version();
+    let mut listed = groups.iter().flat_map(|group| &group.versions);
+    gvk.group.is_empty() || listed.any(|listed| listed.group_version == version)
 }
 
 async fn config(kubeconfig: Option<&Path>) -> anyhow::Result<Config> {
@@ -131,5 +159,25 @@ async fn config(kubeconfig: Option<&Path>) -> anyhow::Result<Config> {
         }
         None => Config::incluster()
             .context("not in a cluster: give --kubeconfig to run the agent elsewhere"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::GroupVersionForDiscovery;
+
+    use super::*;
+
+    #[test]
+    fn only_a_version_that_nobody_lists_is_unknown() {
+        let version = GroupVersionForDiscovery {
+            group_version: "example.com/v1".into(),
+            ..GroupVersionForDiscovery::default()
+        };
+        let groups = [APIGroup { versions: vec![version], ..APIGroup::default() }];
+        let listed =
+            |group, version| is_listed(&groups, &GroupVersionKind::gvk(group, version, "X"));
+        assert!(listed("example.com", "v1") && listed("", "v1"));
+        assert!(!listed("example.com", "v2") && !listed("other.example.com", "v1"));
     }
 }

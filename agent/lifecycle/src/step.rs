@@ -30,6 +30,12 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5 * 60);
 /// Tries in which removed objects may go for good, about a minute: a namespace takes some seconds.
 const TRIES_TO_GO: u32 = 7;
 
+/// Tries, some twenty seconds, in which a refusal to write what the check found allowed may pass.
+const TRIES_TO_WRITE: u32 = 5;
+
+/// Tries, a few seconds, in which a refusal that the environment could mend may pass before the first write.
+const TRIES_TO_CHECK: u32 = 2;
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
     pub rollout: Rollout,
@@ -182,6 +188,14 @@ impl Rollout {
             let message = format!("the agent ended {times} times in a row while {doing}");
             Fault::new(Reason::CrashLoop, message)
         })
+    }
+
+    /// A refusal that the environment can mend, a right or a kind that is not there, may be a moment's.
+    fn may_be_mended(&self, fault: &Fault, tries: u32) -> bool {
+        match fault.reason.owner() {
+            Owner::Environment => self.patience.tries < tries,
+            Owner::Assignment | Owner::Nobody => false,
+        }
     }
 
     /// What a person should read now.

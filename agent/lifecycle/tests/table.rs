@@ -68,7 +68,7 @@ fn a_refusal_in_any_phase_leads_where_the_diagram_says() {
     ] {
         let scene =
             if phase == Phase::RollingBack { rolling_back() } else { Scene::upgrading(phase) };
-        scene.refused(reason).is(to);
+        if to == phase { scene.refused(reason) } else { scene.refused_for_good(reason) }.is(to);
     }
 }
 
@@ -81,6 +81,28 @@ fn what_may_not_be_removed_is_tried_for_about_a_minute() {
     }
     let scene = scene.refused(Reason::Forbidden).is(Phase::Available);
     assert!(scene.message().contains("could not be removed"), "{}", scene.message());
+}
+
+/// A 403 or 404 may be a moment's too: rights that are given again, a definition that is being changed.
+#[test]
+fn one_refusal_that_the_environment_can_mend_decides_nothing() {
+    for (phase, rests) in [(Phase::Checking, &[1, 2][..]), (Phase::Applying, &[1, 2, 4, 8, 16])] {
+        for reason in [Reason::Forbidden, Reason::NamespaceMissing, Reason::UnknownKind] {
+            let mut scene = Scene::upgrading(phase);
+            let action = scene.described();
+            for rest in rests {
+                scene = scene.refused(reason).is(phase).does("-").rests(*rest).does(&action);
+            }
+            scene.clone().settled().is(Phase::Available);
+            assert_ne!(scene.refused(reason).because(reason).rollout.phase(), phase);
+        }
+    }
+}
+
+#[test]
+fn what_the_bundle_is_refused_for_counts_at_once() {
+    Scene::upgrading(Phase::Checking).refused(Reason::ObjectRefused).is(Phase::Rejected);
+    Scene::upgrading(Phase::Applying).refused(Reason::ObjectRefused).is(Phase::RollingBack);
 }
 
 #[test]
@@ -409,7 +431,8 @@ fn a_failed_first_install_is_left_by_another_version() {
 
 #[test]
 fn a_first_install_is_refused_like_any_other() {
-    let scene = Scene::new().assign("1.4.0").until(Phase::Checking).refused(Reason::Forbidden);
+    let scene = Scene::new().assign("1.4.0").until(Phase::Checking);
+    let scene = scene.refused_for_good(Reason::Forbidden);
     scene.is(Phase::Rejected).shows_operation("Install Failed").runs("-", "-");
 }
 
@@ -507,8 +530,8 @@ fn a_third_version_that_fails_goes_back_to_what_last_was_available() {
     scene.is(Phase::RolledBack).runs("1.4.0", "-");
     // What is half there cannot stay because the third version is refused.
     for phase in [Phase::Pulling, Phase::Staging, Phase::Checking] {
-        let scene = to_third().until(phase).refused(Reason::Forbidden).is(Phase::RollingBack);
-        scene.settled().is(Phase::RolledBack).because(Reason::Forbidden);
+        let scene = to_third().until(phase).refused_for_good(Reason::Forbidden);
+        scene.is(Phase::RollingBack).settled().is(Phase::RolledBack).because(Reason::Forbidden);
     }
 }
 
@@ -671,8 +694,8 @@ fn what_the_environment_refuses_is_looked_at_again_and_keeps_its_times() {
         (Phase::Staging, "stage"),
         (Phase::Checking, "check 1.5.0 from 1.4.0"),
     ] {
-        let mut scene =
-            Scene::upgrading(phase).rests(7).refused(Reason::Forbidden).is(Phase::Rejected);
+        let scene = Scene::upgrading(phase).rests(7).refused_for_good(Reason::Forbidden);
+        let mut scene = scene.is(Phase::Rejected);
         let (history, saved) = (scene.rollout.history.clone(), scene.rollout.clone());
         for _ in 0..3 {
             assert_eq!(scene.wake, Some(Duration::from_secs(5 * MINUTES + 75)), "with full jitter");
@@ -692,14 +715,14 @@ fn jitter_spreads_the_looks_at_a_refusal() {
     for (jitter, seconds) in [(0.0, 225), (0.5, 300), (1.0, 375)] {
         let mut scene = Scene::upgrading(Phase::Checking);
         scene.seen.jitter = jitter;
-        let scene = scene.refused(Reason::Forbidden);
+        let scene = scene.refused_for_good(Reason::Forbidden);
         assert_eq!(scene.wake, Some(Duration::from_secs(seconds)));
     }
 }
 
 #[test]
 fn another_refusal_is_told_with_its_own_time() {
-    let scene = Scene::upgrading(Phase::Checking).refused(Reason::Forbidden);
+    let scene = Scene::upgrading(Phase::Checking).refused_for_good(Reason::Forbidden);
     let first = scene.saved.completion_time.clone();
     let scene = scene.rests(7 * MINUTES).refused(Reason::NamespaceMissing).is(Phase::Rejected);
     assert_ne!(scene.saved.completion_time, first);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{back, begin, outcome, timed_out};
+use super::{TRIES_TO_CHECK, TRIES_TO_WRITE, back, begin, outcome, timed_out};
 use crate::api::{OperationKind, OperationResult};
 use crate::health::Verdict;
 use crate::observation::{Observation, Outcome};
@@ -57,6 +57,9 @@ pub(super) fn prepare(
         (Outcome::Missing, _) => pull_anew(rollout, seen),
         (Outcome::Failed(fault), Again::Check) if fault.passing => {
             unsure(rollout, fault, seen, now)
+        }
+        (Outcome::Failed(fault), Again::Check) if rollout.may_be_mended(fault, TRIES_TO_CHECK) => {
+            rollout.retry(fault, seen.jitter)
         }
         (Outcome::Failed(fault), _) if fault.passing && rollout.patience.tries < TRIES => {
             rollout.retry(fault, seen.jitter)
@@ -140,6 +143,7 @@ pub(super) fn apply(
     if let Some(fault) = rollout.crash_loop() {
         return rollout.fail(fault, seen, now);
     }
+    let late = spent >= seen.policy().timeout;
     let rollout = Rollout { state: State::Applying { stage, spent }, ..rollout };
     match outcome(seen) {
         Some(Outcome::Applied(done)) if Some(*done) == Stage::numbered(stage) => {
@@ -152,8 +156,11 @@ pub(super) fn apply(
             rollout.say("").to(state)
         }
         Some(Outcome::Missing) => pull_anew(rollout, seen),
+        Some(Outcome::Failed(fault)) if rollout.may_be_mended(fault, TRIES_TO_WRITE) && !late => {
+            rollout.retry(fault, seen.jitter)
+        }
         Some(Outcome::Failed(fault)) if !fault.passing => rollout.fail(fault.clone(), seen, now),
-        Some(Outcome::Failed(fault)) if spent >= seen.policy().timeout => {
+        Some(Outcome::Failed(fault)) if late => {
             let message = format!("not everything could be applied: {}", fault.message);
             rollout.fail(timed_out(message), seen, now)
         }

@@ -17,6 +17,7 @@ use words::{assignment, described, release};
 /// More looks than any story here needs.
 const MANY: usize = 1000;
 
+#[derive(Clone)]
 pub struct Scene {
     pub rollout: Rollout,
     pub seen: Observation,
@@ -189,6 +190,20 @@ impl Scene {
 
     pub fn refused(self, reason: Reason) -> Self {
         self.ends(Some(Outcome::Failed(Fault::new(reason, "refused"))))
+    }
+
+    /// However often it is tried within the phase.
+    pub fn refused_for_good(mut self, reason: Reason) -> Self {
+        let phase = self.rollout.phase();
+        for _ in 0..MANY {
+            self = self.refused(reason);
+            if self.rollout.phase() != phase {
+                return self;
+            }
+            let wake = self.wake.expect("another try");
+            self = self.wait(wake);
+        }
+        panic!("{} is tried for ever", self.told());
     }
 
     pub fn passing(self, reason: Reason) -> Self {
