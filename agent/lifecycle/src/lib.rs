@@ -21,6 +21,7 @@
 pub mod api;
 mod assignment;
 pub mod bundle;
+pub mod definition;
 pub mod duration;
 pub mod health;
 pub mod names;
