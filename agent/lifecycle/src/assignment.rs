@@ -7,7 +7,9 @@ use std::time::Duration;
 use base64::Engine;
 use semver::{Version, VersionReq};
 
-use crate::api::{Deletion, Downgrades, ManagedAddOnSpec, OnFailure, PolicySpec, Source, Upgrades};
+use crate::api::{
+    Deletion, Downgrades, ManagedAddOnSpec, OnFailure, OnUnsafe, PolicySpec, Source, Upgrades,
+};
 use crate::names::{DEFAULT_NAMESPACE, DEFAULT_SERVICE_ACCOUNT};
 use crate::reason::{Fault, Reason};
 use crate::release::{self, Release, ServiceAccount, Shape};
@@ -44,6 +46,7 @@ pub enum Pull {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
     pub on_failure: OnFailure,
+    pub on_unsafe: OnUnsafe,
     pub upgrades: Upgrades,
     pub downgrades: Downgrades,
     /// Default 15 minutes: three times what a slow image pull usually takes at the edge.
@@ -58,6 +61,7 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             on_failure: OnFailure::default(),
+            on_unsafe: OnUnsafe::default(),
             upgrades: Upgrades::default(),
             downgrades: Downgrades::default(),
             timeout: Duration::from_secs(15 * 60),
@@ -78,6 +82,7 @@ impl Policy {
         };
         Ok(Self {
             on_failure: spec.on_failure.unwrap_or_default(),
+            on_unsafe: spec.on_unsafe.unwrap_or_default(),
             upgrades: spec.upgrades.unwrap_or_default(),
             downgrades: spec.downgrades.unwrap_or_default(),
             timeout: time("timeout", &spec.timeout, default.timeout)?,

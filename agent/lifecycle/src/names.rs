@@ -51,6 +51,8 @@ pub mod annotation {
     pub const ALLOW_SHRINK: &str = "lifecycle.open-cluster-management.io/allow-shrink";
     /// Fields of an object that others own, as comma-separated JSON pointers.
     pub const IGNORE_DIFFERENCES: &str = "lifecycle.open-cluster-management.io/ignore-differences";
+    /// On a Job: `pre-upgrade` runs it before the first write, `verify` after the rest is healthy.
+    pub const HOOK: &str = "lifecycle.open-cluster-management.io/hook";
     /// On the status lease: the status as JSON.
     pub const STATUS: &str = "lifecycle.open-cluster-management.io/status";
 }

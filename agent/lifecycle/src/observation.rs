@@ -11,6 +11,7 @@ use crate::plan::Stage;
 use crate::reason::Fault;
 use crate::release::{Release, ReleaseId};
 use crate::retained::{Retained, RetainedState};
+use crate::safety::Safety;
 
 /// One look at the world.
 #[derive(Clone, Debug)]
@@ -88,14 +89,28 @@ pub enum Action {
     Release,
 }
 
+/// What a check without findings has to say.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Report {
+    /// Of going back; absent where there is nothing to go back to.
+    pub safety: Option<Safety>,
+    /// What stops nothing and a person should know.
+    pub warnings: Vec<String>,
+}
+
 /// How an action ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
     Held,
     Pulled,
     Staged,
-    Checked,
+    Checked(Report),
     Applied(Stage),
+    /// On the way back: all of a stage but for these, in words. To put them back would lose data, or cannot be done.
+    AppliedBut {
+        stage: Stage,
+        left: Vec<String>,
+    },
     /// What could not be removed, in words; guarded objects are not in it.
     Pruned {
         left: Vec<String>,

@@ -8,6 +8,7 @@ use crate::api::{HistoryEntry, OperationKind, OperationResult};
 use crate::reason::{Fault, Reason};
 use crate::release::Release;
 use crate::rollout::Rollout;
+use crate::safety::Safety;
 
 /// One attempt to change what runs, or to remove it.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -29,6 +30,18 @@ pub struct Operation {
     pub verified: bool,
     /// The assignment this answers.
     pub asked: Asked,
+    /// What was judged of going back from the target, before the first write.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub safety: Option<Safety>,
+    /// What stood in the way of going back when a person asked to go on all the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accepted: Vec<String>,
+    /// What the check warned of; it stops nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// What going back left as it was.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<String>,
 }
 
 /// What makes an assignment another one.
@@ -93,6 +106,10 @@ impl Rollout {
             message: String::new(),
             verified: false,
             asked,
+            safety: None,
+            accepted: Vec::new(),
+            warnings: Vec::new(),
+            left: Vec::new(),
         });
         self
     }

@@ -51,6 +51,8 @@ reasons! {
     Paused => Nobody,
     /// As many rollouts as are allowed at once are going on.
     Queued => Nobody,
+    /// Going back would not be safe, and `policy.onUnsafe` holds.
+    RollbackUnsafe => Nobody,
     /// Removal is going on.
     Removing => Nobody,
     /// The version is not semver 2.0.0.
@@ -99,6 +101,8 @@ reasons! {
     QuotaExceeded => Environment,
     /// A field that cannot be changed on a living object.
     ImmutableField => Assignment,
+    /// Living objects would lose fields, or could not be written any more, by what a definition says of them now.
+    DefinitionNarrowed => Assignment,
     /// The API server refuses an object.
     ObjectRefused => Assignment,
     /// The check could not be finished.
@@ -115,6 +119,8 @@ reasons! {
     TimedOut => Assignment,
     /// The last good version could not be put back.
     RollbackFailed => Environment,
+    /// The last good version is back, but for objects that had to stay as they were.
+    RollbackIncomplete => Environment,
     /// The ledger was written by an agent that knows more than this one.
     UnknownLedger => Environment,
 }
@@ -124,7 +130,11 @@ impl Reason {
     pub fn is_after_first_write(self) -> bool {
         matches!(
             self,
-            Reason::ApplyFailed | Reason::Unhealthy | Reason::TimedOut | Reason::RollbackFailed
+            Reason::ApplyFailed
+                | Reason::Unhealthy
+                | Reason::TimedOut
+                | Reason::RollbackFailed
+                | Reason::RollbackIncomplete
         )
     }
 }

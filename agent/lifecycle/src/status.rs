@@ -75,6 +75,7 @@ fn message(rollout: &Rollout) -> String {
         (State::Waiting { reason: Reason::Paused }, _) => {
             "paused by annotation; nothing new starts"
         }
+        (State::Waiting { reason: Reason::RollbackUnsafe }, Some(operation)) => &operation.message,
         (State::Waiting { .. }, _) => "waiting for other rollouts here to end",
         (_, operation) => operation.map_or("", |operation| &operation.message),
     };
@@ -128,10 +129,18 @@ fn conditions(
     if beside.orphaned.is_some() {
         rows.push(("Orphaned", "True", "NoAssignment"));
     }
+    // An install has none: there is nothing to go back to.
+    let safety = operation.and_then(|operation| operation.safety.as_ref());
+    let safety_message = safety.map_or(String::new(), |safety| printable(&safety.message()));
+    rows.extend(safety.map(|safety| ("RollbackSafe", safety.status(), safety.reason())));
     let said = message(rollout);
     rows.into_iter()
         .map(|(kind, status, because)| {
-            let said = if kind == "Orphaned" { &orphan_message } else { &said };
+            let said = match kind {
+                "Orphaned" => &orphan_message,
+                "RollbackSafe" => &safety_message,
+                _ => &said,
+            };
             condition(before, [kind, status, because, said], beside.generation, now)
         })
         .collect()

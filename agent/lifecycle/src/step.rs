@@ -12,7 +12,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::duration::whole_seconds;
-use crate::observation::{Action, Observation, Outcome};
+use crate::observation::{Action, Observation, Outcome, Report};
 use crate::plan::Stage;
 use crate::reason::{Fault, Owner, Reason};
 use crate::rollout::{Patience, Rollout};
@@ -196,6 +196,16 @@ impl Rollout {
             Owner::Environment => self.patience.tries < tries,
             Owner::Assignment | Owner::Nobody => false,
         }
+    }
+
+    /// Keeps what the check had to say. From a first install there is nothing to go back to.
+    fn judged(mut self, report: &Report) -> Self {
+        let safety = report.safety.clone().filter(|_| self.current.is_some());
+        if let Some(operation) = &mut self.operation {
+            operation.safety = safety;
+            operation.warnings = report.warnings.clone();
+        }
+        self
     }
 
     /// What a person should read now.

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use lifecycle::health::Verdict;
-use lifecycle::{Action, Fault, Outcome, Phase, Reason};
+use lifecycle::{Action, Fault, Outcome, Phase, Reason, State};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -175,7 +175,9 @@ fn made_anew(before: Scene) -> Scene {
 fn calm(mut scene: Scene) -> Scene {
     (scene.seen.paused, scene.seen.slot) = (false, true);
     scene.seen.jitter = 0.5;
-    scene.look()
+    scene.report.safety = None;
+    let held = scene.rollout.state == State::Waiting { reason: Reason::RollbackUnsafe };
+    if held { scene.retry("calm") } else { scene.look() }
 }
 
 fn goes_wrong(mut scene: Scene, way: usize) -> Scene {

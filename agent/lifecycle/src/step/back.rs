@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{begin, forward, outcome};
 use crate::api::{OperationKind, OperationResult};
 use crate::health::Verdict;
-use crate::observation::{Action, Observation, Outcome};
+use crate::observation::{Action, Observation, Outcome, Report};
 use crate::plan::Stage;
 use crate::reason::{Fault, Reason};
 use crate::rollout::Rollout;
@@ -43,10 +43,13 @@ pub(super) fn begin(
         return rollout.say(message).to(state(Back::Prune));
     };
     let answered = rollout.operation.as_ref().map(|operation| operation.asked.clone());
+    let safety = rollout.operation.as_ref().and_then(|operation| operation.safety.clone());
     let rollout = rollout.close(cause.clone(), now);
     // A rollback that nobody asked for still answers the assignment that failed.
     let asked = answered.filter(|_| !asked).unwrap_or_else(|| seen.asked());
     let rollout = rollout.open(OperationKind::Rollback, Some(current), cause.reason, asked, now);
+    // What was said of this way back before stays said.
+    let rollout = rollout.judged(&Report { safety, warnings: Vec::new() });
     begin::verified(rollout).say(cause.message.clone()).to(state(Back::Withdraw))
 }
 
@@ -91,11 +94,12 @@ pub(super) fn advance(
         (Back::Apply { stage }, Some(Outcome::Applied(done)))
             if Some(*done) == Stage::numbered(stage) =>
         {
-            let next = match Stage::numbered(stage + 1) {
-                Some(_) => Back::Apply { stage: stage + 1 },
-                None => Back::Verify { healthy: Duration::ZERO },
-            };
-            going.on(rollout, next)
+            going.on(rollout, after(stage))
+        }
+        (Back::Apply { stage }, Some(Outcome::AppliedBut { stage: done, left }))
+            if Some(*done) == Stage::numbered(stage) =>
+        {
+            going.on(leaving(rollout, left), after(stage))
         }
         (Back::Verify { healthy }, _) => verify(rollout, seen, now, going, healthy),
         (back @ Back::Prune, Some(Outcome::Pruned { left })) if rollout.is_going(left) => {
@@ -115,6 +119,25 @@ pub(super) fn advance(
         (back, Some(Outcome::Failed(fault))) => stay(rollout, back).retry(fault, seen.jitter),
         (back, _) => stay(rollout, back),
     }
+}
+
+fn after(stage: u32) -> Back {
+    match Stage::numbered(stage + 1) {
+        Some(_) => Back::Apply { stage: stage + 1 },
+        None => Back::Verify { healthy: Duration::ZERO },
+    }
+}
+
+/// Objects named at the end; each with its reason.
+const MOST_LEFT: usize = 5;
+
+fn leaving(mut rollout: Rollout, left: &[String]) -> Rollout {
+    if let Some(operation) = &mut rollout.operation {
+        operation.left.extend(left.iter().cloned());
+        operation.left.dedup();
+        operation.left.truncate(MOST_LEFT);
+    }
+    rollout
 }
 
 impl Going {
@@ -166,8 +189,16 @@ fn finish(rollout: Rollout, going: Going, left: &[String], now: Timestamp) -> Ro
         let rollout = rollout.finish(OperationResult::Failed, cause.clone(), now);
         return rollout.to(State::Failed { cause });
     };
+    let stayed = rollout.operation.as_ref().map_or(&[][..], |operation| &operation.left).join("; ");
     let message = format!("back at {}: {}{}", current.version, cause.message, leftovers(left));
-    let done = Fault::new(Reason::RollbackSucceeded, message);
+    let (done, cause) = match stayed.is_empty() {
+        true => (Fault::new(Reason::RollbackSucceeded, message), cause),
+        false => {
+            let message = format!("{message}; left as they are: {stayed}");
+            let done = Fault::new(Reason::RollbackIncomplete, message);
+            (done.clone(), done)
+        }
+    };
     let rollout = rollout.finish(OperationResult::Succeeded, done, now);
     rollout.to(if asked { State::Available } else { State::RolledBack { cause } })
 }

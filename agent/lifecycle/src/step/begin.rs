@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::back;
-use crate::api::{OperationKind, OperationResult};
+use crate::api::{OnUnsafe, OperationKind, OperationResult};
 use crate::assignment::Assignment;
 use crate::observation::{Action, Observation};
 use crate::operation::{Asked, Operation};
@@ -13,6 +13,10 @@ use crate::state::{Again, State};
 use crate::versions;
 
 pub(super) fn advance(rollout: Rollout, seen: &Observation, now: Timestamp) -> Rollout {
+    if is_held(&rollout, seen) {
+        return rollout;
+    }
+    let rollout = accept(rollout, seen);
     let assignment = match refusal(&rollout, seen) {
         Ok(assignment) => assignment,
         Err(fault) => return open(rollout, seen, now).reject(fault, Again::Begin, seen, now),
@@ -59,6 +63,35 @@ pub(super) fn blocked(seen: &Observation) -> Option<Reason> {
         (true, _) => Some(Reason::Paused),
         (false, false) => Some(Reason::Queued),
         (false, true) => None,
+    }
+}
+
+/// Held because going back would not be safe, and nobody has said anything since.
+fn is_held(rollout: &Rollout, seen: &Observation) -> bool {
+    let same = rollout.operation.as_ref().is_some_and(|held| held.asked == seen.asked());
+    same && rollout.state == State::Waiting { reason: Reason::RollbackUnsafe }
+}
+
+/// A retry of what is held accepts what was told, and nothing that is found later.
+fn accept(mut rollout: Rollout, seen: &Observation) -> Rollout {
+    let held = rollout.state == State::Waiting { reason: Reason::RollbackUnsafe };
+    let Some(operation) = rollout.operation.as_mut().filter(|_| held) else { return rollout };
+    let asked = seen.asked();
+    if operation.asked.release == asked.release && operation.asked.retry != asked.retry {
+        operation.accepted = operation.safety.take().unwrap_or_default().hindrances;
+        operation.asked = asked;
+    }
+    rollout
+}
+
+/// Why what was checked does not start: going back would not be safe, and that is not accepted.
+pub(super) fn objection(rollout: &Rollout, seen: &Observation) -> Option<Fault> {
+    let operation = rollout.operation.as_ref()?;
+    let safety = operation.safety.as_ref()?;
+    let accepted = safety.hindrances.iter().all(|told| operation.accepted.contains(told));
+    match seen.policy().on_unsafe {
+        OnUnsafe::Hold if !accepted => Some(safety.objection()),
+        OnUnsafe::Hold | OnUnsafe::Proceed => None,
     }
 }
 

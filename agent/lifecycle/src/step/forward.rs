@@ -53,7 +53,7 @@ pub(super) fn prepare(
         (Outcome::Staged, Again::Stage) => {
             begin::verified(rollout).say("").to(State::Checking { unsure: Duration::ZERO })
         }
-        (Outcome::Checked, Again::Check) => checked(rollout, seen),
+        (Outcome::Checked(report), Again::Check) => checked(rollout.judged(report), seen),
         (Outcome::Missing, _) => pull_anew(rollout, seen),
         (Outcome::Failed(fault), Again::Check) if fault.passing => {
             unsure(rollout, fault, seen, now)
@@ -84,6 +84,9 @@ fn answers(rollout: &Rollout, seen: &Observation) -> bool {
 fn checked(rollout: Rollout, seen: &Observation) -> Rollout {
     if let Some(reason) = begin::blocked(seen).filter(|_| rollout.untouched()) {
         return rollout.to(State::Waiting { reason });
+    }
+    if let Some(objection) = begin::objection(&rollout, seen).filter(|_| rollout.untouched()) {
+        return rollout.say(objection.message).to(State::Waiting { reason: objection.reason });
     }
     let mut rollout = rollout;
     if let Some(target) = rollout.target().cloned()

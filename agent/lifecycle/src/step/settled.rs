@@ -60,7 +60,7 @@ pub(super) fn rejected(
         },
         (Some(Again::Pull), Some(Outcome::Pulled))
         | (Some(Again::Stage), Some(Outcome::Staged))
-        | (Some(Again::Check), Some(Outcome::Checked))
+        | (Some(Again::Check), Some(Outcome::Checked(_)))
         | (Some(_), Some(Outcome::Missing)) => {
             begin::advance(rollout.to(State::Pending), seen, now)
         }

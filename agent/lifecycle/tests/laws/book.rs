@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use lifecycle::health::Verdict;
 use lifecycle::{
-    Action, Again, Asked, ManagedAddOnStatus, Observation, Outcome, Phase, Release, ReleaseId,
-    Rollout, State, Step, step,
+    Action, Again, Asked, ManagedAddOnStatus, Observation, OnUnsafe, Outcome, Phase, Release,
+    ReleaseId, Rollout, State, Step, step,
 };
 
 use super::graph;
@@ -74,6 +74,7 @@ impl Book {
         operations_are_counted_and_kept(before, &after.rollout);
         current_changes_only_by_success(before, &after.rollout);
         while_blocked_nothing_starts(before, seen, &after.rollout);
+        what_is_unsafe_is_held(before, seen, &after.rollout);
         self.nothing_is_repeated_at_once(look);
         if let Some(action) = &after.action {
             self.action_is_lawful(action, look);
@@ -172,7 +173,7 @@ impl Book {
             (Some(Action::Stage), Some(Outcome::Staged)) => {
                 self.staged.extend(target(&look.before).map(|target| target.id.clone()));
             }
-            (Some(Action::Check { release, .. }), Some(Outcome::Checked)) => {
+            (Some(Action::Check { release, .. }), Some(Outcome::Checked(_))) => {
                 self.checked = Some((look.before.sequence, release.clone()));
             }
             _ => {}
@@ -311,6 +312,17 @@ fn while_blocked_nothing_starts(before: &Rollout, seen: &Observation, after: &Ro
     let written = after.phase() == Phase::Applying && before.phase() == Phase::Checking;
     let starts = resting && begun || written && before.touched.is_empty();
     assert!(!starts || !seen.paused && seen.slot, "started although blocked");
+}
+
+/// Nothing is written that could not be taken back, unless somebody said so.
+fn what_is_unsafe_is_held(before: &Rollout, seen: &Observation, after: &Rollout) {
+    let first_write = before.phase() == Phase::Checking
+        && after.phase() == Phase::Applying
+        && before.touched.iter().all(|touched| Some(touched) == before.current.as_ref());
+    let Some(operation) = after.operation.as_ref().filter(|_| first_write) else { return };
+    let told = operation.safety.iter().flat_map(|safety| &safety.hindrances);
+    let unheard = told.filter(|told| !operation.accepted.contains(told)).count();
+    assert!(unheard == 0 || seen.policy().on_unsafe == OnUnsafe::Proceed, "started unsafe");
 }
 
 /// What is shown and what comes next are the same when the ledger was read back.

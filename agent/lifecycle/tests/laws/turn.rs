@@ -5,7 +5,9 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use lifecycle::health::Verdict;
 use lifecycle::plan::Stage;
-use lifecycle::{Action, Deletion, Fault, OnFailure, Outcome, Phase, Reason};
+use lifecycle::{
+    Action, Deletion, Fault, OnFailure, OnUnsafe, Outcome, Phase, Reason, Report, Safety,
+};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -41,6 +43,9 @@ enum Change {
     Assign(&'static str),
     Unreadable(Reason),
     OnFailure(OnFailure),
+    OnUnsafe(OnUnsafe),
+    /// From here on a check finds this in the way of going back.
+    Hinder(Option<&'static str>),
     Pause(bool),
     Slot(bool),
     Retry(&'static str),
@@ -108,7 +113,7 @@ fn stray() -> impl Strategy<Value = Outcome> {
             Outcome::Held,
             Outcome::Pulled,
             Outcome::Staged,
-            Outcome::Checked,
+            Outcome::Checked(Report::default()),
             Outcome::Retained,
             Outcome::Released,
         ]),
@@ -127,6 +132,8 @@ fn change() -> impl Strategy<Value = Change> {
             .prop_map(Change::Unreadable),
         2 => select(vec![OnFailure::Hold, OnFailure::Rollback, OnFailure::Rollback])
             .prop_map(Change::OnFailure),
+        1 => select(vec![OnUnsafe::Hold, OnUnsafe::Proceed]).prop_map(Change::OnUnsafe),
+        1 => select(vec![None, Some("one"), Some("two")]).prop_map(Change::Hinder),
         3 => any::<bool>().prop_map(Change::Pause),
         2 => any::<bool>().prop_map(Change::Slot),
         2 => select(vec!["a", "b"]).prop_map(Change::Retry),
@@ -160,6 +167,12 @@ impl Change {
             Change::Assign(release) => scene.assign(release),
             Change::Unreadable(reason) => scene.unassignable(*reason),
             Change::OnFailure(way) => scene.policy(|policy| policy.on_failure = *way),
+            Change::OnUnsafe(way) => scene.policy(|policy| policy.on_unsafe = *way),
+            Change::Hinder(why) => {
+                let hindrances = why.iter().map(|why| (*why).to_owned()).collect();
+                scene.report.safety = Some(Safety { hindrances, doubts: Vec::new() });
+                scene.look()
+            }
             Change::Pause(paused) => scene.with(|seen| seen.paused = *paused),
             Change::Slot(free) => scene.slot(*free),
             Change::Retry(value) => scene.retry(value),
@@ -199,7 +212,7 @@ fn is_stray(phase: Phase, action: Option<&Action>, outcome: &Outcome) -> bool {
         (phase, outcome),
         (Phase::Pulling | Phase::Rejected, Outcome::Pulled)
             | (Phase::Staging | Phase::Rejected, Outcome::Staged)
-            | (Phase::Checking | Phase::Rejected, Outcome::Checked)
+            | (Phase::Checking | Phase::Rejected, Outcome::Checked(_))
             | (Phase::Applying | Phase::RollingBack, Outcome::Applied(_))
             | (Phase::Pruning | Phase::RollingBack, Outcome::Pruned { .. })
             | (Phase::Removing, Outcome::Removed { .. })

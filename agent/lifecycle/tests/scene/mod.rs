@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use lifecycle::health::Verdict;
 use lifecycle::{
     Action, Assignment, Beside, Deletion, Fault, ManagedAddOnStatus, Observation, Outcome, Phase,
-    Policy, Reason, Release, Retained, RetainedState, Rollout, Step, status, step,
+    Policy, Reason, Release, Report, Retained, RetainedState, Rollout, Safety, Step, status, step,
 };
 use words::{assignment, described, release};
 
@@ -33,6 +33,8 @@ pub struct Scene {
     pub looks: Vec<Look>,
     /// What each look came to: phase, action, message.
     pub answers: Vec<String>,
+    /// What every check from here on says.
+    pub report: Report,
     /// Every assignment from here on is like this one, but for its release.
     spec: Assignment,
 }
@@ -77,6 +79,7 @@ impl Scene {
             gone: false,
             looks: Vec::new(),
             answers: Vec::new(),
+            report: Report::default(),
             spec,
         }
     }
@@ -208,6 +211,22 @@ impl Scene {
 
     pub fn passing(self, reason: Reason) -> Self {
         self.ends(Some(Outcome::Failed(Fault::passing(reason, "not at the moment"))))
+    }
+
+    /// Checks from here on say this of going back.
+    pub fn judged(mut self, hindrances: &[&str], doubts: &[&str]) -> Self {
+        let owned = |of: &[&str]| of.iter().map(|words| (*words).to_owned()).collect();
+        let safety = Safety { hindrances: owned(hindrances), doubts: owned(doubts) };
+        self.report.safety = Some(safety);
+        self
+    }
+
+    /// Going back, all of a stage could be put back but this.
+    pub fn leaves(mut self, what: &str) -> Self {
+        let Some(Action::Apply { stage, back: true, .. }) = self.action.take() else {
+            panic!("{} does not go back", self.told())
+        };
+        self.ends(Some(Outcome::AppliedBut { stage, left: vec![what.to_owned()] }))
     }
 
     pub fn missing(self) -> Self {
@@ -367,7 +386,7 @@ impl Scene {
                 self.retain(staged.expect("a target"));
                 Outcome::Staged
             }
-            Action::Check { .. } => Outcome::Checked,
+            Action::Check { .. } => Outcome::Checked(self.report.clone()),
             Action::Apply { stage, .. } => Outcome::Applied(stage),
             Action::Prune { .. } => Outcome::Pruned { left: Vec::new() },
             Action::Retain { keep } => {
@@ -448,6 +467,17 @@ impl Scene {
         let is_true = self.saved.conditions.iter().filter(|condition| condition.status == "True");
         let shown: Vec<_> = is_true.map(|condition| condition.type_.as_str()).collect();
         assert_eq!(shown.join(" "), true_ones, "{}", self.told());
+        self
+    }
+
+    /// `<status> <reason>: <message>` of a condition.
+    #[track_caller]
+    pub fn says(self, condition: &str, words: &str) -> Self {
+        let found = self.saved.conditions.iter().find(|found| found.type_ == condition);
+        let shown = found.map_or("absent".to_owned(), |found| {
+            format!("{} {}: {}", found.status, found.reason, found.message)
+        });
+        assert_eq!(shown, words, "{}", self.told());
         self
     }
 
