@@ -97,6 +97,8 @@ enum Start {
     Installing,
     Available,
     Upgrading,
+    /// Another version took the place of one that was under way.
+    Replaced,
     RolledBack,
     Held,
 }
@@ -104,7 +106,8 @@ enum Start {
 fn start() -> impl Strategy<Value = Start> {
     use Start::*;
     select(vec![
-        Fresh, Paused, Known, Forgotten, Installing, Available, Upgrading, RolledBack, Held,
+        Fresh, Paused, Known, Forgotten, Installing, Available, Upgrading, Replaced, RolledBack,
+        Held,
     ])
 }
 
@@ -127,6 +130,10 @@ impl Start {
             Start::Installing => Scene::new().assign("1.0.0").until(Phase::Verifying),
             Start::Available => Scene::available("1.0.0"),
             Start::Upgrading => Scene::available("1.0.0").assign("1.1.0").until(Phase::Verifying),
+            Start::Replaced => {
+                let scene = Scene::available("1.0.0").assign("1.1.0").until(Phase::Applying);
+                scene.assign("1.2.0").until(Phase::Verifying)
+            }
             Start::RolledBack => {
                 let scene = Scene::available("1.0.0").assign("1.1.0").until(Phase::Verifying);
                 scene.broken().until(Phase::RolledBack)

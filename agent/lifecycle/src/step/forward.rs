@@ -71,6 +71,10 @@ pub(super) fn prepare(
 
 /// What was pulled is not at hand any more. A store that keeps losing it is not asked without a pause.
 fn pull_anew(rollout: Rollout, seen: &Observation) -> Rollout {
+    // Something else is asked by now: then nothing is pulled.
+    if rollout.untouched() && !answers(&rollout, seen) {
+        return rollout.to(State::Pulling);
+    }
     let lost = Fault::passing(Reason::RetainFailed, "the bundle is not at hand any more");
     rollout.to(State::Pulling).retry(&lost, seen.jitter)
 }
