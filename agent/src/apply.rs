@@ -2,6 +2,7 @@
 
 mod adopt;
 mod replace;
+mod stays;
 
 use std::time::Duration;
 
@@ -22,14 +23,15 @@ use crate::work::{Work, each};
 const ESTABLISHED_WITHIN: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_millis(100);
 
-/// `back`: this puts the last good release back, so finished Jobs are not run again.
+/// `back`: this puts the last good release back, so finished Jobs are not run again, and what would lose data by it is
+/// left as it is; returns that in words.
 pub async fn apply(
     work: &Work<'_>,
     release: &[Placed],
     stage: Stage,
     back: bool,
     may_adopt: bool,
-) -> Result<(), Fault> {
+) -> Result<Vec<String>, Fault> {
     let of_stage: Vec<&Placed> = release
         .iter()
         .filter(|placed| placed.stage() == stage && !(back && is_job(&placed.object)))
@@ -43,13 +45,16 @@ pub async fn apply(
         if may_adopt {
             adopt::take_over(work, placed).await?;
         }
-        write(work, placed, release).await.map(|_| ())
+        if back && let Some(why) = stays::why(work, placed).await? {
+            return Ok(Some(why));
+        }
+        write(work, placed, release).await.map(|_| None)
     });
-    first_fault(each(written).await)?;
+    let left = sort_out(each(written).await)?;
     if stage == Stage::Definitions {
         first_fault(each(of_stage.iter().map(|placed| established(work, placed))).await)?;
     }
-    Ok(())
+    Ok(left)
 }
 
 /// What the check had to leave open, now that what it stands on is there.
@@ -145,6 +150,18 @@ async fn established(work: &Work<'_>, placed: &Placed) -> Result<(), Fault> {
 
 pub fn is_job(object: &Object) -> bool {
     (object.group(), object.kind()) == ("batch", "Job")
+}
+
+/// What was left, or the fault that decides.
+fn sort_out(results: Vec<Result<Option<String>, Fault>>) -> Result<Vec<String>, Fault> {
+    let (mut left, mut faults) = (Vec::new(), Vec::new());
+    for result in results {
+        match result {
+            Ok(why) => left.extend(why),
+            Err(fault) => faults.push(Err(fault)),
+        }
+    }
+    first_fault(faults).map(|()| left)
 }
 
 /// A lasting fault decides over a passing one.

@@ -1,5 +1,6 @@
 //! Tries a whole release against the API server before the first write, and reports all findings at once.
 
+mod prospect;
 mod rights;
 
 use std::collections::BTreeSet;
@@ -7,9 +8,10 @@ use std::collections::BTreeSet;
 use kube::api::{Patch, PatchParams};
 use lifecycle::names::FIELD_MANAGER;
 use lifecycle::plan::{is_replaceable, refuse_shrunk};
-use lifecycle::{Fault, Owner, Reason, printable};
+use lifecycle::{Fault, Owner, Reason, Report, printable};
 
 use crate::apply::dry_run;
+use crate::definitions;
 use crate::placed::{Brought, Placed, unknown_kind};
 use crate::work::{Work, each};
 
@@ -21,17 +23,24 @@ pub struct Terms {
     pub allow_shrink: bool,
 }
 
-/// `from` is what runs, with the rights by which it would be put back.
+/// What runs, as far as it is retained, with the rights by which it would be put back.
+pub enum From<'a> {
+    /// Nothing: a first install.
+    Nothing,
+    Lost,
+    Running(Work<'a>, Vec<Placed>),
+}
+
 pub async fn check(
     work: &Work<'_>,
     release: &[Placed],
-    from: Option<&(Work<'_>, Vec<Placed>)>,
+    from: &From<'_>,
     terms: &Terms,
-) -> Result<(), Fault> {
+) -> Result<Report, Fault> {
     let mut findings = Vec::new();
     findings.extend(twice(release));
     if !terms.allow_shrink
-        && let Some((_, running)) = from
+        && let From::Running(_, running) = from
     {
         findings.extend(refuse_shrunk(release.len(), running.len()).err());
     }
@@ -45,13 +54,19 @@ pub async fn check(
         findings.retain(|finding| finding.reason != Reason::Forbidden);
         findings.insert(0, missing);
     }
-    if let Some((back, running)) = from
+    if let From::Running(back, running) = from
         && let Some(missing) = rights::missing(back, running).await?
     {
         let message = format!("going back would fail: {}", missing.message);
         findings.push(Fault { message, ..missing });
     }
-    report(findings)
+    refuse(findings)?;
+    let safety = match from {
+        From::Nothing => None,
+        From::Lost => Some(prospect::safety(work, release, None).await?),
+        From::Running(_, running) => Some(prospect::safety(work, release, Some(running)).await?),
+    };
+    Ok(Report { safety, warnings: Vec::new() })
 }
 
 /// Two objects that become one in this cluster: a cluster-scoped one with and without namespace.
@@ -93,7 +108,10 @@ async fn judge(
         return Ok((!brought.defines(object)).then(|| unknown_kind(object)));
     }
     let fault = match owned(work, placed, terms.adopt).await {
-        Ok(()) => dry_run(work, placed).await.err(),
+        Ok(()) => match dry_run(work, placed).await {
+            Ok(()) => definitions::refuse_harm(work, placed).await.err(),
+            Err(fault) => Some(fault),
+        },
         Err(fault) => Some(fault),
     };
     match fault {
@@ -128,7 +146,7 @@ pub async fn owned(work: &Work<'_>, placed: &Placed, adopt: bool) -> Result<(), 
 }
 
 /// One fault for all findings: its reason is the first that the assignment's author has to mend, else the first.
-fn report(findings: Vec<Fault>) -> Result<(), Fault> {
+fn refuse(findings: Vec<Fault>) -> Result<(), Fault> {
     let first = findings
         .iter()
         .find(|finding| finding.reason.owner() == Owner::Assignment)

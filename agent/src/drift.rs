@@ -10,6 +10,7 @@ use lifecycle::{Fault, ObjectKey};
 
 use crate::apply::{is_job, write};
 use crate::check::owned;
+use crate::definitions;
 use crate::faults;
 use crate::placed::Placed;
 use crate::work::{Work, each};
@@ -45,7 +46,7 @@ async fn put_back(
     });
     let written = each(changed.map(|placed| async {
         // Only another add-on's mark makes an object another's: a mark that was taken off is drift.
-        let written = match owned(work, placed, true).await {
+        let written = match may_put_back(work, placed).await {
             Ok(()) => write(work, placed, release).await,
             Err(fault) => Err(fault),
         };
@@ -66,6 +67,12 @@ async fn put_back(
         }
     }
     repaired
+}
+
+/// A definition that a rollback had to leave as it is stays so.
+async fn may_put_back(work: &Work<'_>, placed: &Placed) -> Result<(), Fault> {
+    owned(work, placed, true).await?;
+    definitions::refuse_harm(work, placed).await
 }
 
 /// The objects of each kind and place, with what lives there; without those that could not be listed. A Job runs once:

@@ -8,6 +8,7 @@ mod apply;
 mod args;
 mod check;
 mod cluster;
+mod definitions;
 mod drift;
 mod driver;
 mod events;

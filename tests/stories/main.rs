@@ -16,6 +16,7 @@ mod policy;
 mod removal;
 mod restart;
 mod rollout;
+mod safety;
 mod world;
 
 use std::process::ExitCode;
@@ -49,6 +50,10 @@ fn main() -> ExitCode {
         story!(ground::a_webhook_that_changed_for_the_worse_does_not_stop_the_way_back),
         story!(ground::a_webhook_that_locks_the_agent_out_is_refused),
         story!(ground::a_lost_release_is_retained_anew),
+        story!(safety::a_definition_that_would_harm_living_objects_is_refused),
+        story!(safety::going_back_leaves_a_definition_whose_objects_would_lose_fields),
+        story!(safety::what_cannot_be_gone_back_from_waits_for_a_word),
+        story!(safety::whoever_says_proceed_goes_back_as_far_as_it_goes),
         story!(adoption::existing_objects_are_taken_over_whole),
         story!(restart::a_killed_agent_goes_on_where_it_was),
         story!(restart::a_lost_status_is_rebuilt_without_an_install),

@@ -54,17 +54,20 @@ impl Driver {
             Some(from) => self.content(&from.id).await?,
             None => None,
         };
-        let running = match &running {
-            Some(running) => Some((self.work(running)?, self.placed(running).await?)),
-            None => None,
+        let from = match (from, &running) {
+            (None, _) => check::From::Nothing,
+            (Some(_), None) => check::From::Lost,
+            (Some(_), Some(running)) => {
+                check::From::Running(self.work(running)?, self.placed(running).await?)
+            }
         };
         let placed = self.placed(&content).await?;
         let terms = check::Terms {
             adopt: self.adopts(),
             allow_shrink: self.note(annotation::ALLOW_SHRINK) == Some(&release.version.to_string()),
         };
-        check::check(&self.work(&content)?, &placed, running.as_ref(), &terms).await?;
-        Ok(Outcome::Checked)
+        let report = check::check(&self.work(&content)?, &placed, &from, &terms).await?;
+        Ok(Outcome::Checked(report))
     }
 
     async fn apply(
@@ -76,8 +79,11 @@ impl Driver {
         let Some(content) = self.content(&release.id).await? else { return Ok(Outcome::Missing) };
         let placed = self.placed(&content).await?;
         let adopt = self.adopts() && !back;
-        apply::apply(&self.work(&content)?, &placed, stage, back, adopt).await?;
-        Ok(Outcome::Applied(stage))
+        let left = apply::apply(&self.work(&content)?, &placed, stage, back, adopt).await?;
+        Ok(match left.is_empty() {
+            true => Outcome::Applied(stage),
+            false => Outcome::AppliedBut { stage, left },
+        })
     }
 
     /// Each release's objects go with the rights of the account that brought them.

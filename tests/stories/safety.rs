@@ -1,0 +1,160 @@
+//! What is judged of going back before the first write, and what going back leaves as it is.
+
+use anyhow::{Context, Result, ensure};
+use lifecycle::{ManagedAddOnStatus, Phase};
+use serde_json::{Value, json};
+use testbed::bundle::{Bundle, NEVER_READY, READY, Spec};
+
+use crate::harness::Bed;
+
+/// Kinds are cluster-scoped, so each story has a group of its own.
+struct Kind(&'static str);
+
+impl Kind {
+    fn group(&self) -> String {
+        format!("{}.example.com", self.0)
+    }
+
+    fn definition(&self, versions: &[Value]) -> Value {
+        json!({
+            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            "metadata": {"name": format!("boxes.{}", self.group())},
+            "spec": {
+                "group": self.group(), "scope": "Namespaced",
+                "names": {"kind": "Box", "plural": "boxes"}, "versions": versions,
+            },
+        })
+    }
+
+    /// An object that is not the add-on's.
+    fn object(&self, spec: Value) -> Value {
+        json!({
+            "apiVersion": format!("{}/v1", self.group()), "kind": "Box",
+            "metadata": {"name": "theirs", "namespace": "default"}, "spec": spec,
+        })
+    }
+}
+
+fn version(name: &str, storage: bool, fields: &[&str]) -> Value {
+    let fields: serde_json::Map<String, Value> =
+        fields.iter().map(|field| ((*field).to_owned(), json!({"type": "string"}))).collect();
+    let spec = json!({"type": "object", "properties": fields});
+    let schema = json!({"type": "object", "properties": {"spec": spec}});
+    json!({"name": name, "served": true, "storage": storage, "schema": {"openAPIV3Schema": schema}})
+}
+
+fn bundle(name: &str, setting: &str, definition: Value) -> Bundle {
+    Bundle::new().namespace(name).config("settings", setting).object(definition)
+}
+
+fn spec(name: &str, version: &str, bundle: &Bundle) -> Spec {
+    Spec::inline(version, bundle).namespace(name)
+}
+
+/// `<status> <reason>`
+fn judged(status: &ManagedAddOnStatus) -> Option<String> {
+    let found = status.conditions.iter().find(|condition| condition.type_ == "RollbackSafe")?;
+    Some(format!("{} {}", found.status, found.reason))
+}
+
+pub async fn a_definition_that_would_harm_living_objects_is_refused(bed: &Bed) -> Result<()> {
+    let (name, kind) = ("narrowed", Kind("narrowed"));
+    let managed = bed.managed().await?;
+    let add_on = managed.add_on(name);
+    let wide = kind.definition(&[version("v1", true, &["size", "color"])]);
+    let narrow = kind.definition(&[version("v1", true, &["size"])]);
+    add_on.assign(&spec(name, "1.0.0", &bundle(name, "old", wide))).await?;
+    let status = add_on.until_available("1.0.0").await?;
+    ensure!(judged(&status).is_none(), "an install is judged");
+    managed.plane.apply_yaml(&kind.object(json!({"color": "secret red"})).to_string()).await?;
+    add_on.assign(&spec(name, "1.1.0", &bundle(name, "new", narrow))).await?;
+    let status = add_on.until_phase(Phase::Rejected).await?;
+    let message = status.message.unwrap_or_default();
+    ensure!(status.reason.as_deref() == Some("DefinitionNarrowed"), "{message}");
+    ensure!(message.contains("Box default/theirs would lose spec.color"), "{message}");
+    ensure!(!message.contains("red"), "{message}");
+    ensure!(add_on.config(name, "settings").await?.as_deref() == Some("old"));
+    // Without that object the definition may change freely.
+    managed.plane.apply_yaml(&kind.object(json!({"size": "small"})).to_string()).await?;
+    add_on.annotate("retry", Some("now")).await?;
+    let status = add_on.until_available("1.1.0").await?;
+    ensure!(judged(&status).as_deref() == Some("True NothingInTheWay"), "{status:?}");
+    Ok(())
+}
+
+pub async fn going_back_leaves_a_definition_whose_objects_would_lose_fields(
+    bed: &Bed,
+) -> Result<()> {
+    let (name, kind) = ("widened", Kind("widened"));
+    let managed = bed.managed().await?;
+    let add_on = managed.add_on(name);
+    let narrow = kind.definition(&[version("v1", true, &["size"])]);
+    let wide = kind.definition(&[version("v1", true, &["size", "color"])]);
+    let good = bundle(name, "old", narrow).deployment("web", READY);
+    add_on.assign(&spec(name, "1.0.0", &good)).await?;
+    add_on.until_available("1.0.0").await?;
+    let bad = bundle(name, "new", wide).deployment("web", NEVER_READY);
+    add_on.assign(&spec(name, "1.1.0", &bad).policy("timeout", "8s")).await?;
+    add_on.until_phase(Phase::Verifying).await?;
+    managed.plane.apply_yaml(&kind.object(json!({"color": "red"})).to_string()).await?;
+    let status = add_on.until_phase(Phase::RolledBack).await?;
+    let message = status.message.unwrap_or_default();
+    ensure!(status.reason.as_deref() == Some("RollbackIncomplete"), "{message}");
+    ensure!(message.contains("Box default/theirs would lose spec.color"), "{message}");
+    ensure!(add_on.config(name, "settings").await?.as_deref() == Some("old"), "the rest goes back");
+    ensure!(add_on.image(name, "web").await?.as_deref() == Some(READY));
+    let api = format!("{}/v1", kind.group());
+    let theirs = add_on.object(&api, "Box", "default", "theirs").await?.context("it is gone")?;
+    ensure!(theirs.pointer("/spec/color") == Some(&json!("red")), "it lost a field: {theirs}");
+    // Nor is it narrowed by a version that is like the old one.
+    add_on.assign(&spec(name, "1.0.1", &good.config("more", "1"))).await?;
+    let status = add_on.until_phase(Phase::Rejected).await?;
+    ensure!(status.reason.as_deref() == Some("DefinitionNarrowed"), "{status:?}");
+    Ok(())
+}
+
+/// 1.0.0 stores objects as v1, of which there is one; 1.1.0 stores them as v2.
+async fn with_another_storage(bed: &Bed, name: &'static str, image: &str) -> Result<Bundle> {
+    let kind = Kind(name);
+    let managed = bed.managed().await?;
+    let add_on = managed.add_on(name);
+    let old = kind.definition(&[version("v1", true, &["size"])]);
+    let good = bundle(name, "old", old).deployment("web", READY);
+    add_on.assign(&spec(name, "1.0.0", &good)).await?;
+    add_on.until_available("1.0.0").await?;
+    managed.plane.apply_yaml(&kind.object(json!({"size": "small"})).to_string()).await?;
+    let both = [version("v1", false, &["size"]), version("v2", true, &["size"])];
+    Ok(bundle(name, "new", kind.definition(&both)).deployment("web", image))
+}
+
+pub async fn what_cannot_be_gone_back_from_waits_for_a_word(bed: &Bed) -> Result<()> {
+    let name = "unsafe";
+    let new = with_another_storage(bed, name, READY).await?;
+    let add_on = bed.managed().await?.add_on(name);
+    add_on.assign(&spec(name, "1.1.0", &new)).await?;
+    let status = add_on.until_phase(Phase::Waiting).await?;
+    ensure!(status.reason.as_deref() == Some("RollbackUnsafe"), "{status:?}");
+    ensure!(judged(&status).as_deref() == Some("False RollbackUnsafe"), "{status:?}");
+    let message = status.message.unwrap_or_default();
+    ensure!(message.contains("boxes.unsafe.example.com stores its objects as v2"), "{message}");
+    ensure!(add_on.config(name, "settings").await?.as_deref() == Some("old"), "it was written");
+    add_on.annotate("retry", Some("go on")).await?;
+    let status = add_on.until_available("1.1.0").await?;
+    ensure!(judged(&status).as_deref() == Some("False RollbackUnsafe"), "{status:?}");
+    Ok(())
+}
+
+pub async fn whoever_says_proceed_goes_back_as_far_as_it_goes(bed: &Bed) -> Result<()> {
+    let name = "proceeds";
+    let new = with_another_storage(bed, name, NEVER_READY).await?;
+    let add_on = bed.managed().await?.add_on(name);
+    let bad = spec(name, "1.1.0", &new).policy("timeout", "4s").policy("onUnsafe", "Proceed");
+    add_on.assign(&bad).await?;
+    let status = add_on.until_phase(Phase::RolledBack).await?;
+    let message = status.message.clone().unwrap_or_default();
+    ensure!(status.reason.as_deref() == Some("RollbackIncomplete"), "{message}");
+    ensure!(message.contains("CustomResourceDefinition boxes.proceeds.example.com"), "{message}");
+    ensure!(judged(&status).as_deref() == Some("False RollbackUnsafe"), "{status:?}");
+    ensure!(add_on.config(name, "settings").await?.as_deref() == Some("old"), "the rest goes back");
+    Ok(())
+}
