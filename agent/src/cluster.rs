@@ -6,14 +6,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIGroup;
 use kube::api::Api;
+use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{DynamicObject, GroupVersionKind, Status};
 use kube::discovery::{ApiCapabilities, ApiResource, Scope};
 use kube::{Client, Config};
 use lifecycle::{Object, ServiceAccount};
+use tower::util::MapResponseLayer;
 
 use crate::faults::is_gone;
 
@@ -50,9 +52,9 @@ impl Cluster {
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         // Retries are the rollout's to count.
         config.default_retry = false;
-        let watching = Client::try_from(config.clone()).context("no client for the cluster")?;
+        let watching = client(config.clone()).context("no client for the cluster")?;
         config.read_timeout = Some(READ_TIMEOUT);
-        let own = Client::try_from(config.clone()).context("no client for the cluster")?;
+        let own = client(config.clone()).context("no client for the cluster")?;
         let inner =
             Inner { config, own, watching, accounts: Mutex::default(), kinds: Mutex::default() };
         Ok(Self { inner: Arc::new(inner) })
@@ -78,7 +80,7 @@ impl Cluster {
         let user =
             HeaderValue::from_str(&account.user()).map_err(|e| kube::Error::HttpError(e.into()))?;
         config.headers.push((HeaderName::from_static("impersonate-user"), user));
-        let client = Client::try_from(config)?;
+        let client = client(config)?;
         if accounts.len() >= MOST_ACCOUNTS {
             accounts.clear();
         }
@@ -148,6 +150,19 @@ fn is_listed(groups: &[APIGroup], gvk: &GroupVersionKind) -> bool {
     gvk.group.is_empty() || listed.any(|listed| listed.group_version == version)
 }
 
+/// No API server redirects: what does so is something else on the way there, and its answer is no object.
+fn client(config: Config) -> Result<Client, kube::Error> {
+    let layer = MapResponseLayer::new(not_moved);
+    Ok(ClientBuilder::try_from(config)?.with_layer(&layer).build())
+}
+
+fn not_moved<B>(mut answer: Response<B>) -> Response<B> {
+    if answer.status().is_redirection() {
+        *answer.status_mut() = StatusCode::BAD_GATEWAY;
+    }
+    answer
+}
+
 async fn config(kubeconfig: Option<&Path>) -> anyhow::Result<Config> {
     match kubeconfig {
         Some(path) => {
@@ -179,5 +194,12 @@ mod tests {
             |group, version| is_listed(&groups, &GroupVersionKind::gvk(group, version, "X"));
         assert!(listed("example.com", "v1") && listed("", "v1"));
         assert!(!listed("example.com", "v2") && !listed("other.example.com", "v1"));
+    }
+
+    #[test]
+    fn what_a_redirect_says_is_an_error() {
+        let answer = |code: u16| Response::builder().status(code).body(()).unwrap();
+        let heard = [200, 302, 307, 404].map(|code| not_moved(answer(code)).status().as_u16());
+        assert_eq!(heard, [200, 502, 502, 404]);
     }
 }

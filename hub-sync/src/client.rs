@@ -104,6 +104,7 @@ impl Link {
             true => in_time(self.clone().watch(live, request)).await,
             false => in_time(ask(live, request)).await,
         };
+        let answer = answer.map(not_moved);
         match &answer {
             Ok(response) => self.heard(response.status(), response.headers()),
             Err(_) => self.lost(),
@@ -162,6 +163,14 @@ impl Service<Request<Body>> for Link {
     }
 }
 
+/// No hub redirects: what does so is something else on the way there, and its answer is no object.
+fn not_moved<B>(mut response: Response<B>) -> Response<B> {
+    if response.status().is_redirection() {
+        *response.status_mut() = StatusCode::BAD_GATEWAY;
+    }
+    response
+}
+
 async fn ask(live: Arc<Live>, request: Request<Body>) -> kube::Result<Response<HubBody>> {
     let (parts, body) = live.client.send(request).await?.into_parts();
     let bytes = body.collect_bytes().await?;
@@ -218,6 +227,14 @@ mod tests {
         ask(&link.client(), "/x").await;
         link.doubted().await;
         assert_eq!(*state.borrow(), HubLink { connected: false, last_contact: contact });
+    }
+
+    #[tokio::test]
+    async fn what_a_redirect_says_is_no_object() {
+        let (link, _state) = link(answering(r#"{"metadata": {"name": "x"}}"#, 302));
+        let request = Request::get("/x").body(Vec::new()).unwrap();
+        let said = link.client().request::<serde_json::Value>(request).await;
+        assert!(said.is_err(), "{said:?}");
     }
 
     #[tokio::test(start_paused = true)]
