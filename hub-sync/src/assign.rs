@@ -29,7 +29,7 @@ use crate::{AddOns, changed};
 const AT_ONCE: usize = 4;
 
 /// Before trying again what the managed cluster's own API server did not answer.
-const LOCAL_REST: Duration = Duration::from_secs(5);
+const LOCAL_REST: Duration = Duration::from_secs(1);
 
 /// With nothing to do a look costs nothing and finds nothing.
 const IDLE: Duration = Duration::from_secs(3600);

@@ -24,6 +24,11 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Retries after a passing fault: 1 s, doubling, at most this.
 const LONGEST_REST: Duration = Duration::from_secs(30);
 
+/// What was told to go goes within seconds, a namespace after five: it is looked for this often at first, and so many
+/// times.
+const GOING: Duration = Duration::from_secs(2);
+const LOOKS_AT_GOING: u32 = 20;
+
 /// How often a refusal that is the environment's to mend is looked at again, ± 25 %.
 const LOOK_AGAIN: Duration = Duration::from_secs(5 * 60);
 
@@ -170,6 +175,14 @@ impl Rollout {
         self.retry(&Fault::passing(Reason::Progressing, waiting), jitter)
     }
 
+    /// Looks again soon: what was told to go needs its time, and nothing failed.
+    fn await_going(mut self, waiting: String, jitter: f64) -> Self {
+        let longer = self.patience.longer(jitter);
+        let soon = longer.tries <= LOOKS_AT_GOING;
+        self.patience = if soon { longer.at_most(GOING, jitter) } else { longer };
+        self.say(waiting)
+    }
+
     /// What was removed is not gone yet, and may be soon.
     fn is_going(&self, left: &[String]) -> bool {
         !left.is_empty() && self.patience.tries < TRIES_TO_GO
@@ -277,6 +290,10 @@ impl Patience {
         let tries = self.tries.saturating_add(1);
         let longest = Duration::from_secs(1 << (tries - 1).min(6)).min(LONGEST_REST);
         Self { tries, rest: longest.mul_f64(0.5 + jitter / 2.0), ..self.clone() }
+    }
+
+    fn at_most(self, longest: Duration, jitter: f64) -> Self {
+        Self { rest: self.rest.min(longest.mul_f64(0.5 + jitter / 2.0)), ..self }
     }
 }
 

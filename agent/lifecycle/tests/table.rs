@@ -1286,6 +1286,15 @@ fn a_blocked_removal_is_told_and_tried_for_ever() {
 }
 
 #[test]
+fn what_is_going_is_looked_for_every_other_second_at_first() {
+    let mut scene = Scene::available("1.4.0").delete(Deletion::Uninstall).does("remove 1.4.0");
+    for _ in 0..20 {
+        scene = scene.left("Namespace a").does("-").rests(2).does("remove 1.4.0");
+    }
+    scene.left("Namespace a").rests(2).does("-").rests(28).does("remove 1.4.0");
+}
+
+#[test]
 fn a_blocked_removal_can_still_be_orphaned() {
     let scene = Scene::available("1.4.0").delete(Deletion::Uninstall).left("Namespace a");
     scene.delete(Deletion::Orphan).does("release").shows_operation("Uninstall Succeeded");

@@ -19,7 +19,7 @@ pub(super) fn advance(rollout: Rollout, seen: &Observation, now: Timestamp) -> R
         }
         Some(Outcome::Removed { left }) => {
             let waiting = format!("waiting for {} to go: {}", left.len(), left.join(", "));
-            rollout.retry(&Fault::passing(Reason::Removing, waiting), seen.jitter)
+            rollout.await_going(waiting, seen.jitter)
         }
         // Whatever the fault, it is told and tried again: only the environment can mend it.
         Some(Outcome::Failed(fault)) => rollout.retry(fault, seen.jitter),
