@@ -103,6 +103,10 @@ impl Holder {
         while renewed.elapsed() < GIVE_UP {
             sleep(RENEW.min(GIVE_UP.saturating_sub(renewed.elapsed()))).await;
             let begun = Instant::now();
+            // A process that was frozen wakes up late: while it asked, the rest of it would go on writing.
+            if begun.duration_since(renewed) > GIVE_UP {
+                break;
+            }
             match timeout(REQUEST, self.renew()).await {
                 Ok(Ok(true)) => renewed = begun,
                 Ok(Ok(false)) => break,

@@ -1,6 +1,6 @@
 //! A managed cluster with the agent installed as `manifests/agent` says, and the agent's real binary beside it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -91,8 +91,18 @@ impl Managed {
 
     /// Starts an agent in a pod of that name: the same name is the same agent, restarted.
     pub fn spawn_agent_as(&self, pod: &str, more: &[&str]) -> Result<()> {
+        self.spawn(pod, &self.kubeconfig, more)
+    }
+
+    /// The same past any proxy.
+    pub fn spawn_agent_past_the_proxy(&self, pod: &str, more: &[&str]) -> Result<()> {
+        let kubeconfig = self.plane.kubeconfig(AGENT, &["system:serviceaccounts"])?;
+        self.spawn(pod, &kubeconfig, more)
+    }
+
+    fn spawn(&self, pod: &str, kubeconfig: &Path, more: &[&str]) -> Result<()> {
         let program = agent_binary()?;
-        let kubeconfig = self.kubeconfig.to_string_lossy().into_owned();
+        let kubeconfig = kubeconfig.to_string_lossy().into_owned();
         let count = self.started.fetch_add(1, Ordering::Relaxed);
         let log = self.kubeconfig.with_file_name(format!("agent-{count}.log"));
         let args = ["--kubeconfig", &kubeconfig, "--listen", "127.0.0.1:0"];
@@ -116,6 +126,21 @@ impl Managed {
     /// SIGKILL.
     pub fn kill_agent(&self) -> Result<()> {
         self.agents().last().context("no agent runs")?.kill()
+    }
+
+    /// SIGSTOP for the one that was started first.
+    pub fn freeze_first_agent(&self) -> Result<()> {
+        self.agents().first().context("no agent runs")?.freeze()
+    }
+
+    /// SIGCONT for the one that was started first.
+    pub fn thaw_first_agent(&self) -> Result<()> {
+        self.agents().first().context("no agent runs")?.thaw()
+    }
+
+    /// All that the one that was started first has written.
+    pub fn first_agent_log(&self) -> String {
+        self.agents().first().map(Process::log).unwrap_or_default()
     }
 
     /// SIGKILL for the one that was started first.
@@ -145,6 +170,22 @@ impl Managed {
         let agents = self.agents();
         let newest = agents.iter().skip(agents.len().saturating_sub(count));
         newest.map(|agent| agent.last_lines(lines)).collect()
+    }
+
+    /// All that was written by the agents but for the first so many; and how many there are.
+    pub fn agent_logs_but(&self, first: usize) -> (String, usize) {
+        let agents = self.agents();
+        (agents.iter().skip(first).map(Process::log).collect(), agents.len())
+    }
+
+    /// Resident memory of the newest agent in MiB, and its open files.
+    pub fn agent_needs(&self) -> Result<(usize, usize)> {
+        let pid = self.agents().last().context("no agent runs")?.pid();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let memory = memory.and_then(|size| size.trim().trim_end_matches(" kB").parse().ok());
+        let memory: usize = memory.context("no VmRSS: the agent has just ended")?;
+        Ok((memory / 1024, std::fs::read_dir(format!("/proc/{pid}/fd"))?.count()))
     }
 
     pub fn agent_log(&self) -> String {

@@ -59,6 +59,7 @@ fn main() -> ExitCode {
         story!(restart::a_lost_status_is_rebuilt_without_an_install),
         story!(restart::an_unreachable_api_server_fails_nothing),
         story!(restart::only_one_of_two_agents_writes),
+        story!(restart::an_agent_that_was_frozen_writes_no_more),
         story!(restart::what_others_change_or_delete_is_put_back),
         story!(world::crashes::a_version_that_ends_the_agent_is_rolled_back_after_three_deaths),
         story!(world::crashes::where_the_way_back_ends_the_agent_too_it_stays_until_asked),

@@ -1,10 +1,13 @@
 //! The agent, or the API server under it, goes away and comes back.
 
+use std::sync::Arc;
+
 use anyhow::{Result, bail, ensure};
 use lifecycle::{OperationKind, Phase};
 use serde_json::json;
 use testbed::Managed;
 use testbed::bundle::{Bundle, NEVER_READY, READY, Spec};
+use testbed::fault_proxy::{Fault, Moment, Planned, Record, Script};
 use testbed::wait::until;
 
 use crate::LONG;
@@ -111,6 +114,51 @@ pub async fn only_one_of_two_agents_writes(_: &Bed) -> Result<()> {
     add_on.until_available("1.1.0").await?;
     ensure!(managed.agent_log().contains("phase changed"), "somebody else wrote");
     Ok(())
+}
+
+/// Frozen in the middle of an upgrade for longer than its lease lasts, and awake when another has finished it.
+pub async fn an_agent_that_was_frozen_writes_no_more(_: &Bed) -> Result<()> {
+    let script = Arc::new(Script::default());
+    let (managed, _proxy) = Managed::behind("frozen", &script).await?;
+    let managed = Arc::new(managed);
+    managed.spawn_agent_as("first", &[])?;
+    let add_on = managed.add_on("shop");
+    add_on.assign(&spec("1.0.0", READY)).await?;
+    add_on.until_available("1.0.0").await?;
+
+    let frozen = managed.clone();
+    let freeze = Arc::new(move |_: Moment| _ = frozen.freeze_first_agent());
+    let fault = Fault::Kill(Moment::Unanswered);
+    script.begin(&[Planned { at: AFTER_THE_CHECK, fault }], Arc::new(is_write), freeze);
+    add_on.assign(&spec("1.1.0", READY)).await?;
+    until("the first to be frozen", LONG, || async { Ok(script.is_played().then_some(())) })
+        .await?;
+    managed.spawn_agent_past_the_proxy("second", &[])?;
+    add_on.until_available("1.1.0").await?;
+
+    let before = script.records().len();
+    managed.thaw_first_agent()?;
+    until("the first to see that it is not alone", LONG, || async {
+        let log = managed.first_agent_log();
+        Ok(log.contains("not holding the agents' lease any more").then_some(()))
+    })
+    .await?;
+    let late = script.records().len() - before;
+    ensure!(late <= AT_ONCE, "{late} writes of the one that was frozen");
+    let status = add_on.status().await?;
+    ensure!(status.phase == Some(Phase::Available), "{status:?}");
+    Ok(())
+}
+
+/// Each of the three objects is dry-run before the first is written.
+const AFTER_THE_CHECK: usize = 3;
+/// Requests at once for one add-on.
+const AT_ONCE: usize = 8;
+
+/// Of an add-on's object: neither a lease nor a ledger.
+fn is_write(record: &Record) -> bool {
+    let books = ["/leases/", "/managedaddons/", "/events", "selfsubject", "/secrets"];
+    record.verb != "GET" && !books.iter().any(|book| record.path.contains(book))
 }
 
 pub async fn what_others_change_or_delete_is_put_back(bed: &Bed) -> Result<()> {
