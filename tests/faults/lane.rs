@@ -8,18 +8,20 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use kube::Client;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams};
-use lifecycle::ManagedAddOn;
 use lifecycle::names::{DEFAULT_NAMESPACE, label};
+use lifecycle::{ManagedAddOn, Phase};
 use serde_json::json;
 use testbed::fault_proxy::{Counts, FaultProxy, Kill, Moment, Script, Upstream};
 use testbed::file_server::{FileServer, Manner};
 use testbed::wait::until;
 use testbed::{AddOn, Hub, Managed};
 
-use k8s_openapi::api::core::v1::{Namespace, Secret};
+use k8s_openapi::api::core::v1::Secret;
 
 use crate::scenario::{FILES, HUB, OLD, PREFIX, Scenario, VERSIONS, Writer, bundle, spec};
 use crate::snapshot::Snapshot;
+use crate::tally::Tally;
+use crate::witness::Witness;
 
 /// Add-ons that are installed at once to be tried one by one.
 const BATCH: usize = 6;
@@ -39,6 +41,8 @@ pub struct Lane {
     /// What has been tried, and how it ended.
     tried: Vec<(String, Writer, Snapshot)>,
     agent_flags: Vec<String>,
+    pub tally: Tally,
+    pub witness: Arc<Witness>,
     files: FileServer,
     file_proxy: FaultProxy,
     _api_proxy: FaultProxy,
@@ -56,9 +60,17 @@ impl Lane {
         let file_proxy = FaultProxy::start(FILES, upstream, script.clone()).await?;
         let hub = hub.of(&name).await?;
         let hub_proxy = FaultProxy::start(HUB, hub.upstream()?, script.clone()).await?;
-        let kubeconfig = managed.plane.write("hub.kubeconfig", &hub_proxy.kubeconfig()?)?;
+        let credential = hub_proxy.kubeconfig()?;
+        let kubeconfig = managed.plane.write("hub.kubeconfig", &credential)?;
+        let witness = Arc::new(Witness::new());
+        witness.keep_secret(&credential);
+        let watching = witness.clone();
+        script.inspect(Box::new(move |record, body| watching.look_at(record, body)));
+        let client = managed.plane.admin();
         let lane = Self {
-            client: managed.plane.admin(),
+            tally: Tally::start(&client).await?,
+            witness,
+            client,
             managed: Arc::new(managed),
             script,
             hub,
@@ -81,11 +93,9 @@ impl Lane {
         self.count += 1;
         let name = format!("{PREFIX}{}-{:04}", self.number, self.count);
         for version in VERSIONS {
-            self.files.serve(
-                &path(&name, version),
-                bundle(&name, version).as_bytes(),
-                Manner::Well,
-            );
+            let bundle = bundle(&name, version);
+            self.witness.expect(&bundle);
+            self.files.serve(&path(&name, version), bundle.yaml().as_bytes(), Manner::Well);
         }
         name
     }
@@ -133,6 +143,12 @@ impl Lane {
 
     async fn install(&self, name: &str, writer: Writer) -> Result<()> {
         self.assign(name, OLD, writer).await?;
+        until(&format!("{name} to be installed"), PATIENCE, || async {
+            let add_on = self.add_on(name).get().await?.and_then(|add_on| add_on.status);
+            let phase = add_on.and_then(|status| status.phase);
+            Ok((phase == Some(Phase::Available)).then_some(()))
+        })
+        .await?;
         until(&format!("{name} to be installed and at rest"), PATIENCE, || async {
             let snapshot = self.snapshot(name, writer).await?;
             let tidy = snapshot.books.get(&format!("release {OLD}")) == Some(&json!("current"));
@@ -180,7 +196,7 @@ impl Lane {
 
     /// Whether what was tried stayed as it ended, through all that was done to the others; then it is cleared away.
     pub async fn clear(&mut self) -> Result<Vec<String>> {
-        let mut changed = Vec::new();
+        let mut changed = self.witness.secrets_told(self).await?;
         for (name, writer, end) in std::mem::take(&mut self.tried) {
             let now = self.snapshot(&name, writer).await?;
             let found = now.differences(&end);
@@ -206,8 +222,8 @@ impl Lane {
             Ok(api.get_opt(name).await?.is_none().then_some(()))
         })
         .await?;
-        let namespaces: Api<Namespace> = Api::all(self.client.clone());
-        _ = namespaces.delete(name, &DeleteParams::background()).await;
+        // Deleting the namespace, which is never used again, would cost a hundred requests.
+        self.client.request_text(deletion(name, "apps/v1", "deployments")?).await?;
         let secrets: Api<Secret> = Api::namespaced(self.client.clone(), DEFAULT_NAMESPACE);
         let ours = ListParams::default().labels(&format!("{}={name}", label::ADD_ON));
         secrets.delete_collection(&DeleteParams::default(), &ours).await?;
@@ -244,6 +260,12 @@ fn agent_flags(hub: &Path, cluster: &str) -> Vec<String> {
     let hub = hub.to_string_lossy().into_owned();
     let flags = ["--max-rollouts", "32", "--hub-kubeconfig", &hub, "--cluster-name", cluster];
     flags.map(str::to_owned).to_vec()
+}
+
+/// Of all objects of a kind in a namespace.
+fn deletion(namespace: &str, api: &str, kind: &str) -> Result<http::Request<Vec<u8>>> {
+    let path = format!("/apis/{api}/namespaces/{namespace}/{kind}?propagationPolicy=Background");
+    Ok(http::Request::delete(path).body(Vec::new())?)
 }
 
 fn path(name: &str, version: &str) -> String {

@@ -5,6 +5,7 @@
 mod graph;
 mod hub_book;
 mod lane;
+mod matrix;
 mod options;
 mod oracle;
 mod plan;
@@ -14,7 +15,9 @@ mod report;
 mod run;
 mod scenario;
 mod snapshot;
+mod tally;
 mod trial;
+mod witness;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::process::ExitCode;
@@ -160,7 +163,8 @@ fn list(references: &BTreeMap<Scenario, Reference>) {
         let count = plans.iter().filter(|plan| plan.fault == fault).count();
         println!("{:<16} {count:>5} plans", fault.name());
     }
-    println!("{} plans", plans.len());
+    println!("{} plans\n\nThe fault matrix:", plans.len());
+    matrix::lines().for_each(|line| println!("{line}"));
 }
 
 /// A lane takes plan after plan until none is left.

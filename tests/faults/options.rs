@@ -21,7 +21,7 @@ Options:
   --plan PLAN        one plan, as a failure tells it: \"<scenario> <index> <fault> [<index> <fault>]\"
   --scenario NAMES   only these, separated by commas
   --fault NAMES      only these, separated by commas; `kill` is all three kills
-  --lanes N          control planes side by side (3)
+  --lanes N          control planes side by side (three for each processor, at most 8)
   --list             what there is to try, with the requests of a run without faults
   --help             print this";
 
@@ -48,7 +48,7 @@ impl Options {
             plans: Vec::new(),
             scenarios: Scenario::all().collect(),
             faults: Fault::all().collect(),
-            lanes: 3,
+            lanes: lanes(),
             list: false,
             help: false,
         };
@@ -74,6 +74,12 @@ impl Options {
         }
         Ok(options)
     }
+}
+
+/// Most of a lane's time is waiting; each needs about 700 MiB.
+fn lanes() -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    (processors * 3).clamp(1, 8)
 }
 
 fn faults(names: &str) -> Result<Vec<Fault>> {

@@ -1,12 +1,15 @@
 //! What has to hold of every run, whatever went wrong in it.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use lifecycle::{ManagedAddOnStatus, OperationKind, Phase};
 
 use crate::graph;
 use crate::recorder::Seen;
+use crate::scenario::SOAK;
 use crate::snapshot::Snapshot;
+use crate::tally::Counts;
 
 /// The phases in which the run was, without repetitions.
 pub fn phases(seen: &[Seen]) -> Vec<Phase> {
@@ -38,6 +41,7 @@ pub fn complaints(
     for pair in statuses.windows(2) {
         found.extend(history_kept(pair[0], pair[1]));
     }
+    found.extend(hurried(seen));
     if let Some(last) = statuses.last() {
         let rollbacks =
             last.history.iter().filter(|entry| entry.operation == OperationKind::Rollback).count();
@@ -52,6 +56,63 @@ pub fn complaints(
         }
     }
     found
+}
+
+/// Health was not watched as long as it should be.
+fn hurried(seen: &[Seen]) -> Option<String> {
+    let mut since = None;
+    for Seen { at, status, .. } in seen {
+        match status.as_ref().and_then(|status| status.phase) {
+            Some(Phase::Verifying) => _ = since.get_or_insert(*at),
+            Some(Phase::Pruning | Phase::Available) => {
+                let soaked = since.take().map(|since| at.duration_since(since));
+                if let Some(soaked) = soaked.filter(|soaked| *soaked < SOAK) {
+                    return Some(format!("it counted as healthy after {soaked:?}"));
+                }
+            }
+            _ => since = None,
+        }
+    }
+    None
+}
+
+/// Objects that both versions have were deleted on the way, though they may be there again.
+pub fn deleted(counts: &Counts, stable: &Stable) -> Vec<String> {
+    let kept = stable.0.iter().filter(|key| counts.get(*key).is_some_and(|it| it.deleted > 0));
+    kept.map(|key| format!("{key} was deleted on the way")).collect()
+}
+
+/// An agent in good health needs a fraction of this.
+const MOST_MEMORY: usize = 200;
+const MOST_FILES: usize = 200;
+/// A look a second at an add-on is ten requests; a loop without a pause would be hundreds.
+const MOST_A_SECOND: usize = 60;
+const MOST_AT_ONCE: usize = 600;
+
+/// What an agent needs of others, whatever goes wrong: memory in MiB, files, requests in so long a time.
+pub fn greed((memory, files): (usize, usize), requests: usize, time: Duration) -> Vec<String> {
+    let mut found = Vec::new();
+    if memory > MOST_MEMORY {
+        found.push(format!("the agent has {memory} MiB of memory"));
+    }
+    if files > MOST_FILES {
+        found.push(format!("the agent has {files} open files"));
+    }
+    let seconds = usize::try_from(time.as_secs()).unwrap_or(usize::MAX);
+    if requests > MOST_AT_ONCE.saturating_add(MOST_A_SECOND.saturating_mul(seconds)) {
+        found.push(format!("{requests} requests in {seconds} s"));
+    }
+    found
+}
+
+/// So many requests at once, and a second, to a server that is away.
+const IN_VAIN_AT_ONCE: usize = 30;
+const IN_VAIN_A_SECOND: usize = 6;
+
+pub fn stubborn(in_vain: usize, time: Duration) -> Option<String> {
+    let seconds = usize::try_from(time.as_secs()).unwrap_or(usize::MAX);
+    let most = IN_VAIN_AT_ONCE.saturating_add(IN_VAIN_A_SECOND.saturating_mul(seconds));
+    (in_vain > most).then(|| format!("{in_vain} requests in {seconds} s to a server that is away"))
 }
 
 /// The objects that the reference run kept from its beginning to its end.
@@ -124,6 +185,24 @@ mod tests {
     fn a_second_rollback_is_told() {
         let run = [seen(Phase::RolledBack, &[1]), seen(Phase::RolledBack, &[2, 1])];
         assert_eq!(found(&run), ["2 rollbacks in the history"]);
+    }
+
+    #[test]
+    fn health_that_is_not_watched_for_the_soak_is_told() {
+        let after = |time: Duration| {
+            let from = seen(Phase::Verifying, &[]);
+            let to = Seen { at: from.at + time, ..seen(Phase::Pruning, &[]) };
+            found(&[from, to]).len()
+        };
+        assert_eq!((after(SOAK), after(SOAK / 2)), (0, 1));
+    }
+
+    #[test]
+    fn greed_is_told() {
+        assert_eq!(greed((50, 40), 500, Duration::from_secs(1)), Vec::<String>::new());
+        assert_eq!(greed((5000, 4000), 50_000, Duration::from_secs(1)).len(), 3);
+        assert_eq!(stubborn(40, Duration::from_secs(6)), None);
+        assert!(stubborn(400, Duration::from_secs(6)).is_some());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use anyhow::{Context, Error, bail};
-use testbed::fault_proxy::{Break, Fault, Planned, Record, Refusal, Twist};
+use testbed::fault_proxy::{Break, Fault, Moment, Planned, Record, Refusal, Twist};
 
 use crate::reference::Reference;
 use crate::scenario::Scenario;
@@ -66,11 +66,9 @@ impl FromStr for Plan {
     }
 }
 
-/// The same question is broken so often; a kill is tried at each.
-const REPEATED: usize = 2;
-
-/// So many beginnings of each outage in a scenario.
-const OUTAGES: usize = 10;
+/// So many beginnings of each outage in a scenario, and of what only takes longer.
+const OUTAGES: usize = 6;
+const DELAYS: usize = 12;
 
 /// Everything that is worth trying.
 pub fn all(references: &BTreeMap<Scenario, Reference>, faults: &[Fault]) -> Vec<Plan> {
@@ -92,21 +90,22 @@ pub fn all(references: &BTreeMap<Scenario, Reference>, faults: &[Fault]) -> Vec<
     plans
 }
 
-/// Where an outage begins matters little: some places over the whole scenario.
+/// Where an outage begins matters little, or what is late: some places over the whole scenario.
 fn spread(fault: Fault, places: &[usize]) -> impl Iterator<Item = usize> {
-    let step = if fault.is_outage() { places.len().div_ceil(OUTAGES).max(1) } else { 1 };
+    let most = match fault {
+        Fault::Outage(_) => OUTAGES,
+        Fault::Break(Break::Delay | Break::SlowBody) => DELAYS,
+        Fault::Kill(_) | Fault::Refuse(_) | Fault::Break(_) | Fault::Event(_) => places.len(),
+    };
+    let step = places.len().div_ceil(most.max(1)).max(1);
     places.iter().copied().step_by(step)
 }
 
-/// Not one of many that ask the same, as looks at health do.
+/// Not one of many that ask the same, as looks at health do: the first is broken. A kill is tried at each.
 fn is_news(fault: Fault, record: &Record, all: &[Record]) -> bool {
     let same = |other: &&Record| (&other.verb, &other.path) == (&record.verb, &record.path);
-    let most = match (fault.kills(), is_slow(fault)) {
-        (true, _) => return true,
-        (false, true) => 1,
-        (false, false) => REPEATED,
-    };
-    all[..record.ordinal].iter().filter(same).count() < most
+    let at_each = matches!(fault, Fault::Kill(Moment::Before | Moment::Unanswered | Moment::After));
+    at_each || !all[..record.ordinal].iter().any(|other| same(&other))
 }
 
 /// Nobody answers a read with a conflict.
@@ -114,23 +113,38 @@ fn fits(fault: Fault, record: &Record) -> bool {
     fault != Fault::Refuse(Refusal::Conflict) || record.verb != "GET"
 }
 
-/// `count` of them at most, as evenly as can be over scenarios and kinds; of those that take a minute each, two a kind.
+/// `count` of them at most, as evenly as can be over faults, and of each fault over scenarios; of those that take half a
+/// minute each, two a fault.
 pub fn sample(all: Vec<Plan>, count: usize, random: &mut fastrand::Rng) -> Vec<Plan> {
-    let mut groups: BTreeMap<(Option<Scenario>, Fault), Vec<Plan>> = BTreeMap::new();
+    let mut by_fault: BTreeMap<Fault, Vec<Plan>> = BTreeMap::new();
     for plan in all {
-        let scenario = Some(plan.scenario).filter(|_| !is_slow(plan.fault));
-        groups.entry((scenario, plan.fault)).or_default().push(plan);
+        by_fault.entry(plan.fault).or_default().push(plan);
     }
-    let each = count.div_ceil(groups.len().max(1));
+    let slow = by_fault.keys().filter(|fault| is_slow(**fault)).count();
+    let quick = by_fault.len().saturating_sub(slow).max(1);
+    let each = count.saturating_sub(slow * SLOW).div_ceil(quick);
     let mut rounds: Vec<(usize, Plan)> = Vec::new();
-    for ((_, fault), mut group) in groups {
-        random.shuffle(&mut group);
-        let most = if is_slow(fault) { each.min(2) } else { each };
-        rounds.extend(group.into_iter().take(most).enumerate());
+    for (fault, plans) in by_fault {
+        let most = if is_slow(fault) { SLOW } else { each };
+        rounds.extend(over_scenarios(plans, random).into_iter().take(most).enumerate());
     }
     random.shuffle(&mut rounds);
     rounds.sort_by_key(|(round, _)| *round);
     rounds.into_iter().map(|(_, plan)| plan).take(count).collect()
+}
+
+/// Shuffled, one of each scenario after the other.
+fn over_scenarios(mut plans: Vec<Plan>, random: &mut fastrand::Rng) -> Vec<Plan> {
+    random.shuffle(&mut plans);
+    let mut met: BTreeMap<Scenario, usize> = BTreeMap::new();
+    let mut rounds: Vec<(usize, Plan)> = Vec::new();
+    for plan in plans {
+        let round = met.entry(plan.scenario).or_default();
+        rounds.push((*round, plan));
+        *round += 1;
+    }
+    rounds.sort_by_key(|(round, _)| *round);
+    rounds.into_iter().map(|(_, plan)| plan).collect()
 }
 
 /// Killed, and killed again in the recovery: so many pairs over all scenarios.
@@ -154,7 +168,42 @@ pub fn pairs(
 /// What a restarted agent asks before anything else.
 const SHORTEST_RECOVERY: usize = 8;
 
+/// So many of a slow fault in a sample.
+const SLOW: usize = 2;
+
 /// The client needs its whole patience.
 pub fn is_slow(fault: Fault) -> bool {
     matches!(fault, Fault::Break(Break::Hang) | Fault::Event(Twist::Stall)) || fault.is_outage()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_has_every_fault_and_is_as_large_as_asked() {
+        let scenarios: Vec<Scenario> = Scenario::all().collect();
+        let all = scenarios.iter().flat_map(|scenario| {
+            let plan = |at, fault| Plan { scenario: *scenario, at, fault, then: None };
+            (0..20).flat_map(move |at| Fault::all().map(move |fault| plan(at, fault)))
+        });
+        let all: Vec<Plan> = all.collect();
+        let plans = sample(all, 180, &mut fastrand::Rng::with_seed(1));
+        assert_eq!(plans.len(), 180);
+        for fault in Fault::all() {
+            let of: Vec<&Plan> = plans.iter().filter(|plan| plan.fault == fault).collect();
+            let slow = if is_slow(fault) { of.len() == SLOW } else { of.len() > 4 };
+            assert!(slow, "{} plans of {}", of.len(), fault.name());
+        }
+        for scenario in scenarios {
+            assert!(plans.iter().filter(|plan| plan.scenario == scenario).count() > 8);
+        }
+    }
+
+    #[test]
+    fn a_plan_is_read_as_it_is_told() {
+        for text in ["hub-install 3 storm-503", "upgrade-bad 12 kill-after 4 term"] {
+            assert_eq!(text.parse::<Plan>().unwrap().to_string(), text);
+        }
+    }
 }

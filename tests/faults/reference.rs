@@ -6,6 +6,7 @@ use testbed::fault_proxy::Record;
 
 use crate::oracle::Stable;
 use crate::snapshot::Snapshot;
+use crate::tally::Counts;
 
 #[derive(Clone)]
 pub struct Reference {
@@ -14,4 +15,6 @@ pub struct Reference {
     pub took: Duration,
     pub end: Snapshot,
     pub stable: Stable,
+    /// How often each object was made and deleted.
+    pub counts: Counts,
 }

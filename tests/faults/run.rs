@@ -11,10 +11,11 @@ use testbed::fault_proxy::{Fault, Planned, Refusal};
 use tokio::time::sleep;
 
 use crate::lane::Lane;
+use crate::oracle;
 use crate::plan::Plan;
 use crate::recorder::{Recorder, Seen};
 use crate::reference::Reference;
-use crate::scenario::{HUB, Scenario, Writer};
+use crate::scenario::{HUB, Scenario, Story, Writer};
 use crate::snapshot::Snapshot;
 use crate::trial::{End, Trial};
 
@@ -32,6 +33,7 @@ const LONGEST_OUTAGE: Duration = Duration::from_secs(40);
 /// How long a place that was not reached yet is waited for once everything is as it should be.
 const GRACE: Duration = Duration::from_millis(700);
 const LOOK: Duration = Duration::from_millis(40);
+const LONG_LOOK: Duration = Duration::from_millis(160);
 
 pub struct Run<'a> {
     lane: &'a Lane,
@@ -104,6 +106,8 @@ impl<'a> Run<'a> {
                 Err(found) => {
                     well_since = None;
                     differences = found;
+                    // Each look asks the API server for much.
+                    sleep(if self.is_settled(plan)? { LONG_LOOK } else { Duration::ZERO }).await;
                 }
             }
             if self.is_late(plan, reference, over) {
@@ -111,6 +115,13 @@ impl<'a> Run<'a> {
             }
             sleep(LOOK).await;
         }
+    }
+
+    /// So that only what is around it can still differ.
+    fn is_settled(&self, plan: Plan) -> Result<bool> {
+        let last = self.seen()?.pop();
+        let gone = plan.scenario.story == Story::Uninstall;
+        Ok(last.is_some_and(|last| last.settled().is_some() || gone && last.status.is_none()))
     }
 
     /// Starts the agent again, if it was the script that killed it.
@@ -123,6 +134,16 @@ impl<'a> Run<'a> {
         self.lane.restart()?;
         self.restarted = Some(Instant::now());
         Ok(true)
+    }
+
+    /// What the agent needed; one that has just ended needs nothing.
+    pub fn greed(&self) -> Vec<String> {
+        let needs = self.lane.managed.agent_needs().unwrap_or_default();
+        let script = &self.lane.script;
+        let lasted = script.fired().and_then(|fired| Some(fired.over? - fired.at));
+        let in_vain = lasted.and_then(|lasted| oracle::stubborn(script.in_vain(), lasted));
+        let greed = oracle::greed(needs, script.records().len(), self.begun.elapsed());
+        greed.into_iter().chain(in_vain).collect()
     }
 
     /// Ends an outage: of the hub, once everything is done that needs no hub; of others, after a while.

@@ -1,4 +1,6 @@
-//! What is done to an add-on of seven objects, in three versions: 1.0.0, 1.1.0, and 1.2.0, which never becomes ready.
+//! What is done to an add-on of eight objects, in three versions: 1.0.0, 1.1.0, and 1.2.0, which never becomes ready.
+
+use std::time::Duration;
 
 use anyhow::{Context, Error};
 use serde_json::json;
@@ -99,6 +101,12 @@ pub const FILES: &str = "files";
 
 const MANAGED_ADD_ONS: &str = "/apis/lifecycle.open-cluster-management.io/v1alpha1/managedaddons/";
 
+/// What the bundle's Secret holds: nobody may tell it.
+pub const CANARY: &str = "canary-3f1c7e2a95";
+
+/// How long health is watched before a version counts as available.
+pub const SOAK: Duration = Duration::from_millis(500);
+
 /// With which every add-on's name begins.
 pub const PREFIX: &str = "add-on-";
 
@@ -108,7 +116,7 @@ const BAD: &str = "1.2.0";
 pub const VERSIONS: [&str; 3] = [OLD, NEW, BAD];
 
 /// Add-on and namespace have the same name.
-pub fn bundle(name: &str, version: &str) -> String {
+pub fn bundle(name: &str, version: &str) -> Bundle {
     let (image, only) = match version {
         OLD => (READY, "only-old"),
         NEW => (READY, "only-new"),
@@ -122,13 +130,15 @@ pub fn bundle(name: &str, version: &str) -> String {
     binding["roleRef"] =
         json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "web"});
     binding["subjects"] = json!([{"kind": "ServiceAccount", "name": "web", "namespace": name}]);
+    let mut secret = named("v1", "Secret");
+    secret["stringData"] = json!({"password": CANARY});
     let bundle = Bundle::new().namespace(name).config("settings", version).config(only, version);
-    bundle.object(account).object(role).object(binding).deployment("web", image).yaml()
+    bundle.object(account).object(role).object(binding).object(secret).deployment("web", image)
 }
 
 /// A time-out that a rollback does not need, and that is short where it is waited for.
 pub fn spec(name: &str, version: &str, url: &str) -> Spec {
-    let spec = Spec::http(version, url, bundle(name, version).as_bytes());
+    let spec = Spec::http(version, url, bundle(name, version).yaml().as_bytes());
     let timeout = if version == BAD { "4s" } else { "60s" };
     spec.namespace(name).policy("soak", "500ms").policy("timeout", timeout)
 }

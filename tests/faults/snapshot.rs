@@ -13,9 +13,10 @@ use testbed::Hub;
 
 use crate::hub_book;
 
-const KINDS: [(&str, &str, &str); 6] = [
+pub const KINDS: [(&str, &str, &str); 7] = [
     ("", "v1", "Namespace"),
     ("", "v1", "ConfigMap"),
+    ("", "v1", "Secret"),
     ("", "v1", "ServiceAccount"),
     ("rbac.authorization.k8s.io", "v1", "Role"),
     ("rbac.authorization.k8s.io", "v1", "RoleBinding"),
@@ -38,7 +39,8 @@ impl Snapshot {
         for (group, version, kind) in KINDS {
             let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
             let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
-            for object in api.list(&ours).await? {
+            let all = api.list(&ours).await?.into_iter();
+            for object in all.filter(|object| !object.labels().contains_key(label::STATE)) {
                 snapshot.add(&format!("{kind} {}", object.name_any()), name, object)?;
             }
         }

@@ -15,11 +15,14 @@ use crate::reference::Reference;
 use crate::report::PROMISED;
 use crate::run::Run;
 use crate::scenario::{Scenario, Story};
+use crate::tally::{self, Counts};
 
 /// Far longer than a scenario takes.
 const LONGEST_REFERENCE: Duration = Duration::from_secs(75);
 /// A run without a fault is over when the agent asks nothing more for this long.
 const QUIET: Duration = Duration::from_millis(1400);
+/// An event that the API server has sent arrives at once, on an idle machine.
+const LATEST_EVENT: Duration = Duration::from_secs(3);
 const LOOK: Duration = Duration::from_millis(40);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +54,7 @@ pub struct Trial {
 pub async fn reference(lane: &mut Lane, scenario: Scenario) -> Result<Reference> {
     let name = candidate(lane, scenario).await?;
     let before = lane.snapshot(&name, scenario.writer).await?;
+    let counted = lane.tally.of(&name)?;
     let run = Run::begin(lane, &name, scenario, &[]).await?;
     let at = ended(lane, &run, scenario).await?;
     let end = lane.snapshot(&name, scenario.writer).await?;
@@ -61,6 +65,7 @@ pub async fn reference(lane: &mut Lane, scenario: Scenario) -> Result<Reference>
         events: lane.script.events(),
         took: at - run.begun,
         stable: Stable::of(&before, &end),
+        counts: tally::since(&counted, &lane.tally.of(&name)?),
         end: end.clone(),
     };
     drop(run);
@@ -92,6 +97,8 @@ pub async fn trial(lane: &mut Lane, plan: Plan, reference: &Reference) -> Result
     let name = candidate(lane, plan.scenario).await?;
     let writer = plan.scenario.writer;
     let before = lane.snapshot(&name, writer).await?;
+    let counted = lane.tally.of(&name)?;
+    lane.witness.complaints();
     let present = lane.add_on(&name).get().await?.and_then(|object| object.status);
     let mut run = Run::begin(lane, &name, plan.scenario, &plan.planned()).await?;
     let mut trial = run.watch(plan, reference, &before).await?;
@@ -101,7 +108,10 @@ pub async fn trial(lane: &mut Lane, plan: Plan, reference: &Reference) -> Result
     trial.complaints.extend(oracle::complaints(&seen, &before, &after, &reference.stable));
     let ledgers = present.iter().chain(seen.iter().filter_map(|seen| seen.status.as_ref()));
     trial.complaints.extend(hub_book::ahead_of(&run.reports()?, ledgers));
+    trial.complaints.extend(run.greed());
     drop(run);
+    trial.complaints.extend(lane.witness.complaints());
+    trial.complaints.extend(miscounted(lane, &name, &counted, trial.end, reference).await?);
     if trial.lost > PROMISED {
         trial.log = lane.managed.agent_logs_end(3, 400);
     }
@@ -113,6 +123,29 @@ pub async fn trial(lane: &mut Lane, plan: Plan, reference: &Reference) -> Result
     trial.log = lane.managed.agent_logs_end(3, 200);
     lane.wipe(&name, writer).await?;
     Ok(trial)
+}
+
+/// Objects that were made or deleted more often than without a fault, or that should never have been deleted.
+async fn miscounted(
+    lane: &Lane,
+    name: &str,
+    before: &Counts,
+    end: End,
+    reference: &Reference,
+) -> Result<Vec<String>> {
+    let begun = Instant::now();
+    loop {
+        let counts = tally::since(before, &lane.tally.of(name)?);
+        let mut found = oracle::deleted(&counts, &reference.stable);
+        if end == End::Converged {
+            found.extend(tally::differences(&counts, &reference.counts));
+        }
+        // The last event may be on its way.
+        if found.is_empty() || begun.elapsed() > LATEST_EVENT {
+            return Ok(found);
+        }
+        sleep(LOOK).await;
+    }
 }
 
 async fn candidate(lane: &mut Lane, scenario: Scenario) -> Result<String> {

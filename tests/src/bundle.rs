@@ -59,6 +59,10 @@ impl Bundle {
         }))
     }
 
+    pub fn objects(&self) -> &[Value] {
+        &self.objects
+    }
+
     /// Multi-document YAML (JSON is YAML).
     pub fn yaml(&self) -> String {
         self.objects.iter().map(|object| format!("---\n{object}\n")).collect()

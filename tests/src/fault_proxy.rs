@@ -27,7 +27,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
 pub use fault::{Break, Fault, Moment, Outage, Refusal, Twist};
-pub use script::{Counts, Fired, Kill, Planned, Record, Script};
+pub use script::{Counts, Fired, Inspect, Kill, Planned, Record, Script};
 pub use upstream::Upstream;
 
 use crate::pki::Authority;

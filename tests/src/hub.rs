@@ -115,6 +115,11 @@ impl Hub {
         Ok(serde_json::to_value(self.add_ons().get(name).await?)?)
     }
 
+    /// Every `ManagedClusterAddOn` of the cluster.
+    pub async fn all(&self) -> Result<Value> {
+        Ok(serde_json::to_value(self.add_ons().list(&Default::default()).await?)?)
+    }
+
     pub async fn add_on_opt(&self, name: &str) -> Result<Option<Value>> {
         Ok(self.add_ons().get_opt(name).await?.map(serde_json::to_value).transpose()?)
     }

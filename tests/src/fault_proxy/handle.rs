@@ -47,7 +47,7 @@ impl Handler {
     }
 
     async fn pass(&self, request: Request<Incoming>, record: Record) -> Result<Response<Body>> {
-        let answer = self.ask(request).await?;
+        let answer = self.ask(request, &record).await?;
         if record.watch && answer.status().is_success() {
             let script = self.script.clone();
             return Ok(answer.map(|body| watched::body(body, record, script)));
@@ -73,7 +73,7 @@ impl Handler {
             Fault::Kill(moment) => self.kill(request, record, moment).await,
             Fault::Break(Break::Reset) | Fault::Event(_) | Fault::Outage(_) => broken(),
             Fault::Break(Break::LostAnswer) => {
-                self.done(request, record.watch).await?;
+                self.done(request, &record).await?;
                 broken()
             }
             Fault::Break(Break::Hang) => {
@@ -117,7 +117,7 @@ impl Handler {
         if record.watch {
             return self.pass(request, record).await;
         }
-        let (head, body) = self.ask(request).await?.into_parts();
+        let (head, body) = self.ask(request, &record).await?.into_parts();
         let bytes = body.collect().await?.to_bytes();
         let size = bytes.len().div_ceil(PARTS).max(1);
         let parts: Vec<Bytes> = bytes.chunks(size).map(Bytes::copy_from_slice).collect();
@@ -136,7 +136,7 @@ impl Handler {
     ) -> Result<Response<Body>> {
         match moment {
             Moment::Before => {}
-            Moment::Unanswered => self.done(request, record.watch).await?,
+            Moment::Unanswered => self.done(request, &record).await?,
             Moment::After => {
                 let watch = record.watch;
                 let answer = self.pass(request, record).await?;
@@ -157,16 +157,16 @@ impl Handler {
     }
 
     /// The real server has done it. A watch has begun, and never ends.
-    async fn done(&self, request: Request<Incoming>, watch: bool) -> Result<()> {
-        let answer = self.ask(request).await?;
-        if !watch {
+    async fn done(&self, request: Request<Incoming>, record: &Record) -> Result<()> {
+        let answer = self.ask(request, record).await?;
+        if !record.watch {
             answer.into_body().collect().await?;
         }
         Ok(())
     }
 
     async fn cut(&self, request: Request<Incoming>, record: Record) -> Result<Response<Body>> {
-        let answer = self.ask(request).await?;
+        let answer = self.ask(request, &record).await?;
         if record.watch {
             let none = StreamBody::new(futures::stream::iter([Err(cut_off())]));
             return Ok(answer.map(|_| BodyExt::boxed(none)));
@@ -183,9 +183,10 @@ impl Handler {
         Ok(Response::from_parts(head, BodyExt::boxed(StreamBody::new(frames))))
     }
 
-    async fn ask(&self, request: Request<Incoming>) -> Result<Response<Incoming>> {
+    async fn ask(&self, request: Request<Incoming>, record: &Record) -> Result<Response<Incoming>> {
         let (head, body) = request.into_parts();
         let body = body.collect().await?.to_bytes();
+        self.script.passed_on(record, &body);
         self.upstream.ask(Request::from_parts(head, body)).await
     }
 }

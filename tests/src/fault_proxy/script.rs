@@ -1,7 +1,7 @@
 //! What is to go wrong and when, and what was asked so far.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use tokio::sync::watch;
@@ -44,11 +44,15 @@ pub type Kill = Arc<dyn Fn(Moment) + Send + Sync>;
 /// Which requests, and which watches' events, are numbered.
 pub type Counts = Arc<dyn Fn(&Record) -> bool + Send + Sync>;
 
+/// Is shown every body that is passed on to a server.
+pub type Inspect = Box<dyn Fn(&Record, &[u8]) + Send + Sync>;
+
 #[derive(Default)]
 pub struct Script {
     now: Mutex<Now>,
     /// Of which server, if of any.
     outage: watch::Sender<Option<(&'static str, Outage)>>,
+    inspect: OnceLock<Inspect>,
 }
 
 #[derive(Default)]
@@ -86,9 +90,20 @@ impl Script {
         self.over(act);
     }
 
-    /// How many requests an outage met.
+    /// How many requests were in vain in an outage.
     pub fn in_vain(&self) -> usize {
         self.now().in_vain
+    }
+
+    /// In all acts; the first to say so is heard.
+    pub fn inspect(&self, inspect: Inspect) {
+        _ = self.inspect.set(inspect);
+    }
+
+    pub(super) fn passed_on(&self, record: &Record, body: &[u8]) {
+        if let Some(inspect) = self.inspect.get() {
+            inspect(record, body);
+        }
     }
 
     pub fn records(&self) -> Vec<Record> {
@@ -132,12 +147,12 @@ impl Script {
             now.records.push(record.clone());
         }
         if let Some(outage) = self.outage_of(server) {
-            now.in_vain += 1;
+            now.in_vain += usize::from(outage != Outage::Slow);
             return (record, Some(Due { fault: Fault::Outage(outage), act: now.act }));
         }
         let due = if counted { now.due(ordinal, false, &record) } else { None };
         if let Some(Due { fault: Fault::Outage(outage), .. }) = due {
-            now.in_vain += 1;
+            now.in_vain += usize::from(outage != Outage::Slow);
             self.outage.send_replace(Some((server, outage)));
         }
         (record, due)

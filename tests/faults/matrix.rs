@@ -1,0 +1,324 @@
+//! The fault matrix: what can go wrong, and how it is tried. A row that no run here can try says why.
+
+/// One row.
+pub struct Row {
+    pub id: &'static str,
+    /// What goes wrong.
+    pub what: &'static str,
+    /// Faults of `cargo faults`, at every request of every scenario; `twice` is any pair of kills.
+    pub faults: &'static [&'static str],
+    /// Stories on real API servers, in `tests/stories`.
+    pub stories: &'static [&'static str],
+    /// Tests of the transition table, in `agent/lifecycle/tests/table.rs`.
+    pub table: &'static [&'static str],
+    /// What of it cannot be tried here, or is by design.
+    pub note: &'static str,
+}
+
+const fn row(id: &'static str, what: &'static str) -> Row {
+    Row { id, what, faults: &[], stories: &[], table: &[], note: "" }
+}
+
+pub const MATRIX: [Row; 42] = [
+    Row {
+        faults: &["kill-before", "kill-unanswered", "kill-after"],
+        stories: &["restart::a_killed_agent_goes_on_where_it_was"],
+        table: &["after_a_restart_the_same_is_done_again"],
+        ..row("F1", "kill -9 before, during and after each request")
+    },
+    Row { faults: &["twice"], ..row("F2", "kill -9, and again in the recovery") },
+    Row {
+        faults: &["term"],
+        stories: &["daemon::sigterm_ends_it_within_a_second"],
+        ..row("F3", "SIGTERM")
+    },
+    Row {
+        stories: &[
+            "world::crashes::a_version_that_ends_the_agent_is_rolled_back_after_three_deaths",
+            "world::crashes::where_the_way_back_ends_the_agent_too_it_stays_until_asked",
+        ],
+        ..row("F4", "the agent dies at the same place again and again")
+    },
+    Row {
+        faults: &["kill-before", "kill-unanswered", "kill-after"],
+        note: "the agent keeps nothing on disk: a body on its way is in a file without a name, the ledger is in etcd",
+        ..row("F5", "power loss")
+    },
+    Row {
+        faults: &["500", "503", "503-later", "429"],
+        table: &["a_passing_fault_is_tried_again_after_a_growing_rest"],
+        ..row("F6", "a single 500, 503 or 429 at each request")
+    },
+    Row {
+        faults: &["storm-503", "storm-429"],
+        stories: &["restart::an_unreachable_api_server_fails_nothing"],
+        ..row("F7", "a storm of 503 or 429; time without an API server is not counted")
+    },
+    Row {
+        faults: &["reset", "lost-answer", "hang", "cut-body"],
+        note: "a request that hangs is given up after 20 s",
+        ..row("F8", "connection reset, answer lost or cut, no answer")
+    },
+    Row {
+        faults: &["409"],
+        stories: &["bad_input::cluster::leaves_another_add_ons_object_alone"],
+        ..row("F9", "conflict at each write")
+    },
+    Row {
+        faults: &["401", "403"],
+        stories: &["bad_input::cluster::says_which_rights_an_account_lacks"],
+        ..row("F10", "rights that are taken mid-way")
+    },
+    Row {
+        stories: &[
+            "bad_input::immutable::refuses_to_change_what_holds_data",
+            "bad_input::cluster::refuses_objects_that_the_server_refuses",
+        ],
+        table: &["a_refusal_in_any_phase_leads_where_the_diagram_says"],
+        ..row("F11", "an object is refused: immutable, invalid, denied")
+    },
+    Row {
+        faults: &["storm-503"],
+        table: &["applying_is_tried_again_until_the_time_is_over"],
+        note: "a webhook that is down answers as a server does that is not available",
+        ..row("F12", "a validating webhook is down")
+    },
+    Row {
+        stories: &[
+            "ground::a_webhook_that_changed_for_the_worse_does_not_stop_the_way_back",
+            "ground::a_webhook_that_locks_the_agent_out_is_refused",
+        ],
+        ..row("F13", "the bundle's own webhook blocks the way back")
+    },
+    Row {
+        faults: &["down"],
+        stories: &["hub::offline_it_rolls_back_and_the_newest_report_arrives_once"],
+        ..row("F14", "the hub is away from each phase on")
+    },
+    Row {
+        faults: &["down"],
+        stories: &["hub::offline_it_rolls_back_and_the_newest_report_arrives_once"],
+        note: "seconds, not months: what waits is one report, whatever the time",
+        ..row("F15", "the hub comes back")
+    },
+    Row {
+        faults: &["silent", "storm-503", "storm-429"],
+        ..row("F16", "the hub is half open, or refuses what it is told")
+    },
+    Row {
+        faults: &["302", "404", "slow-body", "down", "silent", "storm-503"],
+        stories: &[
+            "bad_input::source::rides_out_an_errors_end",
+            "bad_input::source::gives_up_on_lasting_errors_until_asked_again",
+            "bad_input::source::resumes_where_the_connection_was_cut",
+            "bad_input::source::gives_up_on_a_byte_a_second",
+        ],
+        note: "bundle servers ask for no credentials yet",
+        ..row("F17", "whoever serves bundles is down, slow or refuses")
+    },
+    Row {
+        faults: &["garbage"],
+        stories: &[
+            "bad_input::source::refuses_other_bytes_than_were_assigned",
+            "bad_input::source::ends_an_endless_body",
+            "bad_input::bundle::refuses_an_alias_bomb",
+        ],
+        ..row("F18", "whoever serves bundles lies")
+    },
+    Row {
+        faults: &["down"],
+        stories: &["restart::an_unreachable_api_server_fails_nothing"],
+        ..row("F19", "the API server is restarted")
+    },
+    Row {
+        stories: &["restart::a_lost_status_is_rebuilt_without_an_install"],
+        table: &["a_ledger_lost_in_mid_rollout_still_covers_what_was_touched"],
+        ..row("F20", "etcd is restored to an older snapshot")
+    },
+    Row {
+        faults: &["watch-410", "watch-stall", "watch-drop"],
+        note: "what a watch drops or a silent watch keeps back is found by the next list, within 50 s",
+        ..row("F21", "a watch expires, is silent, or loses an event")
+    },
+    Row {
+        faults: &["watch-stale", "watch-duplicate"],
+        ..row("F22", "an older or a repeated event")
+    },
+    Row {
+        stories: &[
+            "changes::a_third_version_takes_the_place_of_one_under_way",
+            "changes::going_back_to_where_we_came_from_rolls_back_at_once",
+        ],
+        table: &[
+            "before_the_first_write_a_new_assignment_takes_the_place",
+            "in_mid_rollout_a_third_version_becomes_the_target_in_place",
+            "a_running_rollback_finishes_whatever_is_asked_meanwhile",
+        ],
+        ..row("F23", "the assignment changes in each phase")
+    },
+    Row {
+        table: &["deletion_is_heard_in_every_phase", "a_managed_add_on_made_anew_installs_anew"],
+        stories: &["removal::uninstall_removes_everything_in_reverse_order"],
+        ..row("F24", "the assignment is deleted, or made anew, in each phase")
+    },
+    Row {
+        stories: &["hub::a_deletion_that_is_seen_uninstalls_and_an_absence_does_not"],
+        ..row("F25", "the hub is restored from a backup: every add-on is absent")
+    },
+    Row {
+        stories: &["restart::what_others_change_or_delete_is_put_back"],
+        ..row("F26", "others edit or delete what is ours")
+    },
+    Row {
+        table: &[
+            "a_break_in_health_begins_the_soak_anew",
+            "a_soak_is_not_over_because_nobody_looked",
+        ],
+        ..row("F27", "health comes and goes")
+    },
+    Row {
+        table: &[
+            "a_break_in_health_begins_the_soak_anew",
+            "an_object_may_say_for_a_moment_that_it_failed",
+        ],
+        note: "after Available health is not watched yet",
+        ..row("F28", "a failure late in the soak")
+    },
+    Row {
+        table: &["a_rollback_that_does_not_succeed_in_time_fails"],
+        ..row("F29", "the old version fails too after the rollback")
+    },
+    Row {
+        note: "no journal on disk; a body on its way needs room, and no room is a passing fault of the pull",
+        table: &["a_pull_that_keeps_failing_in_passing_counts_as_refused_by_the_environment"],
+        ..row("F30", "no space at each file operation")
+    },
+    Row {
+        note: "no journal on disk: nothing is synced",
+        ..row("F31", "errors of fsync, a file system that turns read-only")
+    },
+    Row { note: "as no space", ..row("F32", "no inodes, no file descriptors") },
+    Row {
+        stories: &["ground::a_lost_release_is_retained_anew"],
+        table: &["a_rollback_whose_release_is_gone_fails"],
+        note: "a retained release is a Secret; it is hashed when it is read",
+        ..row("F33", "a retained release is damaged or gone")
+    },
+    Row {
+        table: &["no_length_of_time_overflows", "an_operation_never_ends_before_it_began"],
+        ..row("F34", "the clock jumps by ten years")
+    },
+    Row {
+        table: &["a_soak_is_not_over_because_nobody_looked"],
+        note: "no machine is suspended here; what is measured is the time between two looks that were answered",
+        ..row("F35", "suspended for an hour")
+    },
+    Row {
+        faults: &["401"],
+        stories: &["hub::the_hub_may_come_later_and_its_credentials_may_change"],
+        ..row("F36", "the hub's credentials are rotated or expire")
+    },
+    Row {
+        faults: &["401"],
+        note: "kube reads a token file anew each minute; here the agent has a certificate",
+        ..row("F37", "the agent's own token is rotated")
+    },
+    Row {
+        stories: &[
+            "restart::only_one_of_two_agents_writes",
+            "restart::an_agent_that_was_frozen_writes_no_more",
+        ],
+        ..row("F38", "two agents")
+    },
+    Row {
+        table: &["a_ledger_of_another_form_is_refused", "a_ledger_is_read_back_with_its_history"],
+        ..row("F39", "the agent is replaced by a newer one and back")
+    },
+    Row {
+        faults: &["kill-before", "kill-unanswered", "kill-after"],
+        note: "to the agent a reboot is a kill: it keeps nothing but what the API server has",
+        ..row("F40", "the node is rebooted, the agent evicted")
+    },
+    Row {
+        faults: &["delay", "slow-link", "slow-body", "reset"],
+        note: "a processor that is taken away is not tried; a lost packet is a delay or a reset",
+        ..row("F41", "a slow link")
+    },
+    Row {
+        stories: &["rollout::one_that_fails_does_not_slow_another"],
+        ..row("F42", "many add-ons at once, one of them bad")
+    },
+];
+
+/// As it is listed: a row, and under it how it is tried.
+pub fn lines() -> impl Iterator<Item = String> {
+    MATRIX.iter().flat_map(|row| {
+        let words = |head: &str, words: &[&str]| {
+            (!words.is_empty()).then(|| format!("       {head}: {}", words.join(", ")))
+        };
+        let note: Vec<&str> = [row.note].into_iter().filter(|note| !note.is_empty()).collect();
+        let ways = [
+            words("faults", row.faults),
+            words("stories", row.stories),
+            words("table", row.table),
+            words("note", &note),
+        ];
+        let head = format!("  {:<4} {}", row.id, row.what);
+        std::iter::once(head).chain(ways.into_iter().flatten())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use testbed::fault_proxy::Fault;
+
+    use super::*;
+
+    fn source(path: &str) -> String {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    #[test]
+    fn every_row_is_there_once_and_says_how() {
+        for (number, row) in MATRIX.iter().enumerate() {
+            assert_eq!(row.id, format!("F{}", number + 1));
+            let tried = row.faults.len() + row.stories.len() + row.table.len();
+            assert!(tried > 0 || !row.note.is_empty(), "{} says nothing", row.id);
+        }
+    }
+
+    #[test]
+    fn every_fault_is_in_a_row_and_every_name_is_a_fault() {
+        let named: BTreeSet<&str> = MATRIX
+            .iter()
+            .flat_map(|row| row.faults)
+            .copied()
+            .filter(|name| *name != "twice")
+            .collect();
+        let known: BTreeSet<&str> = Fault::all().map(Fault::name).collect();
+        assert_eq!(named, known);
+    }
+
+    #[test]
+    fn every_story_is_told() {
+        let main = source("stories/main.rs");
+        for story in MATRIX.iter().flat_map(|row| row.stories) {
+            let (module, name) = story.rsplit_once("::").unwrap();
+            let text = source(&format!("stories/{}.rs", module.replace("::", "/")));
+            assert!(text.contains(&format!("pub async fn {name}(")), "there is no story {story}");
+            assert!(main.contains(&format!("story!({story})")), "{story} is not listed");
+        }
+    }
+
+    #[test]
+    fn every_test_of_the_table_is_there() {
+        let table = source("../agent/lifecycle/tests/table.rs");
+        for name in MATRIX.iter().flat_map(|row| row.table) {
+            assert!(table.contains(&format!("fn {name}()")), "there is no test {name}");
+        }
+    }
+}

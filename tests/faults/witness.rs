@@ -1,0 +1,155 @@
+//! What the agent sends and tells: nothing that was not verified, and nothing that is secret.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use anyhow::Result;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use k8s_openapi::api::core::v1::Event;
+use kube::Api;
+use kube::core::ObjectList;
+use lifecycle::names::annotation;
+use lifecycle::{ManagedAddOn, digest};
+use serde_json::Value;
+use testbed::bundle::Bundle;
+use testbed::fault_proxy::Record;
+
+use crate::lane::Lane;
+use crate::scenario::CANARY;
+
+pub struct Witness {
+    /// The contents of every bundle's objects, by digest, kind and name.
+    bundles: Mutex<BTreeMap<String, Contents>>,
+    complaints: Mutex<Vec<String>>,
+    /// What nobody may tell.
+    secrets: Mutex<Vec<String>>,
+    /// So many agents ended before their logs were last looked at.
+    agents: AtomicUsize,
+}
+
+type Contents = BTreeMap<(String, String), Value>;
+
+impl Witness {
+    pub fn new() -> Self {
+        let secrets = [CANARY.to_owned(), BASE64_STANDARD.encode(CANARY)];
+        Self {
+            bundles: Mutex::default(),
+            complaints: Mutex::default(),
+            secrets: Mutex::new(secrets.to_vec()),
+            agents: AtomicUsize::new(0),
+        }
+    }
+
+    /// Some of the middle of a credential: it does not look like anything else.
+    pub fn keep_secret(&self, credential: &str) {
+        let keys = credential.split("client-key-data: ").skip(1);
+        let middle = keys.filter_map(|key| key.get(200..260)).map(str::to_owned);
+        lock(&self.secrets).extend(middle);
+    }
+
+    /// Its objects may be sent.
+    pub fn expect(&self, bundle: &Bundle) {
+        let contents = bundle.objects().iter().map(|object| (key(object), content(object)));
+        lock(&self.bundles).insert(digest(bundle.yaml().as_bytes()), contents.collect());
+    }
+
+    /// What is sent with a bundle's digest on it has to be in that bundle, as it is there.
+    pub fn look_at(&self, record: &Record, body: &[u8]) {
+        let Ok(object) = serde_json::from_slice::<Value>(body) else { return };
+        let Some(digest) = object["metadata"]["annotations"][annotation::DIGEST].as_str() else {
+            return;
+        };
+        // A retained release is a Secret of its own.
+        let is_release = !object["metadata"]["annotations"][annotation::RELEASE_ID].is_null();
+        let bundles = lock(&self.bundles);
+        let known = bundles.get(digest);
+        let verified = known
+            .is_some_and(|known| is_release || known.get(&key(&object)) == Some(&content(&object)));
+        if !verified {
+            let sent = format!("{} {} was sent and is in no bundle", record.verb, record.path);
+            lock(&self.complaints).push(sent);
+        }
+    }
+
+    /// Since the last time.
+    pub fn complaints(&self) -> Vec<String> {
+        std::mem::take(&mut lock(&self.complaints))
+    }
+
+    /// Where a secret was told since the last time: logs, metrics, events, statuses, the hub.
+    pub async fn secrets_told(&self, lane: &Lane) -> Result<Vec<String>> {
+        let (logs, agents) = lane.managed.agent_logs_but(self.agents.load(Ordering::Relaxed));
+        self.agents.store(agents.saturating_sub(1), Ordering::Relaxed);
+        let events: ObjectList<Event> =
+            Api::all(lane.client.clone()).list(&Default::default()).await?;
+        let add_ons: ObjectList<ManagedAddOn> =
+            Api::all(lane.client.clone()).list(&Default::default()).await?;
+        let texts = [
+            ("logs", logs),
+            ("metrics", lane.managed.metrics().await.unwrap_or_default()),
+            ("events", serde_json::to_string(&events)?),
+            ("ManagedAddOns", serde_json::to_string(&add_ons)?),
+            (
+                "the hub's leases",
+                serde_json::to_string(&lane.hub.leases().list(&Default::default()).await?)?,
+            ),
+            ("the hub's add-ons", serde_json::to_string(&lane.hub.all().await?)?),
+        ];
+        let secrets = lock(&self.secrets);
+        let told = |text: &str| secrets.iter().any(|secret| text.contains(secret.as_str()));
+        let places = texts.iter().filter(|(_, text)| told(text));
+        Ok(places.map(|(place, _)| format!("a secret is told in {place}")).collect())
+    }
+}
+
+fn key(object: &Value) -> (String, String) {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    (text(&object["kind"]), text(&object["metadata"]["name"]))
+}
+
+fn content(object: &Value) -> Value {
+    let mut content = object.clone();
+    if let Some(content) = content.as_object_mut() {
+        content.remove("metadata");
+    }
+    content
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_in_the_bundle_is_told() {
+        let bundle = Bundle::new().config("settings", "1");
+        let witness = Witness::new();
+        witness.expect(&bundle);
+        let digest = digest(bundle.yaml().as_bytes());
+        let sent = |value: &str, digest: &str| {
+            let metadata = json!({"name": "settings", "annotations": {annotation::DIGEST: digest}});
+            let kind = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata});
+            let mut object = kind;
+            object["data"] = json!({"value": value});
+            let record = Record {
+                ordinal: 0,
+                server: "api",
+                verb: "PATCH".into(),
+                path: "/x".into(),
+                watch: false,
+            };
+            witness.look_at(&record, object.to_string().as_bytes());
+            witness.complaints().len()
+        };
+        assert_eq!(sent("1", &digest), 0);
+        assert_eq!(sent("2", &digest), 1, "other content");
+        assert_eq!(sent("1", "sha256:other"), 1, "another bundle");
+    }
+}
