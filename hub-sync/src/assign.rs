@@ -78,7 +78,7 @@ impl Desk {
         all_done
     }
 
-    /// Whether it is done, or no longer to be done.
+    /// Whether it is done.
     async fn act(&self, act: Act) -> bool {
         let done = match &act {
             Act::Delete { name, uid } => self.delete(name, uid).await,
@@ -91,7 +91,8 @@ impl Desk {
         };
         match done {
             Ok(()) => info!(?act, "followed the hub"),
-            Err(error) if is_not_found(&error) || is_conflict(&error) => {}
+            // Done by somebody else, if it is so: then the watch will say it.
+            Err(error) if is_not_found(&error) || is_conflict(&error) => return false,
             Err(error) => {
                 warn!(?act, error = chain(&error), "cannot follow the hub, will try again");
                 return false;

@@ -203,12 +203,26 @@ impl<'a> Run<'a> {
         Ok(match differences.is_empty() {
             true => Ok(End::Converged),
             false if refused && now.same_objects(before) => Ok(End::Refused),
+            false
+                if self.may_be_orphaned(plan) && is_orphaned(&last) && now.same_objects(before) =>
+            {
+                Ok(End::Refused)
+            }
             // A namespace that may not be looked into may hold others' objects: it has to stay.
             false if last.status.is_none() && is_forbidden(plan) && now.is_namespace() => {
                 Ok(End::Refused)
             }
             false => Err(differences),
         })
+    }
+
+    /// Only a deletion that was seen is an order: whoever was dead or cut off then finds an absence, which is none.
+    fn may_be_orphaned(&self, plan: Plan) -> bool {
+        let deleted =
+            (plan.scenario.story, plan.scenario.writer) == (Story::Uninstall, Writer::Hub);
+        let blind = plan.fault.kills() || plan.fault.is_of_events() || plan.fault.is_outage();
+        let watching = self.lane.script.fired().is_some_and(|fired| fired.hit.watch);
+        deleted && (blind || watching)
     }
 
     /// An answer that means "never" may end a rollout; from whoever serves a bundle, any refusal may mean that.
@@ -239,6 +253,11 @@ impl<'a> Run<'a> {
 
 fn is_forbidden(plan: Plan) -> bool {
     plan.fault == Fault::Refuse(Refusal::Forbidden)
+}
+
+fn is_orphaned(seen: &Seen) -> bool {
+    let mut conditions = seen.status.iter().flat_map(|status| &status.conditions);
+    conditions.any(|condition| condition.type_ == "Orphaned" && condition.status == "True")
 }
 
 fn is_refusal(phase: Phase) -> bool {

@@ -30,7 +30,7 @@ pub enum End {
     /// As the reference run ends.
     Converged,
     /// Refused before the first write or rolled back, and everything is as before; or a namespace stays that may not be
-    /// looked into: for faults that say "never".
+    /// looked into: for faults that say "never". Or orphaned, where the agent did not see the deletion on the hub.
     Refused,
     /// The plan's place was never reached, so nothing was tried.
     NotReached,
