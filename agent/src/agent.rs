@@ -22,6 +22,7 @@ use crate::args::Settings;
 use crate::cluster::Cluster;
 use crate::driver::{Shared, Suspicion, drive};
 use crate::events::Events;
+use crate::health::Judge;
 use crate::lease::Holder;
 use crate::metrics::Metrics;
 use crate::{admin, pull};
@@ -44,6 +45,8 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         metrics,
         events: Events::new(cluster.own()),
         http: pull::client()?,
+        judge: Judge::new(),
+        graces: settings.graces,
         slots: Arc::new(Semaphore::new(settings.max_rollouts)),
         suspicion: Suspicion::default(),
         cluster,

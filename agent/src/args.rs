@@ -2,9 +2,12 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use clap::{Parser, Subcommand, ValueEnum};
+use lifecycle::duration;
+use lifecycle::health::Graces;
 use lifecycle::names::DEFAULT_NAMESPACE;
 
 /// Installs, upgrades and rolls back add-ons on the managed cluster it runs on.
@@ -63,6 +66,38 @@ pub struct Flags {
     /// Rollouts at once
     #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
     max_rollouts: u8,
+    #[command(flatten)]
+    graces: HealthGraces,
+}
+
+/// How long what may pass by itself is awaited before it counts: as 30s, 2m, 1h30m; 0s for not at all
+#[derive(clap::Args, Debug)]
+struct HealthGraces {
+    /// An unschedulable pod is failed after this long
+    #[arg(long, default_value = "2m", value_name = "DURATION", value_parser = duration::parse)]
+    unschedulable_grace: Duration,
+    /// A crash loop, an image or configuration that is missing, pods that are refused are failed after this long
+    #[arg(long, default_value = "2m", value_name = "DURATION", value_parser = duration::parse)]
+    pod_failure_grace: Duration,
+    /// A custom resource that still has no status counts as one that never has any after this long
+    #[arg(long, default_value = "30s", value_name = "DURATION", value_parser = duration::parse)]
+    no_status_grace: Duration,
+    /// Pods that wait to be deleted by somebody (OnDelete) are not awaited after this long
+    #[arg(long, default_value = "2m", value_name = "DURATION", value_parser = duration::parse)]
+    on_delete_grace: Duration,
+}
+
+impl HealthGraces {
+    fn read(self) -> Graces {
+        let Self { unschedulable_grace, pod_failure_grace, no_status_grace, on_delete_grace } =
+            self;
+        Graces {
+            status: no_status_grace,
+            unschedulable: unschedulable_grace,
+            trouble: pod_failure_grace,
+            on_delete: on_delete_grace,
+        }
+    }
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +115,7 @@ pub struct Settings {
     pub listen: SocketAddr,
     pub log_format: LogFormat,
     pub max_rollouts: usize,
+    pub graces: Graces,
 }
 
 impl Flags {
@@ -92,6 +128,7 @@ impl Flags {
             listen,
             log_format,
             max_rollouts,
+            graces,
         } = self;
         ensure!(!namespace.is_empty(), "--namespace is empty; leave it out for the default");
         let hub = hub_kubeconfig
@@ -104,7 +141,8 @@ impl Flags {
             })
             .transpose()?;
         let max_rollouts = usize::from(max_rollouts);
-        Ok(Settings { kubeconfig, hub, namespace, listen, log_format, max_rollouts })
+        let graces = graces.read();
+        Ok(Settings { kubeconfig, hub, namespace, listen, log_format, max_rollouts, graces })
     }
 }
 
@@ -121,6 +159,19 @@ mod tests {
     fn the_flags_are_consistent() {
         use clap::CommandFactory;
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn graces_are_the_documented_ones_unless_told_otherwise() {
+        assert_eq!(settings(&[]).unwrap().graces, Graces::default());
+        let graces = settings(&["--unschedulable-grace", "10m", "--no-status-grace=0s"]).unwrap();
+        let wanted = Graces {
+            unschedulable: Duration::from_secs(600),
+            status: Duration::ZERO,
+            ..Graces::default()
+        };
+        assert_eq!(graces.graces, wanted);
+        assert!(settings(&["--pod-failure-grace", "soon"]).is_err());
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lifecycle::health::{Graces, Rules};
 use lifecycle::{
     Action, Assignment, Beside, Fault, ManagedAddOn, Outcome, Reason, ReleaseId, State, step,
 };
@@ -18,6 +19,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::cluster::Cluster;
 use crate::drift::Known;
 use crate::events::Events;
+use crate::health::Judge;
 use crate::ledger::{Ledger, Saved, now};
 use crate::metrics::Metrics;
 use crate::pull::Pulled;
@@ -38,6 +40,8 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     pub events: Events,
     pub http: reqwest::Client,
+    pub judge: Judge,
+    pub graces: Graces,
     /// Rollouts at once.
     pub slots: Arc<Semaphore>,
     pub suspicion: Suspicion,
@@ -59,6 +63,8 @@ pub struct Driver {
     assignment: Option<(i64, Result<Arc<Assignment>, Fault>)>,
     pulled: Option<Pulled>,
     contents: BTreeMap<ReleaseId, Arc<Content>>,
+    /// Compiled, of the release whose health was last looked at.
+    rules: Option<(ReleaseId, Arc<Rules>)>,
     drift: Known,
     repair_at: Instant,
 }
@@ -120,6 +126,7 @@ impl Driver {
             assignment: None,
             pulled: None,
             contents: BTreeMap::new(),
+            rules: None,
             drift: Known::new(),
             repair_at: Instant::now() + REPAIR,
         })

@@ -1,14 +1,18 @@
 //! Looks at every object of a release, and around those that are not well, and asks the core what it thinks.
 
 mod evidence;
+mod judge;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use lifecycle::Object;
 use lifecycle::health::{
-    Around, Health, HealthStatus, Verdict, absent, assess, assess_with, pod_labels, verdict,
+    Around, Graces, Health, HealthStatus, Rules, Verdict, absent, assess_with, pod_labels, verdict,
 };
+
+pub use judge::Judge;
 
 use crate::apply::is_job;
 use crate::faults;
@@ -24,20 +28,48 @@ struct Looked<'a> {
     health: Health,
 }
 
-/// `back`: this is the release gone back to; its Jobs were not run again and do not count.
-pub async fn look(work: &Work<'_>, release: &[Placed], since: Duration, back: bool) -> Verdict {
-    let counted = release.iter().filter(|placed| !(back && is_job(&placed.object)));
-    let mut looked = each(counted.map(|placed| one(work, placed, since))).await;
-    look_into(work, &mut looked, since).await;
+/// By what a release is judged.
+pub struct Terms<'a> {
+    /// Time spent since it was applied.
+    pub since: Duration,
+    /// This is the release gone back to; its Jobs were not run again and do not count.
+    pub back: bool,
+    pub graces: Graces,
+    /// Its own rules, and who asks them.
+    pub rules: &'a Arc<Rules>,
+    pub judge: &'a Judge,
+}
+
+pub async fn look(work: &Work<'_>, release: &[Placed], terms: &Terms<'_>) -> Verdict {
+    let counted = release.iter().filter(|placed| !(terms.back && is_job(&placed.object)));
+    let mut looked = each(counted.map(|placed| one(work, placed, terms))).await;
+    look_into(work, &mut looked, terms).await;
+    ask_rules(&mut looked, terms).await;
     verdict(looked.into_iter().map(|looked| (looked.object, looked.health)))
 }
 
-async fn one<'a>(work: &Work<'_>, placed: &'a Placed, since: Duration) -> Looked<'a> {
+async fn one<'a>(work: &Work<'_>, placed: &'a Placed, terms: &Terms<'_>) -> Looked<'a> {
     let object = &placed.object;
+    let around = Around { since: terms.since, graces: terms.graces, ..Around::default() };
     match living(work, placed).await {
-        Ok(Some(living)) => Looked { object, health: assess(&living, since), living: Some(living) },
+        Ok(Some(living)) => {
+            Looked { object, health: assess_with(&living, &around), living: Some(living) }
+        }
         Ok(None) => Looked { object, health: absent(object), living: None },
         Err(message) => Looked { object, health: Health::unknown(message), living: None },
+    }
+}
+
+/// What the release's own rules decide, they decide alone.
+async fn ask_rules(looked: &mut [Looked<'_>], terms: &Terms<'_>) {
+    let ruled = looked.iter_mut().filter(|looked| terms.rules.decide(looked.object));
+    let (living, healths): (Vec<Object>, Vec<&mut Health>) =
+        ruled.filter_map(|looked| Some((looked.living.take()?, &mut looked.health))).unzip();
+    if living.is_empty() {
+        return;
+    }
+    for (health, told) in healths.into_iter().zip(terms.judge.ask(terms.rules, living).await) {
+        *health = told;
     }
 }
 
@@ -49,8 +81,9 @@ async fn living(work: &Work<'_>, placed: &Placed) -> Result<Option<Object>, Stri
 }
 
 /// Judges workloads that are not well anew, with their pods, and with the nodes where these may excuse them.
-async fn look_into(work: &Work<'_>, looked: &mut [Looked<'_>], since: Duration) {
-    let unwell = looked.iter_mut().filter_map(|looked| {
+async fn look_into(work: &Work<'_>, looked: &mut [Looked<'_>], terms: &Terms<'_>) {
+    let by_us = looked.iter_mut().filter(|looked| !terms.rules.decide(looked.object));
+    let unwell = by_us.filter_map(|looked| {
         let living = looked.living.as_ref().filter(|living| pod_labels(living).is_some())?;
         is_unwell(&looked.health).then_some((living, &mut looked.health))
     });
@@ -61,7 +94,8 @@ async fn look_into(work: &Work<'_>, looked: &mut [Looked<'_>], since: Duration) 
     each(unwell.into_iter().map(|(living, health)| async move {
         let pods = evidence::pods(work, living).await;
         let now = Some(Timestamp::now());
-        let around = Around { since, now, pods: &pods, nodes, ..Around::default() };
+        let (since, graces) = (terms.since, terms.graces);
+        let around = Around { since, now, pods: &pods, nodes, graces };
         *health = assess_with(living, &around);
     }))
     .await;

@@ -11,6 +11,7 @@ mod changes;
 mod daemon;
 mod delivery;
 mod ground;
+mod health;
 mod hub;
 mod policy;
 mod removal;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         story!(rollout::one_that_fails_does_not_slow_another),
         story!(rollout::a_job_runs_once_and_not_again_on_the_way_back),
         story!(rollout::custom_resources_come_with_their_definition),
+        story!(health::a_rule_of_its_own_gates_an_upgrade_and_its_failure_goes_back),
         story!(changes::a_third_version_takes_the_place_of_one_under_way),
         story!(changes::going_back_to_where_we_came_from_rolls_back_at_once),
         story!(changes::another_values_set_is_an_upgrade_and_a_policy_alone_starts_nothing),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use lifecycle::health::{Around, Health, HealthStatus, assess_with};
+use lifecycle::health::{Around, Health, HealthStatus, Rules, assess_with};
 use lifecycle::{Object, printable};
 use serde::Serialize;
 
@@ -27,13 +27,16 @@ impl Judged<'_> {
 }
 
 /// When an object was applied is not in the file; its graces begin when it was made.
-pub fn judge(objects: &[Object], now: Timestamp) -> Vec<Judged<'_>> {
+pub fn judge<'a>(objects: &'a [Object], rules: &Rules, now: Timestamp) -> Vec<Judged<'a>> {
     let of = |kind: &str| -> Vec<Object> {
         let those = objects.iter().filter(|object| (object.group(), object.kind()) == ("", kind));
         those.cloned().collect()
     };
     let (pods, nodes) = (of("Pod"), of("Node"));
     let judge = |object| {
+        if let Some(told) = rules.assess(object) {
+            return judged(object, told);
+        }
         let since = age(object, now);
         let around =
             Around { since, now: Some(now), pods: &pods, nodes: &nodes, ..Around::default() };

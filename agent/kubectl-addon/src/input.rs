@@ -5,7 +5,8 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
-use lifecycle::{LARGEST_BUNDLE, Object, yaml};
+use lifecycle::health::Rules;
+use lifecycle::{HealthRule, LARGEST_BUNDLE, Object, yaml};
 use serde_json::Value;
 
 pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
@@ -32,6 +33,23 @@ pub fn objects(bytes: &[u8]) -> anyhow::Result<Vec<Object>> {
         unfold(document, &mut objects).with_context(|| format!("document {}", index + 1))?;
     }
     Ok(objects)
+}
+
+/// Of a `ManagedAddOn`, or a list of rules as in its `spec.health`.
+pub fn rules(bytes: &[u8]) -> anyhow::Result<Rules> {
+    ensure!(bytes.len() as u64 <= LARGEST_BUNDLE, "more than {LARGEST_BUNDLE} bytes are not read");
+    let documents = yaml::documents(bytes).map_err(|fault| anyhow::anyhow!(fault.message))?;
+    let [document] = documents.as_slice() else {
+        bail!("one document is needed: a ManagedAddOn, or a list of health rules")
+    };
+    let given = match document.get("kind").and_then(Value::as_str) {
+        Some("ManagedAddOn") => document.pointer("/spec/health").cloned().unwrap_or_default(),
+        _ => document.clone(),
+    };
+    let rules: Option<Vec<HealthRule>> =
+        serde_json::from_value(given).context("neither a ManagedAddOn nor a list of rules")?;
+    let rules = rules.unwrap_or_default();
+    Rules::compile(&rules).map_err(|fault| anyhow::anyhow!(fault.message))
 }
 
 /// Takes `kind: List` and every typed list apart; empty documents are skipped.
@@ -90,6 +108,23 @@ mod tests {
             ),
         ] {
             assert_eq!(check(text), Err(told.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn rules_come_from_a_list_or_a_managed_add_on() {
+        let rule = "{apiVersion: e/v1, kind: B, current: object.status.ok}";
+        let is_read = |text: &str| {
+            let rules = rules(text.as_bytes()).map_err(|error| format!("{error:#}"))?;
+            let backend = serde_json::json!({"apiVersion": "e/v1", "kind": "B"});
+            Ok::<bool, String>(rules.decide(&Object(backend)))
+        };
+        let assigned = format!("{{kind: ManagedAddOn, spec: {{health: [{rule}]}}}}");
+        assert_eq!(is_read(&format!("[{rule}]")), Ok(true));
+        assert_eq!(is_read(&assigned), Ok(true));
+        assert_eq!(is_read("{kind: ManagedAddOn, spec: {}}"), Ok(false));
+        for text in ["", "text", "{kind: Pod}", "[{kind: B}]", "[]\n---\n[]", "- current: ("] {
+            assert!(is_read(text).is_err(), "{text}");
         }
     }
 

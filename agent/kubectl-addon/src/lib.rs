@@ -5,12 +5,13 @@ mod input;
 mod table;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
 use jiff::Timestamp;
+use lifecycle::health::Rules;
 
 /// Asks what the add-on agent would say.
 ///
@@ -32,6 +33,9 @@ enum Command {
         /// YAML or JSON as kubectl prints it, lists and several documents included; - reads standard input
         #[arg(short, long = "filename", value_name = "FILE")]
         filename: PathBuf,
+        /// Health rules of your own: a ManagedAddOn, or a list as in its spec.health
+        #[arg(long, value_name = "FILE")]
+        rules: Option<PathBuf>,
         /// One object a line: apiVersion, kind, namespace, name, status, message
         #[arg(short, long, value_name = "FORMAT")]
         output: Option<Output>,
@@ -46,9 +50,9 @@ enum Output {
 pub fn main(args: Args) -> ExitCode {
     let Args { command } = args;
     let done = match command {
-        Command::Health { filename, output } => input::read(&filename)
-            .and_then(|bytes| health_of(&bytes, output, Timestamp::now()))
-            .and_then(|told| print(&told)),
+        Command::Health { filename, rules, output } => {
+            health_of(&filename, rules.as_deref(), output).and_then(|told| print(&told))
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -59,9 +63,19 @@ pub fn main(args: Args) -> ExitCode {
     }
 }
 
-fn health_of(bytes: &[u8], output: Option<Output>, now: Timestamp) -> anyhow::Result<String> {
-    let objects = input::objects(bytes)?;
-    let judged = health::judge(&objects, now);
+fn health_of(
+    objects: &Path,
+    rules: Option<&Path>,
+    output: Option<Output>,
+) -> anyhow::Result<String> {
+    let rules = match rules {
+        Some(path) => input::read(path)
+            .and_then(|bytes| input::rules(&bytes))
+            .with_context(|| format!("--rules {}", path.display()))?,
+        None => Rules::default(),
+    };
+    let objects = input::objects(&input::read(objects)?)?;
+    let judged = health::judge(&objects, &rules, Timestamp::now());
     match output {
         Some(Output::Json) => health::lines(&judged),
         None => Ok(table::aligned(judged.iter().map(health::Judged::row))),

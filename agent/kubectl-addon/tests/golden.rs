@@ -18,7 +18,11 @@ fn golden() -> Vec<PathBuf> {
 /// Read from standard input, so that both ways in are used.
 fn told(path: &Path, format: &[&str]) -> String {
     let input = std::fs::File::open(path).expect("the input");
-    let output = plugin(&[&["health", "-f", "-"], format].concat(), input.into());
+    // Beside `ruled.yaml` lies `ruled.rules`.
+    let rules = path.with_extension("rules");
+    let flags =
+        if rules.exists() { vec!["--rules", rules.to_str().expect("text")] } else { vec![] };
+    let output = plugin(&[&["health", "-f", "-"], &flags[..], format].concat(), input.into());
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     String::from_utf8(output.stdout).expect("text")
 }
@@ -62,6 +66,8 @@ fn what_cannot_be_read_ends_with_2() {
         &["health", "-f", "/nowhere/at/all"][..],
         &["health", "-f", env!("CARGO_BIN_EXE_kubectl-addon")],
         &["health", "-f", "-", "-o", "xml"],
+        &["health", "-f", "-", "--rules", "/nowhere/at/all"],
+        &["health", "-f", "-", "--rules", env!("CARGO_BIN_EXE_kubectl-addon")],
         &["health"],
         &[],
     ] {

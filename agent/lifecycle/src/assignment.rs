@@ -10,6 +10,7 @@ use semver::{Version, VersionReq};
 use crate::api::{
     Deletion, Downgrades, ManagedAddOnSpec, OnFailure, OnUnsafe, PolicySpec, Source, Upgrades,
 };
+use crate::health::Rules;
 use crate::names::{DEFAULT_NAMESPACE, DEFAULT_SERVICE_ACCOUNT};
 use crate::reason::{Fault, Reason};
 use crate::release::{self, Release, ServiceAccount, Shape};
@@ -94,12 +95,13 @@ impl Policy {
 }
 
 impl Assignment {
-    /// `home` is the agent's own namespace.
+    /// `home` is the agent's own namespace. Takes time where there are health rules: they are compiled.
     pub fn read(spec: &ManagedAddOnSpec, home: &str) -> Result<Self, Fault> {
         refuse_unsupported(spec)?;
         let version = Version::parse(&spec.version).map_err(|e| {
             Fault::new(Reason::InvalidVersion, format!("version {:?}: {e}", spec.version))
         })?;
+        Rules::compile(spec.health.as_deref().unwrap_or_default())?;
         let pull = Pull::read(&spec.source)?;
         let shape = Shape {
             digest: pull.digest(),
@@ -142,7 +144,6 @@ impl Pull {
 fn refuse_unsupported(spec: &ManagedAddOnSpec) -> Result<(), Fault> {
     let used = [
         ("source.oci", spec.source.oci.is_some()),
-        ("health", spec.health.is_some()),
         ("requires", spec.requires.is_some()),
         ("policy.windows", spec.policy.as_ref().is_some_and(|policy| policy.windows.is_some())),
     ];

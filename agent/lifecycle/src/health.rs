@@ -27,6 +27,7 @@ mod fields;
 mod generic;
 mod plain;
 mod pods;
+mod rules;
 mod verdict;
 mod workload;
 
@@ -39,6 +40,7 @@ use crate::object::Object;
 
 pub use batch::absent;
 pub use pods::pod_labels;
+pub use rules::Rules;
 pub use verdict::{Verdict, verdict};
 
 /// kstatus' words.

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lifecycle::health::Verdict;
+use lifecycle::health::{Rules, Verdict};
 use lifecycle::names::{FINALIZER, annotation};
-use lifecycle::{Assignment, Deletion, Fault, Observation, State, versions};
+use lifecycle::{Assignment, Deletion, Fault, Observation, Reason, State, versions};
 use tokio::time::Instant;
 
 use super::Driver;
-use crate::health;
+use crate::health::{self, Terms};
+use crate::retained::Content;
 
 impl Driver {
     pub(super) async fn observe(&mut self) -> Result<Observation, kube::Error> {
@@ -17,7 +18,7 @@ impl Driver {
         let kubernetes = self.kubernetes().await?;
         let elapsed = self.tick();
         let verdict = self.verdict().await;
-        let assignment = self.assignment();
+        let assignment = self.assignment().await;
         let slot = self.needs_slot(&assignment) && self.take_slot();
         let object = &self.ledger.object;
         let annotations = object.metadata.annotations.as_ref();
@@ -64,34 +65,57 @@ impl Driver {
         Ok(versions::kubernetes(&info.git_version))
     }
 
-    fn assignment(&mut self) -> Result<Arc<Assignment>, Fault> {
+    /// Reading unpacks the bundle and compiles the health rules, which must not hold up other add-ons.
+    async fn assignment(&mut self) -> Result<Arc<Assignment>, Fault> {
         let generation = self.ledger.object.metadata.generation.unwrap_or_default();
-        match &self.assignment {
-            Some((read, assignment)) if *read == generation => assignment.clone(),
-            _ => {
-                let spec = &self.ledger.object.spec;
-                let assignment = Assignment::read(spec, &self.shared.namespace).map(Arc::new);
-                self.assignment = Some((generation, assignment.clone()));
-                assignment
-            }
+        if let Some((read, assignment)) = &self.assignment
+            && *read == generation
+        {
+            return assignment.clone();
         }
+        let (spec, home) = (self.ledger.object.spec.clone(), self.shared.namespace.clone());
+        let read = tokio::task::spawn_blocking(move || Assignment::read(&spec, &home)).await;
+        let read = read.unwrap_or_else(|_| {
+            Err(Fault::new(Reason::InvalidAssignment, "the assignment could not be read at all"))
+        });
+        let assignment = read.map(Arc::new);
+        self.assignment = Some((generation, assignment.clone()));
+        assignment
     }
 
     async fn verdict(&mut self) -> Option<Verdict> {
         let watched = self.ledger.rollout.watched()?.clone();
-        let back = matches!(self.ledger.rollout.state, State::RollingBack { .. });
-        let since = self.ledger.rollout.spent();
         let looked = match self.content(&watched.id).await {
-            Ok(Some(content)) => match self.placed(&content).await {
-                Ok(placed) => match self.work(&content) {
-                    Ok(work) => return Some(health::look(&work, &placed, since, back).await),
-                    Err(fault) => fault,
-                },
-                Err(fault) => fault,
-            },
-            Ok(None) => Fault::new(lifecycle::Reason::RetainFailed, "the retained release is gone"),
-            Err(fault) => fault,
+            Ok(Some(content)) => self.health(&content).await,
+            Ok(None) => Err(Fault::new(Reason::RetainFailed, "the retained release is gone")),
+            Err(fault) => Err(fault),
         };
-        Some(Verdict::Awaited(looked.message))
+        Some(looked.unwrap_or_else(|fault| Verdict::Awaited(fault.message)))
+    }
+
+    async fn health(&mut self, content: &Content) -> Result<Verdict, Fault> {
+        let rules = self.rules(content).await?;
+        let placed = self.placed(content).await?;
+        let terms = Terms {
+            since: self.ledger.rollout.spent(),
+            back: matches!(self.ledger.rollout.state, State::RollingBack { .. }),
+            graces: self.shared.graces,
+            rules: &rules,
+            judge: &self.shared.judge,
+        };
+        Ok(health::look(&self.work(content)?, &placed, &terms).await)
+    }
+
+    /// Those of the release that is looked at, compiled once.
+    async fn rules(&mut self, content: &Content) -> Result<Arc<Rules>, Fault> {
+        let id = &content.release.id;
+        if let Some((of, rules)) = &self.rules
+            && of == id
+        {
+            return Ok(rules.clone());
+        }
+        let rules = Arc::new(self.shared.judge.compile(content.shape.health.clone()).await?);
+        self.rules = Some((id.clone(), rules.clone()));
+        Ok(rules)
     }
 }

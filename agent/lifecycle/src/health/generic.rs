@@ -16,7 +16,7 @@ pub(super) fn told(object: &Object) -> Option<Health> {
 }
 
 /// The status speaks of an older generation than the object's.
-fn behind(object: &Object) -> Option<Health> {
+pub(super) fn behind(object: &Object) -> Option<Health> {
     let observed = number(object, "/status/observedGeneration")?;
     let generation = number(object, "/metadata/generation")?;
     (observed < generation).then(|| {

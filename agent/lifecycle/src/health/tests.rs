@@ -4,6 +4,7 @@ mod daemon_set;
 mod generic;
 mod plain;
 mod pods;
+mod rules;
 mod workload;
 
 use serde_json::{Value, json};

@@ -1,0 +1,197 @@
+//! A release's own rules: what they say, and what is refused before it could be asked.
+
+use crate::api::HealthRule;
+use crate::reason::Reason;
+
+use super::*;
+
+fn rule(given: Value) -> HealthRule {
+    let mut rule = json!({"apiVersion": "example.com/v1", "kind": "Backend"});
+    for (name, text) in given.as_object().expect("expressions") {
+        rule[name] = text.clone();
+    }
+    serde_json::from_value(rule).expect("a rule")
+}
+
+fn says(given: &Value, object: Value) -> Health {
+    let rules = Rules::compile(&[rule(given.clone())]).expect("a rule");
+    rules.assess(&Object(object)).expect("a rule for it")
+}
+
+fn backend(status: Value) -> Value {
+    object("example.com/v1", "Backend", json!({"size": 3}), status)
+}
+
+#[test]
+fn failed_is_asked_first_then_in_progress_then_current() {
+    let given = json!({
+        "failed": "object.status.phase == 'Broken'",
+        "inProgress": "object.status.phase in ['Broken', 'Starting']",
+        "current": "object.status.phase != ''",
+    });
+    for (phase, status) in
+        [("Broken", Failed), ("Starting", InProgress), ("Running", Current), ("", InProgress)]
+    {
+        assert_eq!(says(&given, backend(json!({"phase": phase}))).status, status, "{phase}");
+    }
+}
+
+#[test]
+fn a_field_that_is_not_there_is_awaited_and_named() {
+    let given = json!({"failed": "object.status.error != ''", "current": "true"});
+    for status in [json!({}), json!({"errors": 1})] {
+        let health = says(&given, backend(status));
+        assert_eq!(health.status, InProgress);
+        let told = "its health rule failed: no such key: error; guard it with has()";
+        assert_eq!(health.message, told);
+    }
+    let guarded = json!({"failed": "has(object.status.error)", "current": "true"});
+    assert_eq!(says(&guarded, backend(json!({}))).status, Current);
+}
+
+#[test]
+fn numbers_compare_as_people_write_them() {
+    let status = json!({"ready": 3, "zero": 0, "less": -1, "load": 0.5, "huge": u64::MAX});
+    for expression in [
+        "object.status.ready == object.spec.size",
+        "object.status.ready == 3",
+        "object.status.ready - 1 == 2",
+        "object.status.zero == 0 && object.status.less < 0",
+        "object.status.load < 1.0",
+        "object.status.ready >= 2.5",
+        "object.status.huge > 1u",
+        "double(object.status.ready) / 2.0 == 1.5",
+    ] {
+        let health = says(&json!({"current": expression}), backend(status.clone()));
+        assert_eq!(health.status, Current, "{expression}: {}", health.message);
+    }
+}
+
+#[test]
+fn what_kubernetes_people_use_is_there() {
+    let status = json!({
+        "conditions": [{"type": "Synced", "status": "True"}, {"type": "Ready", "status": "True"}],
+        "url": "https://a.example.com", "members": ["a", "b"],
+    });
+    for expression in [
+        "object.status.conditions.exists(c, c.type == 'Ready' && c.status == 'True')",
+        "object.status.conditions.filter(c, c.type == 'Ready').all(c, c.status == 'True')",
+        "size(object.status.conditions.map(c, c.type)) == 2",
+        "object.status.conditions.exists_one(c, c.type == 'Ready')",
+        "object.status.url.startsWith('https://') && object.status.url.endsWith('.com')",
+        "object.status.url.matches('^https://[a-z.]+$') && object.status.url.contains('example')",
+        "'a' in object.status.members && object.metadata.name == 'x'",
+        "has(object.status.url) ? true : false",
+        "string(object.spec.size) == '3' && int('3') == object.spec.size",
+        "object.status['url'] != ''",
+        "object.status.members[1] == 'b' && object.status.members.size() == 2",
+    ] {
+        let health = says(&json!({"current": expression}), backend(status.clone()));
+        assert_eq!(health.status, Current, "{expression}: {}", health.message);
+    }
+}
+
+#[test]
+fn no_message_holds_what_is_in_the_object() {
+    let status = json!({"token": "s3cret", "list": ["s3cret"], "map": {"s3cret": 1}, "n": 0});
+    for expression in [
+        "object.status.token > 1",
+        "object.status.token",
+        "object.status.list[object.status.token]",
+        "object.status.map[object.status.token + 'x'] == 1",
+        "object.status.list[7] == ''",
+        "1 / object.status.n == 1",
+        "object.status.token + 1 == ''",
+        "int(object.status.token) == 1",
+        "object.status.token.matches('(')",
+        "object.status.token.all(x, true)",
+        "-object.status.token == ''",
+    ] {
+        let health = says(&json!({"current": expression}), backend(status.clone()));
+        assert_eq!(health.status, InProgress, "{expression}");
+        assert!(!health.message.contains("s3cret"), "{expression}: {}", health.message);
+    }
+}
+
+#[test]
+fn what_holds_for_every_kind_holds_before_a_rule() {
+    let given = json!({"current": "true"});
+    let old = backend(json!({"observedGeneration": 1}));
+    assert_eq!(says(&given, old).status, InProgress);
+    let leaving =
+        with(&backend(json!({})), ["metadata", "deletionTimestamp"], json!("2026-01-01T00:00:00Z"));
+    assert_eq!(says(&given, leaving).status, Terminating);
+    let stalled = backend(condition("Stalled", "True"));
+    assert_eq!(says(&given, stalled).status, Current, "the rule may know better");
+}
+
+#[test]
+fn a_rule_is_for_one_version_of_one_kind() {
+    let rules = Rules::compile(&[rule(json!({"current": "true"}))]).expect("a rule");
+    let of = |api_version, kind| Object(object(api_version, kind, json!({}), json!({})));
+    assert!(rules.decide(&of("example.com/v1", "Backend")));
+    for other in [of("example.com/v2", "Backend"), of("example.com/v1", "Frontend")] {
+        assert!(!rules.decide(&other) && rules.assess(&other).is_none());
+    }
+}
+
+/// Each of these is refused when it is assigned, within the stack that a blocking thread has.
+#[test]
+fn what_could_cost_too_much_or_can_never_be_told_is_refused() {
+    let long = format!("object.a == '{}'", "x".repeat(1024));
+    let sums = format!("{} > 1", "1+".repeat(200) + "1");
+    let selects = format!("object{}", ".a".repeat(500));
+    let lists = format!("{}{} == []", "[".repeat(500), "]".repeat(500));
+    for (expression, told) in [
+        ("", "is not CEL"),
+        ("object.a ==", "is not CEL"),
+        ("object.a == 'x", "is not CEL"),
+        ("((((((((((((((((((((((((((((((((", "is not CEL"),
+        (&long, "longer than 1024 bytes"),
+        (&sums, "deep"),
+        (&selects, "deep"),
+        (&lists, ""),
+        ("object.a.all(x, object.b.all(y, x == y))", "in a loop"),
+        ("object.a.map(x, object.b.filter(y, y)).size() == 1", "in a loop"),
+        ("[1].exists(x, x == 1 && [2].exists(y, y == x))", "in a loop"),
+        ("self.status.ready", "self is unknown; there is only object"),
+        ("object.a.all(x, y)", "y is unknown"),
+        ("object.a.all(x, x) && x", "x is unknown"),
+        ("readFile('/etc/passwd') == ''", "the function readFile is unknown"),
+        ("object.status.replace('a', 'b') == ''", "the function replace is unknown"),
+        ("Pod{name: 'x'} == object", "unknown"),
+    ] {
+        let refused =
+            Rules::compile(&[rule(json!({"current": expression}))]).expect_err(expression);
+        assert_eq!(refused.reason, Reason::InvalidAssignment);
+        let words = "health rule for example.com/v1 Backend: current: ";
+        assert!(refused.message.starts_with(words), "{}", refused.message);
+        assert!(refused.message.contains(told), "{expression}: {}", refused.message);
+        assert!(refused.message.len() < 600, "{}", refused.message);
+    }
+}
+
+/// Refused or folded by the parser, none of these ends the agent.
+#[test]
+fn what_only_looks_deep_harms_nobody() {
+    for (open, close) in [("!", ""), ("(", ")"), ("-", ""), ("object.a || ", ""), ("true ? ", "")] {
+        let expression = format!("{}object.a{}", open.repeat(80), close.repeat(80));
+        let compiled = Rules::compile(&[rule(json!({"current": expression}))]);
+        if let Ok(rules) = compiled {
+            assert!(rules.assess(&Object(backend(json!({})))).is_some(), "{expression}");
+        }
+    }
+}
+
+#[test]
+fn rules_that_contradict_or_are_too_many_are_refused() {
+    let one = rule(json!({"current": "true"}));
+    assert!(Rules::compile(&[one.clone(), one.clone()]).is_err());
+    let many = |count: usize| {
+        let named = |n: usize| HealthRule { kind: format!("K{n}"), ..one.clone() };
+        Rules::compile(&(0..count).map(named).collect::<Vec<_>>())
+    };
+    assert!(many(32).is_ok() && many(33).is_err());
+    let secret = HealthRule { api_version: "v1".into(), kind: "Secret".into(), ..one };
+    assert!(Rules::compile(&[secret]).is_err(), "nothing of a Secret may be told");
+}

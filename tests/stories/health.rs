@@ -1,0 +1,94 @@
+//! What decides that a version is well, and what that does.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail, ensure};
+use lifecycle::Phase;
+use serde_json::{Value, json};
+use testbed::AddOn;
+use testbed::bundle::{Bundle, Spec};
+use testbed::wait::until;
+
+use crate::harness::Bed;
+
+const API: &str = "rules.example.com/v1";
+
+fn definition() -> Value {
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "shops.rules.example.com"},
+        "spec": {
+            "group": "rules.example.com", "scope": "Namespaced",
+            "names": {"kind": "Shop", "plural": "shops"},
+            "versions": [{"name": "v1", "served": true, "storage": true, "schema": {
+                "openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
+            }}],
+        },
+    })
+}
+
+/// One custom resource that says which version it was asked for, and a rule that reads what its controller answers.
+fn shop(version: &str) -> Spec {
+    let shop = json!({
+        "apiVersion": API, "kind": "Shop", "metadata": {"name": "main"},
+        "spec": {"size": 3, "version": version},
+    });
+    let bundle = Bundle::new().namespace("ruled").object(definition()).object(shop);
+    let rule = json!([{
+        "apiVersion": API, "kind": "Shop",
+        "failed": "has(object.status.error)",
+        "current": "object.status.open == object.spec.size && object.status.version == object.spec.version",
+    }]);
+    Spec::inline(version, &bundle).namespace("ruled").with("health", rule)
+}
+
+/// As its controller would.
+async fn answers(bed: &Bed, status: Value) -> Result<()> {
+    let patch = json!({"status": status});
+    let line = "patch shops.rules.example.com main --namespace ruled --type merge --patch";
+    bed.managed().await?.kubectl(&format!("{line} {patch}")).await?;
+    Ok(())
+}
+
+/// The message is in the status while it is waited for.
+async fn until_it_waits(add_on: &AddOn, word: &str) -> Result<()> {
+    add_on
+        .until(&format!("to say {word}"), |status| {
+            status.phase == Some(Phase::Verifying)
+                && status.message.as_deref().unwrap_or_default().contains(word)
+        })
+        .await?;
+    Ok(())
+}
+
+pub async fn a_rule_of_its_own_gates_an_upgrade_and_its_failure_goes_back(bed: &Bed) -> Result<()> {
+    let add_on = bed.managed().await?.add_on("ruled");
+    add_on.assign(&shop("1.0.0")).await?;
+    until_it_waits(&add_on, "no such key: status").await?;
+    answers(bed, json!({"open": 2, "version": "1.0.0"})).await?;
+    until_it_waits(&add_on, "does not say current yet").await?;
+    answers(bed, json!({"open": 3, "version": "1.0.0"})).await?;
+    add_on.until_available("1.0.0").await?;
+
+    add_on.assign(&shop("1.1.0")).await?;
+    until_it_waits(&add_on, "does not say current yet").await?;
+    answers(bed, json!({"error": "disk-full"})).await?;
+    let status = add_on.until_phase(Phase::RollingBack).await?;
+    let message = status.message.unwrap_or_default();
+    ensure!(message.contains("Shop ruled/main: its health rule says failed"), "{message}");
+    ensure!(!message.contains("disk-full"), "contents are told: {message}");
+    // What the failed version left behind fails nothing on the way back; its rule decides there, too.
+    until("the old object to be back", Duration::from_secs(60), || async {
+        let found = add_on.object(API, "Shop", "ruled", "main").await?;
+        match found {
+            Some(found) if found["spec"]["version"] == "1.0.0" => Ok(Some(())),
+            other => bail!("{other:?}"),
+        }
+    })
+    .await?;
+    answers(bed, json!({"error": null, "open": 3, "version": "1.0.0"})).await?;
+    let status = add_on.until_phase(Phase::RolledBack).await?;
+    ensure!(status.reason.as_deref() == Some("Unhealthy"), "{:?}", status.reason);
+    ensure!(status.current_version.as_deref() == Some("1.0.0"));
+    Ok(())
+}
