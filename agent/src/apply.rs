@@ -9,8 +9,9 @@ use std::time::Duration;
 use kube::api::{Api, Patch, PatchParams};
 use kube::core::DynamicObject;
 use lifecycle::health::{HealthStatus, assess};
+use lifecycle::hook::Hook;
 use lifecycle::names::FIELD_MANAGER;
-use lifecycle::plan::{Stage, is_replaceable};
+use lifecycle::plan::{Stage, has_run, is_job, is_replaceable};
 use lifecycle::{Fault, Object, Reason, shared_fields};
 use tokio::time::{Instant, sleep};
 
@@ -23,18 +24,25 @@ use crate::work::{Work, each};
 const ESTABLISHED_WITHIN: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_millis(100);
 
+pub use replace::anew;
+
+/// Writes what belongs to a stage; hooks belong to none.
+///
 /// `back`: this puts the last good release back, so finished Jobs are not run again, and what would lose data by it is
-/// left as it is; returns that in words.
+/// left as it is; returns that in words. Nor are Jobs run again that the version that runs, `running`, brought and that
+/// are gone.
 pub async fn apply(
     work: &Work<'_>,
     release: &[Placed],
     stage: Stage,
+    running: &[Object],
     back: bool,
     may_adopt: bool,
 ) -> Result<Vec<String>, Fault> {
     let of_stage: Vec<&Placed> = release
         .iter()
-        .filter(|placed| placed.stage() == stage && !(back && is_job(&placed.object)))
+        .filter(|placed| placed.stage() == stage && Hook::of(&placed.object).is_none())
+        .filter(|placed| !(back && is_job(&placed.object)))
         .collect();
     let brought = Brought::by(release.iter().map(|placed| &placed.object));
     let late = of_stage.iter().filter(|placed| brought.carries(&placed.object));
@@ -42,6 +50,9 @@ pub async fn apply(
     let written = of_stage.iter().map(|placed| async {
         // Since the check another may have come; on the way back a mark that was taken off makes no stranger.
         owned(work, placed, may_adopt || back).await?;
+        if has_run(&placed.object, running) && work.living(placed).await?.is_none() {
+            return Ok(None);
+        }
         if may_adopt {
             adopt::take_over(work, placed).await?;
         }
@@ -146,10 +157,6 @@ async fn established(work: &Work<'_>, placed: &Placed) -> Result<(), Fault> {
         }
     }
     Err(Fault::passing(Reason::ApplyFailed, format!("{key} is not established yet")))
-}
-
-pub fn is_job(object: &Object) -> bool {
-    (object.group(), object.kind()) == ("batch", "Job")
 }
 
 /// What was left, or the fault that decides.

@@ -66,7 +66,7 @@ pub async fn check(
         From::Lost => Some(prospect::safety(work, release, None).await?),
         From::Running(_, running) => Some(prospect::safety(work, release, Some(running)).await?),
     };
-    Ok(Report { safety, warnings: Vec::new() })
+    Ok(Report { safety, ..Report::default() })
 }
 
 /// Two objects that become one in this cluster: a cluster-scoped one with and without namespace.

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use kube::api::ListParams;
 use lifecycle::names::label;
-use lifecycle::plan::Stage;
+use lifecycle::plan::{Stage, is_job};
 use lifecycle::{Fault, ObjectKey};
 
-use crate::apply::{is_job, write};
+use crate::apply::write;
 use crate::check::owned;
 use crate::definitions;
 use crate::faults;

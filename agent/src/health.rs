@@ -9,13 +9,16 @@ use std::time::Duration;
 use jiff::Timestamp;
 use lifecycle::Object;
 use lifecycle::health::{
-    Around, Graces, Health, HealthStatus, Rules, Verdict, absent, assess_with, pod_labels, verdict,
+    Around, Excuse, Graces, Health, HealthStatus, Ill, Rules, Verdict, absent, assess, assess_with,
+    pod_labels, verdict,
 };
+use lifecycle::hook::{Hook, Run};
+use lifecycle::plan::{Stage, is_job};
 
 pub use judge::Judge;
 
-use crate::apply::is_job;
 use crate::faults;
+use crate::hooks;
 use crate::placed::Placed;
 use crate::work::{AT_ONCE, Work, each};
 
@@ -38,14 +41,61 @@ pub struct Terms<'a> {
     /// Its own rules, and who asks them.
     pub rules: &'a Arc<Rules>,
     pub judge: &'a Judge,
+    /// What the version before it had.
+    pub running: &'a [Object],
+    /// What was not whole before the first write.
+    pub before: &'a [Ill],
+    /// The operation whose verifying hooks are to be looked at; none on the way back.
+    pub proves: Option<Run>,
 }
 
 pub async fn look(work: &Work<'_>, release: &[Placed], terms: &Terms<'_>) -> Verdict {
-    let counted = release.iter().filter(|placed| !(terms.back && is_job(&placed.object)));
+    let counted = release.iter().filter(|placed| Hook::of(&placed.object).is_none());
+    let counted = counted.filter(|placed| !(terms.back && is_job(&placed.object)));
     let mut looked = each(counted.map(|placed| one(work, placed, terms))).await;
     look_into(work, &mut looked, terms).await;
     ask_rules(&mut looked, terms).await;
-    verdict(looked.into_iter().map(|looked| (looked.object, looked.health)))
+    let excused = excuse(&mut looked, terms);
+    let verdict = verdict(looked.into_iter().map(|looked| (looked.object, looked.health)));
+    let verdict = verdict.but(&excused);
+    match &terms.proves {
+        Some(run) if verdict.well().is_some() => proved(work, release, run, verdict).await,
+        _ => verdict,
+    }
+}
+
+/// What of the running version is not whole, as far as it can be seen.
+pub async fn ill(work: &Work<'_>, running: &[Placed]) -> Vec<Ill> {
+    let workloads = running.iter().filter(|placed| placed.stage() == Stage::Workloads);
+    let found = each(workloads.map(|placed| living(work, placed))).await;
+    let found = found.into_iter().flatten().flatten();
+    // It had all the time it needs.
+    let judged: Vec<(Object, Health)> = found
+        .map(|living| {
+            let health = assess(&living, Duration::MAX);
+            (living, health)
+        })
+        .collect();
+    lifecycle::health::ill(judged.iter().map(|(living, health)| (living, health)))
+}
+
+fn excuse(looked: &mut [Looked<'_>], terms: &Terms<'_>) -> Vec<String> {
+    let excuse = Excuse {
+        before: terms.before,
+        since: terms.since,
+        grace: terms.graces.trouble,
+        back: terms.back,
+    };
+    let living = looked.iter_mut().filter_map(|l| Some((l.living.as_ref()?, &mut l.health)));
+    excuse.make(&mut living.collect::<Vec<_>>())
+}
+
+/// All is well; what do the hooks say?
+async fn proved(work: &Work<'_>, release: &[Placed], run: &Run, well: Verdict) -> Verdict {
+    match hooks::stand(work, release, Hook::Verify, run).await {
+        Ok(ran) => well.proved_by(ran),
+        Err(fault) => Verdict::Awaited(fault.message),
+    }
 }
 
 async fn one<'a>(work: &Work<'_>, placed: &'a Placed, terms: &Terms<'_>) -> Looked<'a> {
@@ -55,7 +105,7 @@ async fn one<'a>(work: &Work<'_>, placed: &'a Placed, terms: &Terms<'_>) -> Look
         Ok(Some(living)) => {
             Looked { object, health: assess_with(&living, &around), living: Some(living) }
         }
-        Ok(None) => Looked { object, health: absent(object), living: None },
+        Ok(None) => Looked { object, health: absent(object, terms.running), living: None },
         Err(message) => Looked { object, health: Health::unknown(message), living: None },
     }
 }

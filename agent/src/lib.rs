@@ -14,6 +14,7 @@ mod driver;
 mod events;
 mod faults;
 mod health;
+mod hooks;
 mod lease;
 mod ledger;
 mod logging;

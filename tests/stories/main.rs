@@ -12,6 +12,7 @@ mod daemon;
 mod delivery;
 mod ground;
 mod health;
+mod hooks;
 mod hub;
 mod policy;
 mod removal;
@@ -33,8 +34,12 @@ fn main() -> ExitCode {
         story!(rollout::a_failed_first_install_removes_what_it_made),
         story!(rollout::one_that_fails_does_not_slow_another),
         story!(rollout::a_job_runs_once_and_not_again_on_the_way_back),
+        story!(rollout::a_job_that_ran_and_is_gone_is_not_run_by_the_next_version),
         story!(rollout::custom_resources_come_with_their_definition),
         story!(health::a_rule_of_its_own_gates_an_upgrade_and_its_failure_goes_back),
+        story!(hooks::what_verifies_runs_once_an_operation_and_its_failure_goes_back),
+        story!(hooks::what_prepares_an_upgrade_refuses_it_when_it_fails),
+        story!(hooks::an_install_is_verified_and_not_prepared),
         story!(changes::a_third_version_takes_the_place_of_one_under_way),
         story!(changes::going_back_to_where_we_came_from_rolls_back_at_once),
         story!(changes::another_values_set_is_an_upgrade_and_a_policy_alone_starts_nothing),

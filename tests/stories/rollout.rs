@@ -111,6 +111,35 @@ pub async fn a_job_runs_once_and_not_again_on_the_way_back(bed: &Bed) -> Result<
     Ok(())
 }
 
+pub async fn a_job_that_ran_and_is_gone_is_not_run_by_the_next_version(bed: &Bed) -> Result<()> {
+    let managed = bed.managed().await?;
+    let add_on = managed.add_on("ran");
+    let spec = |version, command: &str| {
+        let job = json!({
+            "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "migrate"},
+            "spec": {"template": {"spec": {
+                "restartPolicy": "Never",
+                "containers": [{"name": "main", "image": JOB, "command": [command]}],
+            }}},
+        });
+        let bundle = Bundle::new().namespace("ran").object(job).config("settings", version);
+        Spec::inline(version, &bundle).namespace("ran")
+    };
+    add_on.assign(&spec("1.0.0", "one")).await?;
+    add_on.until_available("1.0.0").await?;
+    managed.kubectl("delete job migrate --namespace ran").await?;
+    add_on.assign(&spec("1.1.0", "one")).await?;
+    add_on.until_available("1.1.0").await?;
+    ensure!(add_on.object("batch/v1", "Job", "ran", "migrate").await?.is_none(), "run again");
+    add_on.assign(&spec("1.2.0", "two")).await?;
+    add_on.until_available("1.2.0").await?;
+    ensure!(
+        add_on.object("batch/v1", "Job", "ran", "migrate").await?.is_some(),
+        "another template"
+    );
+    Ok(())
+}
+
 pub async fn custom_resources_come_with_their_definition(bed: &Bed) -> Result<()> {
     let managed = bed.managed().await?;
     let add_on = managed.add_on("customs");

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use crate::hook;
 use crate::names::GROUP;
 use crate::object::Object;
 use crate::plan::refuse_lock_out;
@@ -134,6 +135,7 @@ fn check_identity(object: &Object) -> Result<(), Fault> {
         return refused("has a name or namespace that no object can have");
     }
     refuse_lock_out(object)?;
+    hook::refuse_misplaced(object)?;
     if object.group() == GROUP {
         return refused("is the agent's own; a bundle cannot assign add-ons");
     }
@@ -215,6 +217,18 @@ mod tests {
         assert_eq!(check(json!([templated])), Ok(vec![wanted.to_string()]));
     }
 
+    fn hook(api_version: &str, kind: &str, hook: &str) -> Value {
+        let annotations = json!({"lifecycle.open-cluster-management.io/hook": hook});
+        json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": "a", "annotations": annotations}})
+    }
+
+    #[test]
+    fn jobs_may_be_hooks() {
+        for name in ["verify", "pre-upgrade"] {
+            assert_eq!(check(json!([hook("batch/v1", "Job", name)])).map(|o| o.len()), Ok(1));
+        }
+    }
+
     #[test]
     fn bundles_without_clear_objects_are_refused() {
         let mut generated = map("");
@@ -234,6 +248,9 @@ mod tests {
             (json!([map("a/status")]), Reason::InvalidObject),
             (json!([map("..")]), Reason::InvalidObject),
             (json!([own]), Reason::InvalidObject),
+            (json!([hook("v1", "ConfigMap", "verify")]), Reason::InvalidObject),
+            (json!([hook("batch/v1", "CronJob", "verify")]), Reason::InvalidObject),
+            (json!([hook("batch/v1", "Job", "post-install")]), Reason::InvalidObject),
             (json!([map("a"), map("a")]), Reason::DuplicateObject),
             (json!([map("a"), elsewhere]), Reason::DuplicateObject),
             (

@@ -22,6 +22,7 @@
 //! | `APIService` | Current | by `Available` | requests to it fail until then |
 
 mod batch;
+mod before;
 mod daemon_set;
 mod fields;
 mod generic;
@@ -39,6 +40,8 @@ use serde::Serialize;
 use crate::object::Object;
 
 pub use batch::absent;
+pub use before::{Excuse, Ill, ill};
+pub(crate) use fields::is_true;
 pub use pods::pod_labels;
 pub use rules::Rules;
 pub use verdict::{Verdict, verdict};

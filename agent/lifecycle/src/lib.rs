@@ -24,6 +24,7 @@ pub mod bundle;
 pub mod definition;
 pub mod duration;
 pub mod health;
+pub mod hook;
 pub mod names;
 mod object;
 mod observation;

@@ -49,10 +49,12 @@ pub mod annotation {
     pub const DELETE_DATA: &str = "lifecycle.open-cluster-management.io/delete-data";
     /// The version for which a sharply shrunk bundle is accepted.
     pub const ALLOW_SHRINK: &str = "lifecycle.open-cluster-management.io/allow-shrink";
+    /// On Jobs of a bundle: `pre-upgrade` or `verify`, when they are run instead of being applied with the rest.
+    pub const HOOK: &str = "lifecycle.open-cluster-management.io/hook";
+    /// On a hook's Job in the cluster: the operation that ran it.
+    pub const OPERATION: &str = "lifecycle.open-cluster-management.io/operation";
     /// Fields of an object that others own, as comma-separated JSON pointers.
     pub const IGNORE_DIFFERENCES: &str = "lifecycle.open-cluster-management.io/ignore-differences";
-    /// On a Job: `pre-upgrade` runs it before the first write, `verify` after the rest is healthy.
-    pub const HOOK: &str = "lifecycle.open-cluster-management.io/hook";
     /// On the status lease: the status as JSON.
     pub const STATUS: &str = "lifecycle.open-cluster-management.io/status";
 }

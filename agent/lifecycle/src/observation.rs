@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::api::Deletion;
 use crate::assignment::{Assignment, Policy};
-use crate::health::Verdict;
+use crate::health::{Ill, Verdict};
+use crate::hook::{Hook, Ran, Run};
 use crate::operation::Asked;
 use crate::plan::Stage;
 use crate::reason::Fault;
@@ -77,6 +78,8 @@ pub enum Action {
     Stage,
     /// Try the whole release without writing.
     Check { release: Release, from: Option<Release> },
+    /// Begin the hooks of a release that this operation has not begun, and look how they stand.
+    Hook { release: Release, hook: Hook, run: Run, within: Duration },
     /// Write one stage of a release. Going back, Jobs are left out.
     Apply { release: Release, stage: Stage, back: bool },
     /// Remove what these releases have and `keep` has not; only webhooks and APIServices if so asked.
@@ -96,6 +99,10 @@ pub struct Report {
     pub safety: Option<Safety>,
     /// What stops nothing and a person should know.
     pub warnings: Vec<String>,
+    /// The release has hooks to be run before an upgrade.
+    pub pre_upgrade: bool,
+    /// What of the running version was not whole.
+    pub before: Vec<Ill>,
 }
 
 /// How an action ended.
@@ -105,6 +112,7 @@ pub enum Outcome {
     Pulled,
     Staged,
     Checked(Report),
+    Hooked(Ran),
     Applied(Stage),
     /// On the way back: all of a stage but for these, in words. To put them back would lose data, or cannot be done.
     AppliedBut {

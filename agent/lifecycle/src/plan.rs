@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use crate::hook::Hook;
 use crate::names::{GROUP, annotation, label};
 use crate::object::{Object, ObjectKey};
 use crate::reason::{Fault, Reason};
@@ -94,6 +95,20 @@ pub fn is_replaceable(object: &Object) -> bool {
         }
         _ => false,
     }
+}
+
+pub fn is_job(object: &Object) -> bool {
+    (object.group(), object.kind()) == ("batch", "Job")
+}
+
+/// The version that runs has brought this very Job: it ran then, and when it is gone it is not run again.
+pub fn has_run(job: &Object, running: &[Object]) -> bool {
+    let same = |other: &Object| {
+        Hook::of(other).is_none()
+            && other.key() == job.key()
+            && other.0.get("spec") == job.0.get("spec")
+    };
+    is_job(job) && running.iter().any(same)
 }
 
 /// What goes when only `kept` is to stay: everything of `known` that is not in it and that nothing in it stands on,
@@ -271,6 +286,29 @@ mod tests {
         ] {
             assert_eq!(Stage::of(group, kind), stage, "{group} {kind}");
         }
+    }
+
+    #[test]
+    fn a_job_has_run_when_the_running_version_brought_the_same() {
+        let job = |spec: Value| {
+            let mut job = object("batch/v1", "Job", "j");
+            job.0["spec"] = spec;
+            job
+        };
+        let mut same = job(json!({"a": 1}));
+        same.mark("labels", label::RELEASE, "older");
+        let mut hook = same.clone();
+        hook.mark("annotations", annotation::HOOK, "pre-upgrade");
+        let mut elsewhere = same.clone();
+        elsewhere.set_namespace(Some("n"));
+        for (running, ran) in
+            [(same.clone(), true), (job(json!({"a": 2})), false), (hook, false), (elsewhere, false)]
+        {
+            assert_eq!(has_run(&job(json!({"a": 1})), &[running.clone()]), ran, "{running:?}");
+        }
+        let mut map = object("v1", "ConfigMap", "j");
+        map.0["spec"] = json!({"a": 1});
+        assert!(!has_run(&map, &[map.clone()]), "only Jobs run");
     }
 
     #[test]

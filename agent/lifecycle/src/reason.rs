@@ -107,6 +107,8 @@ reasons! {
     ObjectRefused => Assignment,
     /// The check could not be finished.
     CheckFailed => Environment,
+    /// A hook failed or did not end in time, before anything else was written.
+    HookFailed => Assignment,
     /// A retained release could not be saved or read.
     RetainFailed => Environment,
     /// A write could not be made yet; it is tried again until the time-out.

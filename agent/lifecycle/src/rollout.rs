@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::{HistoryEntry, ManagedAddOnStatus, Phase};
+use crate::api::{HistoryEntry, ManagedAddOnStatus, OperationKind, Phase};
 use crate::duration::millis;
+use crate::health::Ill;
+use crate::hook::Run;
 use crate::operation::Operation;
 use crate::reason::{Fault, Reason};
 use crate::release::Release;
@@ -29,6 +31,9 @@ pub struct Rollout {
     /// Releases beside `current` of which objects may be in the cluster.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub touched: Vec<Release>,
+    /// What was not whole before the first write, and so fails nothing while it is no worse.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub before: Vec<Ill>,
     /// The newest operation, going on or ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<Operation>,
@@ -53,6 +58,7 @@ impl Default for Rollout {
             current: None,
             previous: None,
             touched: Vec::new(),
+            before: Vec::new(),
             operation: None,
             patience: Patience::default(),
             sequence: 0,
@@ -168,6 +174,16 @@ impl Rollout {
             Keeps::Nothing => false,
         };
         self.current.as_ref().filter(|_| at_rest)
+    }
+
+    /// The operation whose verifying hooks are part of health now. Going to an older version re-runs none.
+    pub fn proves(&self) -> Option<Run> {
+        let operation = self.operation.as_ref()?;
+        let runs_hooks = match operation.kind {
+            OperationKind::Install | OperationKind::Upgrade => true,
+            OperationKind::Rollback | OperationKind::Uninstall => false,
+        };
+        (runs_hooks && matches!(self.state, State::Verifying { .. })).then(|| Run::of(operation))
     }
 
     /// Time spent since this direction's first write.

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::definition::{Change, Definition, changes};
-use crate::names::annotation;
+use crate::hook::Hook;
 use crate::object::Object;
 use crate::reason::{Fault, Reason};
 use crate::status::printable;
@@ -195,8 +195,7 @@ fn claim(old: &Object, new: &Object, safety: &mut Safety) {
 }
 
 fn hook(object: &Object) -> Option<String> {
-    let before = object.annotation(annotation::HOOK)? == "pre-upgrade";
-    before.then(|| {
+    (Hook::of(object)? == Hook::PreUpgrade).then(|| {
         format!(
             "{} runs before the upgrade and may write what going back cannot undo",
             object.key()

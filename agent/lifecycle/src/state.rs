@@ -23,6 +23,11 @@ pub enum State {
         #[serde(with = "millis")]
         unsure: Duration,
     },
+    /// Checked; what is to be run before the first write runs.
+    PreUpgrade {
+        #[serde(with = "millis")]
+        spent: Duration,
+    },
     Applying {
         stage: u32,
         #[serde(with = "millis")]
@@ -41,6 +46,9 @@ pub enum State {
     Pruning {
         #[serde(with = "millis")]
         spent: Duration,
+        /// What is not whole and is no worse than before, in words.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        but: String,
     },
     Available,
     Rejected {
@@ -134,11 +142,12 @@ impl State {
             State::Pulling => row(Phase::Pulling, None, Nothing, unspent),
             State::Staging => row(Phase::Staging, None, Nothing, unspent),
             State::Checking { .. } => row(Phase::Checking, None, Nothing, unspent),
+            State::PreUpgrade { .. } => row(Phase::Checking, None, Nothing, unspent),
             State::Applying { spent, .. } => row(Phase::Applying, None, Nothing, *spent),
             State::Verifying { spent, .. } => {
                 row(Phase::Verifying, Some(Judged::Target), Nothing, *spent)
             }
-            State::Pruning { spent } => row(Phase::Pruning, None, Nothing, *spent),
+            State::Pruning { spent, .. } => row(Phase::Pruning, None, Nothing, *spent),
             State::Available => row(Phase::Available, None, Current, unspent),
             State::Rejected { .. } => row(Phase::Rejected, None, CurrentIfUntouched, unspent),
             State::RollingBack { back, spent, .. } => {
@@ -166,8 +175,9 @@ impl State {
         let mut state = self.clone();
         match &mut state {
             State::Checking { unsure: spent }
+            | State::PreUpgrade { spent }
             | State::Applying { spent, .. }
-            | State::Pruning { spent } => *spent = Duration::ZERO,
+            | State::Pruning { spent, .. } => *spent = Duration::ZERO,
             State::Verifying { spent, healthy, failing } => {
                 (*spent, *healthy, *failing) = Default::default();
             }

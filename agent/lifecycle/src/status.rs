@@ -59,6 +59,7 @@ pub fn reason(rollout: &Rollout) -> Reason {
         State::Pulling
         | State::Staging
         | State::Checking { .. }
+        | State::PreUpgrade { .. }
         | State::Applying { .. }
         | State::Verifying { .. }
         | State::Pruning { .. }

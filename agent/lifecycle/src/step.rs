@@ -12,6 +12,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::duration::whole_seconds;
+use crate::health::Verdict;
+use crate::hook::{Hook, Run};
 use crate::observation::{Action, Observation, Outcome, Report};
 use crate::plan::Stage;
 use crate::reason::{Fault, Owner, Reason};
@@ -80,6 +82,9 @@ fn advance(rollout: Rollout, seen: &Observation, now: Timestamp) -> Rollout {
         State::Pulling => forward::prepare(rollout, seen, now, Again::Pull),
         State::Staging => forward::prepare(rollout, seen, now, Again::Stage),
         State::Checking { .. } => forward::prepare(rollout, seen, now, Again::Check),
+        State::PreUpgrade { spent } => {
+            forward::pre_upgrade(rollout, seen, now, spent.saturating_add(seen.elapsed))
+        }
         State::Applying { stage, spent } => {
             forward::apply(rollout, seen, now, stage, spent.saturating_add(seen.elapsed))
         }
@@ -87,8 +92,8 @@ fn advance(rollout: Rollout, seen: &Observation, now: Timestamp) -> Rollout {
             let spent = spent.saturating_add(seen.elapsed);
             forward::verify(rollout, seen, now, [spent, healthy, failing])
         }
-        State::Pruning { spent } => {
-            forward::prune(rollout, seen, now, spent.saturating_add(seen.elapsed))
+        State::Pruning { spent, but } => {
+            forward::prune(rollout, seen, now, (spent.saturating_add(seen.elapsed), but))
         }
         State::Rejected { reason, again } => settled::rejected(rollout, seen, now, reason, again),
         State::Available => settled::available(rollout, seen, now),
@@ -112,6 +117,7 @@ fn due(rollout: &Rollout, seen: &Observation) -> Option<Action> {
         State::Pulling => Some(Action::Pull),
         State::Staging => Some(Action::Stage),
         State::Checking { .. } => Some(Action::Check { release: target()?, from }),
+        State::PreUpgrade { .. } => hooks(rollout, seen, Hook::PreUpgrade),
         State::Applying { stage, .. } => {
             let stage = Stage::numbered(*stage)?;
             Some(Action::Apply { release: target()?, stage, back: false })
@@ -128,12 +134,23 @@ fn due(rollout: &Rollout, seen: &Observation) -> Option<Action> {
             Some(Again::Stage) => Some(Action::Stage),
             Some(Again::Check) => Some(Action::Check { release: target()?, from }),
         },
-        State::Verifying { .. } => None,
+        State::Verifying { .. } => match seen.verdict {
+            Some(Verdict::Unproved { begun: false, .. }) if rollout.proves().is_some() => {
+                hooks(rollout, seen, Hook::Verify)
+            }
+            _ => None,
+        },
         State::Available | State::RolledBack { .. } | State::Failed { .. } => {
             settled::due(rollout, seen)
         }
         State::Removing { done } => Some(removal::due(rollout, seen, *done)),
     }
+}
+
+fn hooks(rollout: &Rollout, seen: &Observation, hook: Hook) -> Option<Action> {
+    let operation = rollout.operation.as_ref()?;
+    let (release, run) = (operation.target.clone()?, Run::of(operation));
+    Some(Action::Hook { release, hook, run, within: seen.policy().timeout })
 }
 
 fn wake(rollout: &Rollout, moved: bool) -> Option<Duration> {

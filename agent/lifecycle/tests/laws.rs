@@ -72,7 +72,7 @@ fn the_random_stories_go_everywhere() {
     let arrows: BTreeSet<_> = arrows.collect();
     let mut runner = TestRunner::deterministic();
     let mut seen = Book::default();
-    for _ in 0..3000 {
+    for _ in 0..8000 {
         let story = (start(), vec(turn(), 1..60)).new_tree(&mut runner).expect("a story").current();
         seen = play(story.0, &story.1, seen).1.closed();
         if seen.arrows.is_superset(&arrows) {
@@ -82,7 +82,7 @@ fn the_random_stories_go_everywhere() {
     let missed: Vec<_> = arrows.difference(&seen.arrows).collect();
     assert!(missed.is_empty(), "arrows that no story took: {missed:?}");
     let actions =
-        ["apply", "check", "hold", "prune", "pull", "release", "remove", "retain", "stage"];
+        ["apply", "check", "hold", "hook", "prune", "pull", "release", "remove", "retain", "stage"];
     assert_eq!(seen.actions.into_iter().collect::<Vec<_>>(), actions);
 }
 

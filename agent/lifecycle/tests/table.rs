@@ -4,7 +4,8 @@ mod scene;
 
 use std::time::Duration;
 
-use lifecycle::health::Verdict;
+use lifecycle::health::{Ill, Verdict};
+use lifecycle::hook::Ran;
 use lifecycle::plan::Stage;
 use lifecycle::{
     Back, Deletion, Downgrades, ManagedAddOnStatus, OnFailure, OnUnsafe, Outcome, Phase, Policy,
@@ -277,6 +278,134 @@ fn what_does_not_become_healthy_in_time_is_rolled_back() {
 fn what_cannot_be_judged_in_time_is_rolled_back() {
     let scene = Scene::upgrading(Phase::Verifying).rests(14 * MINUTES).is(Phase::Verifying);
     scene.rests(MINUTES).is(Phase::RollingBack).because(Reason::TimedOut);
+}
+
+// Hooks
+
+fn unproved(begun: bool) -> Verdict {
+    Verdict::Unproved { what: "Job a/smoke".to_owned(), begun }
+}
+
+#[test]
+fn what_verifies_runs_once_all_is_healthy_and_the_soak_comes_after() {
+    let scene = Scene::upgrading(Phase::Verifying).healthy(29).shows(unproved(false), 1);
+    let scene = scene.does("hook 1.5.0: verify").hooked(Ran::NotYet("Job a/smoke".into()));
+    let scene = scene.is(Phase::Verifying).shows(unproved(true), 60).does("-");
+    assert_eq!(scene.message(), "healthy; verifying: waiting for Job a/smoke");
+    scene.is(Phase::Verifying).healthy(1).is(Phase::Pruning);
+}
+
+#[test]
+fn a_failed_verification_fails_the_rollout_and_one_without_end_times_out() {
+    let scene = Scene::upgrading(Phase::Verifying).shows(unproved(false), 1).done();
+    scene.broken().is(Phase::RollingBack).because(Reason::Unhealthy);
+    let scene = Scene::upgrading(Phase::Verifying).shows(unproved(true), 15 * MINUTES);
+    let scene = scene.is(Phase::RollingBack).because(Reason::TimedOut);
+    assert_eq!(scene.message(), "not verified in time: Job a/smoke");
+    let scene = Scene::upgrading(Phase::Verifying).shows(unproved(false), 1);
+    let scene = scene.does("hook 1.5.0: verify").refused(Reason::Forbidden);
+    scene.is(Phase::RollingBack).because(Reason::Forbidden);
+}
+
+#[test]
+fn what_prepares_an_upgrade_runs_between_check_and_first_write() {
+    let scene = Scene::upgrading(Phase::Checking).with_hooks().done().is(Phase::Checking);
+    let scene = scene.does("hook 1.5.0: pre-upgrade").hooked(Ran::NotYet("Job a/dump".into()));
+    assert_eq!(scene.message(), "waiting for Job a/dump");
+    let scene = scene.rests(1).does("hook 1.5.0: pre-upgrade").restart().rests(1);
+    let scene = scene.does("hook 1.5.0: pre-upgrade").done().is(Phase::Applying);
+    scene.does("apply 1.5.0: Namespaces");
+}
+
+#[test]
+fn a_failed_preparation_refuses_the_upgrade_before_its_first_write() {
+    let preparing = || Scene::upgrading(Phase::Checking).with_hooks().done();
+    let scene = preparing().hooked(Ran::Badly("Job a/dump: no room".into()));
+    let scene = scene.is(Phase::Rejected).because(Reason::HookFailed).runs("1.4.0", "-");
+    assert_eq!(scene.message(), "a hook before the upgrade failed: Job a/dump: no room");
+    assert_eq!(scene.rollout.touched, []);
+    let scene = scene.does("retain 1.4.0 as current").done().rests(60 * MINUTES).does("-");
+    scene.retry("1").is(Phase::Pulling);
+
+    let mut scene = preparing();
+    while scene.rollout.phase() == Phase::Checking {
+        let waits = Ran::NotYet("Job a/dump to end".into());
+        scene = if scene.action.is_some() { scene.hooked(waits) } else { scene.rests(30) };
+    }
+    let scene = scene.is(Phase::Rejected).because(Reason::HookFailed);
+    assert!(scene.message().contains("took too long"), "{}", scene.message());
+}
+
+#[test]
+fn neither_an_install_nor_a_way_back_runs_what_prepares_an_upgrade() {
+    Scene::new().with_hooks().assign("1.4.0").until(Phase::Checking).done().is(Phase::Applying);
+    let scene = Scene::upgrading(Phase::Available).settled().with_hooks().assign("1.4.0");
+    let scene = scene.until(Phase::Checking).done().is(Phase::Applying);
+    // Nor is it verified again.
+    let scene = scene.until(Phase::Verifying).shows(unproved(false), 1).does("-");
+    assert!(scene.rollout.proves().is_none());
+    assert!(rolling_back().rollout.proves().is_none());
+    assert!(Scene::upgrading(Phase::Verifying).rollout.proves().is_some());
+}
+
+#[test]
+fn a_preparation_can_be_paused_before_and_replaced_while_it_runs() {
+    let scene = Scene::upgrading(Phase::Checking).with_hooks().pause().done();
+    scene.is(Phase::Waiting).because(Reason::Paused);
+    let scene = Scene::upgrading(Phase::Checking).with_hooks().done().assign("1.6.0");
+    scene.is(Phase::Pulling).does("pull");
+    let scene = Scene::upgrading(Phase::Checking).with_hooks().done().assign("1.4.0");
+    scene.is(Phase::Available).runs("1.4.0", "-");
+}
+
+/// What is half there cannot stay: the third version was to take its place.
+#[test]
+fn a_failed_preparation_in_mid_rollout_goes_back() {
+    let scene = Scene::upgrading(Phase::Applying).done().with_hooks().assign("1.6.0");
+    let scene = scene.until(Phase::Checking).done().does("hook 1.6.0: pre-upgrade");
+    scene.hooked(Ran::Badly("Job a/dump".into())).is(Phase::RollingBack);
+}
+
+// What was not whole before
+
+fn ill(name: &str) -> Vec<Ill> {
+    let key = lifecycle::ObjectKey {
+        group: "apps".to_owned(),
+        kind: "DaemonSet".to_owned(),
+        namespace: Some("n".to_owned()),
+        name: name.to_owned(),
+    };
+    vec![Ill { key, missing: 1 }]
+}
+
+#[test]
+fn how_it_stood_before_is_remembered_from_the_check_to_the_end() {
+    let mut scene = Scene::upgrading(Phase::Checking);
+    scene.report.before = ill("a");
+    let mut scene = scene.done().is(Phase::Applying);
+    assert_eq!(scene.rollout.before, ill("a"));
+    // A third version in mid-rollout is still measured by what ran before the first write.
+    scene.report.before = ill("b");
+    let scene = scene.done().assign("1.6.0").until(Phase::Verifying).restart();
+    assert_eq!(scene.rollout.before, ill("a"));
+    let back = scene.broken().is(Phase::RollingBack);
+    assert_eq!(back.rollout.before, ill("a"));
+    assert_eq!(back.settled().rollout.before, []);
+}
+
+#[test]
+fn what_is_no_worse_than_before_is_told_with_the_success() {
+    let mut scene = Scene::upgrading(Phase::Checking);
+    scene.report.before = ill("a");
+    let but = || Verdict::HealthyBut("DaemonSet n/a: 1 of 2 pods; it was so before".to_owned());
+    let scene = scene.until(Phase::Verifying).shows(but(), 29).is(Phase::Verifying);
+    let told =
+        "healthy; watching whether it stays so; but DaemonSet n/a: 1 of 2 pods; it was so before";
+    assert_eq!(scene.message(), told);
+    let scene = scene.shows(but(), 1).is(Phase::Pruning).restart().done().is(Phase::Available);
+    let told = "1.5.0 is available; but DaemonSet n/a: 1 of 2 pods; it was so before";
+    assert_eq!(scene.message(), told);
+    assert_eq!(scene.rollout.before, []);
 }
 
 // Rolling back

@@ -14,6 +14,7 @@ use crate::work::Work;
 const GONE_WITHIN: Duration = Duration::from_secs(15);
 const LOOK: Duration = Duration::from_millis(100);
 
+/// Deletes what lives, if anything does, and creates the object.
 pub async fn anew(work: &Work<'_>, placed: &Placed) -> Result<(), Fault> {
     let key = placed.object.key();
     let (_, api) = work.api(placed).await?;
@@ -24,7 +25,7 @@ pub async fn anew(work: &Work<'_>, placed: &Placed) -> Result<(), Fault> {
             propagation_policy: Some(PropagationPolicy::Foreground),
             ..DeleteParams::default()
         };
-        tracing::info!(object = %key, "replacing: a field cannot be changed in place");
+        tracing::info!(object = %key, "replacing");
         match api.delete(placed.object.name(), &params).await {
             Ok(_) => {}
             Err(error) if faults::is_gone(&error) => {}

@@ -1,17 +1,19 @@
 //! Does the one thing it is told. As much as possible, behaviour lives in the lifecycle crate, not here.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use lifecycle::hook::{Hook, Run};
 use lifecycle::names::annotation;
 use lifecycle::plan::Stage;
-use lifecycle::{Action, Fault, Outcome, Release, ReleaseId};
+use lifecycle::{Action, Fault, Object, Outcome, Release, ReleaseId, Report};
 
 use super::Driver;
 use crate::placed::{Placed, place};
 use crate::prune::{Scope, prune};
 use crate::retained::Content;
 use crate::work::Work;
-use crate::{apply, check, drift, pull, stage};
+use crate::{apply, check, drift, health, hooks, pull, stage};
 
 impl Driver {
     pub(super) async fn execute(&mut self, action: Action) -> Result<Outcome, Fault> {
@@ -20,6 +22,9 @@ impl Driver {
             Action::Pull => self.pull().await,
             Action::Stage => self.stage().await,
             Action::Check { release, from } => self.check(&release, from.as_ref()).await,
+            Action::Hook { release, hook, run, within } => {
+                self.hook(&release, hook, &run, within).await
+            }
             Action::Apply { release, stage, back } => self.apply(&release, stage, back).await,
             Action::Prune { keep, of, only_extensions } => {
                 self.prune(keep.as_ref(), &of, only_extensions).await
@@ -67,7 +72,24 @@ impl Driver {
             allow_shrink: self.note(annotation::ALLOW_SHRINK) == Some(&release.version.to_string()),
         };
         let report = check::check(&self.work(&content)?, &placed, &from, &terms).await?;
-        Ok(Outcome::Checked(report))
+        let pre_upgrade = hooks::of(&placed, Hook::PreUpgrade).next().is_some();
+        let before = match &from {
+            check::From::Running(work, running) => health::ill(work, running).await,
+            check::From::Nothing | check::From::Lost => Vec::new(),
+        };
+        Ok(Outcome::Checked(Report { pre_upgrade, before, ..report }))
+    }
+
+    async fn hook(
+        &mut self,
+        release: &Release,
+        hook: Hook,
+        run: &Run,
+        within: Duration,
+    ) -> Result<Outcome, Fault> {
+        let Some(content) = self.content(&release.id).await? else { return Ok(Outcome::Missing) };
+        let placed = self.placed(&content).await?;
+        hooks::run(&self.work(&content)?, &placed, hook, run, within).await.map(Outcome::Hooked)
     }
 
     async fn apply(
@@ -77,9 +99,11 @@ impl Driver {
         back: bool,
     ) -> Result<Outcome, Fault> {
         let Some(content) = self.content(&release.id).await? else { return Ok(Outcome::Missing) };
+        let running = self.running().await?;
         let placed = self.placed(&content).await?;
         let adopt = self.adopts() && !back;
-        let left = apply::apply(&self.work(&content)?, &placed, stage, back, adopt).await?;
+        let left =
+            apply::apply(&self.work(&content)?, &placed, stage, &running, back, adopt).await?;
         Ok(match left.is_empty() {
             true => Outcome::Applied(stage),
             false => Outcome::AppliedBut { stage, left },
@@ -197,6 +221,13 @@ impl Driver {
         self.contents.retain(|id, _| needed(id));
         self.contents.insert(id.clone(), content.clone());
         Ok(Some(content))
+    }
+
+    /// The objects of the version that runs; none where its release is not at hand.
+    pub(super) async fn running(&mut self) -> Result<Vec<Object>, Fault> {
+        let Some(current) = self.ledger.rollout.current.clone() else { return Ok(Vec::new()) };
+        let Some(content) = self.content(&current.id).await? else { return Ok(Vec::new()) };
+        Ok(self.placed(&content).await?.into_iter().map(|placed| placed.object).collect())
     }
 
     pub(super) async fn placed(&self, content: &Content) -> Result<Vec<Placed>, Fault> {

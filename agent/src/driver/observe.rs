@@ -95,6 +95,7 @@ impl Driver {
 
     async fn health(&mut self, content: &Content) -> Result<Verdict, Fault> {
         let rules = self.rules(content).await?;
+        let running = self.running().await?;
         let placed = self.placed(content).await?;
         let terms = Terms {
             since: self.ledger.rollout.spent(),
@@ -102,6 +103,9 @@ impl Driver {
             graces: self.shared.graces,
             rules: &rules,
             judge: &self.shared.judge,
+            running: &running,
+            before: &self.ledger.rollout.before,
+            proves: self.ledger.rollout.proves(),
         };
         Ok(health::look(&self.work(content)?, &placed, &terms).await)
     }

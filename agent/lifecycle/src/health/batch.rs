@@ -3,6 +3,7 @@
 use super::Health;
 use super::fields::{condition, is_true, number, text};
 use crate::object::Object;
+use crate::plan::{has_run, is_job};
 
 /// As in kstatus, a Job that has started counts as Current: whether it succeeds is told later. One that is complete
 /// stays Current however often it is applied again.
@@ -15,10 +16,12 @@ pub(super) fn job(object: &Object) -> Health {
     Health::current_when(is_current, || "has not started yet".to_owned())
 }
 
-/// The health of an object that was applied and is not there.
-pub fn absent(object: &Object) -> Health {
-    let is_job = (object.group(), object.kind()) == ("batch", "Job");
-    if is_job && number(object, "/spec/ttlSecondsAfterFinished").is_some() {
+/// The health of an object that was applied and is not there; `running` is what the version before it had.
+pub fn absent(object: &Object, running: &[Object]) -> Health {
+    if has_run(object, running) {
+        return Health::current_but("has run for the version before");
+    }
+    if is_job(object) && number(object, "/spec/ttlSecondsAfterFinished").is_some() {
         return Health::current_but("has finished and is gone, as ttlSecondsAfterFinished asks");
     }
     Health::not_found()

@@ -31,7 +31,7 @@ pub(super) fn condition<'a>(object: &'a Object, kind: &str) -> Option<Condition<
     })
 }
 
-pub(super) fn is_true(object: &Object, kind: &str) -> bool {
+pub(crate) fn is_true(object: &Object, kind: &str) -> bool {
     condition(object, kind).is_some_and(|condition| condition.status == "True")
 }
 

@@ -1,5 +1,6 @@
 //! One row a rule. What is kstatus' own case (`status_compute_test.go`) is named as there.
 
+mod before;
 mod daemon_set;
 mod generic;
 mod plain;

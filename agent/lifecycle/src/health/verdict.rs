@@ -1,15 +1,56 @@
 //! The health of a release: of all its objects together.
 
 use super::{Health, HealthStatus};
+use crate::hook::Ran;
 use crate::object::Object;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Healthy,
+    /// But for what was not whole before and is no worse, in words.
+    HealthyBut(String),
     /// Not yet; what is awaited.
     Awaited(String),
     /// An object says it failed, in its own words.
     Failed(String),
+    /// All is well, but what verifies it has not ended, or not even begun; which.
+    Unproved {
+        what: String,
+        begun: bool,
+    },
+}
+
+impl Verdict {
+    /// What is excused is told with what is well.
+    pub fn but(self, excused: &[String]) -> Self {
+        match (self, excused) {
+            (Verdict::Healthy, [one]) => Verdict::HealthyBut(one.clone()),
+            (Verdict::Healthy, [one, more @ ..]) => {
+                Verdict::HealthyBut(format!("{one} (and {} more)", more.len()))
+            }
+            (other, _) => other,
+        }
+    }
+
+    /// Well, with what there is to say of it.
+    pub fn well(&self) -> Option<&str> {
+        match self {
+            Verdict::Healthy => Some(""),
+            Verdict::HealthyBut(what) => Some(what),
+            Verdict::Awaited(_) | Verdict::Failed(_) | Verdict::Unproved { .. } => None,
+        }
+    }
+
+    /// Hooks that verify a release count once it is well otherwise.
+    pub fn proved_by(self, ran: Ran) -> Self {
+        match (self, ran) {
+            (verdict, _) if verdict.well().is_none() => verdict,
+            (well, Ran::Well) => well,
+            (_, Ran::Badly(what)) => Verdict::Failed(what),
+            (_, Ran::NotBegun(what)) => Verdict::Unproved { what, begun: false },
+            (_, Ran::NotYet(what)) => Verdict::Unproved { what, begun: true },
+        }
+    }
 }
 
 /// One verdict for many objects: the first failure decides, then the first that is awaited.

@@ -109,7 +109,7 @@ fn rolled(object: &Object, wanted: i64) -> Health {
 }
 
 /// With one revision only, the current replicas are the updated ones.
-fn updated(object: &Object) -> i64 {
+pub(super) fn updated(object: &Object) -> i64 {
     let (now, next) = revisions(object);
     let current = if now == next { count(object, "/status/currentReplicas") } else { 0 };
     count(object, "/status/updatedReplicas").max(current)
@@ -133,6 +133,6 @@ pub(super) fn left_to_others(updated: i64, wanted: i64, around: &Around) -> Heal
 }
 
 /// Kubernetes' own default is one.
-fn replicas(object: &Object) -> i64 {
+pub(super) fn replicas(object: &Object) -> i64 {
     number(object, "/spec/replicas").unwrap_or(1)
 }

@@ -49,7 +49,7 @@ pub(super) fn begin(
     let asked = answered.filter(|_| !asked).unwrap_or_else(|| seen.asked());
     let rollout = rollout.open(OperationKind::Rollback, Some(current), cause.reason, asked, now);
     // What was said of this way back before stays said.
-    let rollout = rollout.judged(&Report { safety, warnings: Vec::new() });
+    let rollout = rollout.judged(&Report { safety, ..Report::default() });
     begin::verified(rollout).say(cause.message.clone()).to(state(Back::Withdraw))
 }
 
@@ -166,13 +166,19 @@ fn verify(
     match &seen.verdict {
         None if late => give_up(rollout, "its health could not be told in time", now),
         None => stay(rollout, healthy),
-        Some(Verdict::Healthy) if longer >= policy.soak => going.on(rollout, Back::Prune),
-        Some(Verdict::Healthy) => stay(rollout, longer).say(going.cause.message.clone()),
-        Some(Verdict::Awaited(what) | Verdict::Failed(what)) if late => {
+        Some(Verdict::Healthy | Verdict::HealthyBut(_)) if longer >= policy.soak => {
+            going.on(rollout, Back::Prune)
+        }
+        Some(Verdict::Healthy | Verdict::HealthyBut(_)) => {
+            stay(rollout, longer).say(going.cause.message.clone())
+        }
+        Some(Verdict::Awaited(what) | Verdict::Failed(what) | Verdict::Unproved { what, .. })
+            if late =>
+        {
             give_up(rollout, &format!("not healthy in time: {what}"), now)
         }
         // What the failed version left behind may look like failure for a while.
-        Some(Verdict::Awaited(what) | Verdict::Failed(what)) => {
+        Some(Verdict::Awaited(what) | Verdict::Failed(what) | Verdict::Unproved { what, .. }) => {
             let message = format!("{}; waiting for {what}", going.cause.message);
             stay(rollout, Duration::ZERO).say(message)
         }
@@ -182,6 +188,7 @@ fn verify(
 fn finish(rollout: Rollout, going: Going, left: &[String], now: Timestamp) -> Rollout {
     let mut rollout = rollout;
     rollout.touched.clear();
+    rollout.before.clear();
     let Going { cause, asked, .. } = going;
     let Some(current) = rollout.current.clone() else {
         let message = format!("{}{}", cause.message, leftovers(left));

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use super::{TRIES_TO_CHECK, TRIES_TO_WRITE, back, begin, outcome, timed_out};
 use crate::api::{OperationKind, OperationResult};
 use crate::health::Verdict;
-use crate::observation::{Observation, Outcome};
+use crate::hook::Ran;
+use crate::observation::{Observation, Outcome, Report};
 use crate::plan::Stage;
 use crate::reason::{Fault, Reason};
 use crate::rollout::Rollout;
@@ -35,25 +36,29 @@ pub(super) fn prepare(
     now: Timestamp,
     again: Again,
 ) -> Rollout {
-    if !rollout.untouched() {
-        if let Some(redirected) = redirected(&rollout, seen, now) {
-            return redirected;
-        }
-    } else if !answers(&rollout, seen) {
-        let rollout = begin::supersede(rollout, now);
-        return begin::advance(rollout.to(State::Pending), seen, now);
+    if let Some(replaced) = replaced(&rollout, seen, now) {
+        return replaced;
     }
     if let Some(fault) = rollout.crash_loop() {
         return rollout.reject(fault, again, seen, now);
     }
     let rollout = unsure_longer(rollout, seen);
     let Some(outcome) = outcome(seen) else { return rollout };
+    let rollout = remember(rollout, outcome);
     match (outcome, again) {
         (Outcome::Pulled, Again::Pull) => rollout.say("").to(State::Staging),
         (Outcome::Staged, Again::Stage) => {
             begin::verified(rollout).say("").to(State::Checking { unsure: Duration::ZERO })
         }
-        (Outcome::Checked(report), Again::Check) => checked(rollout.judged(report), seen),
+        (Outcome::Checked(report), Again::Check) => {
+            let rollout = rollout.judged(report);
+            if !needs_hooks(&rollout, report) {
+                return checked(rollout, seen);
+            }
+            unblocked(rollout, seen).unwrap_or_else(|rollout| {
+                rollout.say("").to(State::PreUpgrade { spent: Duration::ZERO })
+            })
+        }
         (Outcome::Missing, _) => pull_anew(rollout, seen),
         (Outcome::Failed(fault), Again::Check) if fault.passing => {
             unsure(rollout, fault, seen, now)
@@ -66,6 +71,94 @@ pub(super) fn prepare(
         }
         (Outcome::Failed(fault), _) => rollout.reject(fault.clone(), again, seen, now),
         _ => rollout,
+    }
+}
+
+/// How what runs stood before the first write; from then on it is not the running version's doing alone.
+fn remember(mut rollout: Rollout, outcome: &Outcome) -> Rollout {
+    if let Outcome::Checked(report) = outcome
+        && rollout.untouched()
+    {
+        rollout.before = report.before.clone();
+    }
+    rollout
+}
+
+/// By another assignment, while nothing of this one is written.
+fn replaced(rollout: &Rollout, seen: &Observation, now: Timestamp) -> Option<Rollout> {
+    if !rollout.untouched() {
+        return redirected(rollout, seen, now);
+    }
+    if answers(rollout, seen) {
+        return None;
+    }
+    let rollout = begin::supersede(rollout.clone(), now);
+    Some(begin::advance(rollout.to(State::Pending), seen, now))
+}
+
+/// Going to an older version re-runs no hook, and before an install there is nothing to prepare.
+fn needs_hooks(rollout: &Rollout, report: &Report) -> bool {
+    let kind = rollout.operation.as_ref().map(|operation| operation.kind);
+    report.pre_upgrade && kind == Some(OperationKind::Upgrade)
+}
+
+/// Hooks that run before the first write. Whatever keeps them from ending well refuses the upgrade.
+pub(super) fn pre_upgrade(
+    rollout: Rollout,
+    seen: &Observation,
+    now: Timestamp,
+    spent: Duration,
+) -> Rollout {
+    if let Some(replaced) = replaced(&rollout, seen, now) {
+        return replaced;
+    }
+    if let Some(fault) = rollout.crash_loop() {
+        return rollout.reject(fault, Again::Check, seen, now);
+    }
+    let rollout = Rollout { state: State::PreUpgrade { spent }, ..rollout };
+    let late = spent >= seen.policy().timeout;
+    let failed = |why: String| Fault::new(Reason::HookFailed, why);
+    match outcome(seen) {
+        Some(Outcome::Hooked(Ran::Well)) => checked(rollout, seen),
+        Some(Outcome::Hooked(Ran::Badly(what))) => {
+            let fault = failed(format!("a hook before the upgrade failed: {what}"));
+            rollout.reject(fault, Again::Check, seen, now)
+        }
+        Some(Outcome::Hooked(Ran::NotYet(what) | Ran::NotBegun(what))) if late => {
+            let fault =
+                failed(format!("a hook before the upgrade took too long: waiting for {what}"));
+            rollout.reject(fault, Again::Check, seen, now)
+        }
+        Some(Outcome::Hooked(Ran::NotYet(what) | Ran::NotBegun(what))) => {
+            let waiting = format!("waiting for {what}");
+            rollout.retry(&Fault::passing(Reason::Progressing, waiting), seen.jitter)
+        }
+        Some(Outcome::Missing) => pull_anew(rollout, seen),
+        Some(Outcome::Failed(fault)) if fault.passing && !late => rollout.retry(fault, seen.jitter),
+        Some(Outcome::Failed(fault)) if fault.passing => rollout.reject(
+            Fault::new(Reason::CheckFailed, fault.message.clone()),
+            Again::Check,
+            seen,
+            now,
+        ),
+        Some(Outcome::Failed(fault)) => rollout.reject(fault.clone(), Again::Check, seen, now),
+        _ => rollout,
+    }
+}
+
+/// Nothing new is written while somebody holds it up. What is half there already is not left so.
+fn unblocked(rollout: Rollout, seen: &Observation) -> Result<Rollout, Rollout> {
+    if !rollout.untouched() {
+        return Err(rollout);
+    }
+    if let Some(reason) = begin::blocked(seen) {
+        return Ok(rollout.to(State::Waiting { reason }));
+    }
+    match begin::objection(&rollout, seen) {
+        Some(Fault { reason, message, .. }) => {
+            Ok(rollout.say(message).to(State::Waiting { reason }))
+        }
+        None => Err(rollout),
     }
 }
 
@@ -84,15 +177,12 @@ fn answers(rollout: &Rollout, seen: &Observation) -> bool {
     rollout.target().is_some() && rollout.target() == seen.wanted()
 }
 
-/// The last moment before the first write. What is half there already is not left so.
+/// The last moment before the first write.
 fn checked(rollout: Rollout, seen: &Observation) -> Rollout {
-    if let Some(reason) = begin::blocked(seen).filter(|_| rollout.untouched()) {
-        return rollout.to(State::Waiting { reason });
-    }
-    if let Some(objection) = begin::objection(&rollout, seen).filter(|_| rollout.untouched()) {
-        return rollout.say(objection.message).to(State::Waiting { reason: objection.reason });
-    }
-    let mut rollout = rollout;
+    let mut rollout = match unblocked(rollout, seen) {
+        Ok(waiting) => return waiting,
+        Err(rollout) => rollout,
+    };
     if let Some(target) = rollout.target().cloned()
         && !rollout.touched.contains(&target)
     {
@@ -188,6 +278,12 @@ pub(super) fn verify(
     if let Some(fault) = rollout.crash_loop() {
         return rollout.fail(fault, seen, now);
     }
+    // A hook that could not be begun.
+    if let Some(Outcome::Failed(fault)) = outcome(seen)
+        && !fault.passing
+    {
+        return rollout.fail(fault.clone(), seen, now);
+    }
     let policy = seen.policy();
     let to = |healthy, failing| State::Verifying { spent, healthy, failing };
     let longer = |so_far: Duration| so_far.saturating_add(vouched(seen));
@@ -196,15 +292,28 @@ pub(super) fn verify(
             rollout.fail(timed_out("its health could not be told in time"), seen, now)
         }
         None => Rollout { state: to(healthy, failing), ..rollout },
-        Some(Verdict::Healthy) if longer(healthy) >= policy.soak => {
-            rollout.say("").to(State::Pruning { spent: Duration::ZERO })
+        Some(verdict @ (Verdict::Healthy | Verdict::HealthyBut(_)))
+            if longer(healthy) >= policy.soak =>
+        {
+            let but = verdict.well().unwrap_or_default().to_owned();
+            rollout.say("").to(State::Pruning { spent: Duration::ZERO, but })
         }
-        Some(Verdict::Healthy) => {
+        Some(verdict @ (Verdict::Healthy | Verdict::HealthyBut(_))) => {
             let state = to(longer(healthy), Duration::ZERO);
-            Rollout { state, ..rollout }.say("healthy; watching whether it stays so")
+            let but = noted(verdict.well().unwrap_or_default());
+            let message = format!("healthy; watching whether it stays so{but}");
+            Rollout { state, ..rollout }.say(message)
         }
         Some(Verdict::Failed(what)) if longer(failing) >= FAILED_GRACE => {
             rollout.fail(Fault::new(Reason::Unhealthy, what.clone()), seen, now)
+        }
+        Some(Verdict::Unproved { what, .. }) if spent >= policy.timeout => {
+            rollout.fail(timed_out(format!("not verified in time: {what}")), seen, now)
+        }
+        // The soak comes after: it also sees what the verification left behind.
+        Some(Verdict::Unproved { what, .. }) => {
+            let state = to(healthy, Duration::ZERO);
+            Rollout { state, ..rollout }.say(format!("healthy; verifying: waiting for {what}"))
         }
         Some(Verdict::Failed(what) | Verdict::Awaited(what)) if spent >= policy.timeout => {
             rollout.fail(timed_out(format!("not healthy in time: {what}")), seen, now)
@@ -229,26 +338,29 @@ pub(super) fn prune(
     rollout: Rollout,
     seen: &Observation,
     now: Timestamp,
-    spent: Duration,
+    (spent, but): (Duration, String),
 ) -> Rollout {
     if let Some(redirected) = redirected(&rollout, seen, now) {
         return redirected;
     }
     if let Some(fault) = rollout.crash_loop() {
-        return commit(rollout, &[fault.message], now);
+        return commit(rollout, &[fault.message], &but, now);
     }
-    let rollout = Rollout { state: State::Pruning { spent }, ..rollout };
+    let state = State::Pruning { spent, but: but.clone() };
+    let rollout = Rollout { state, ..rollout };
     match outcome(seen) {
         Some(Outcome::Pruned { left }) if rollout.is_going(left) => {
             rollout.await_end_of(left, seen.jitter)
         }
-        Some(Outcome::Pruned { left }) => commit(rollout, left, now),
+        Some(Outcome::Pruned { left }) => commit(rollout, left, &but, now),
         Some(Outcome::Failed(fault)) if rollout.may_pass(fault) && spent < PRUNE_PATIENCE => {
             rollout.retry(fault, seen.jitter)
         }
-        Some(Outcome::Failed(fault)) => commit(rollout, std::slice::from_ref(&fault.message), now),
+        Some(Outcome::Failed(fault)) => {
+            commit(rollout, std::slice::from_ref(&fault.message), &but, now)
+        }
         Some(Outcome::Missing) if is_at_hand(&rollout, seen) => {
-            commit(rollout, &[back::forgotten()], now)
+            commit(rollout, &[back::forgotten()], &but, now)
         }
         Some(Outcome::Missing) => pull_anew(rollout, seen),
         _ => rollout,
@@ -259,8 +371,13 @@ fn is_at_hand(rollout: &Rollout, seen: &Observation) -> bool {
     rollout.target().is_some_and(|target| seen.is_retained(&target.id))
 }
 
+/// Said of what is not whole and was not before.
+fn noted(but: &str) -> String {
+    if but.is_empty() { String::new() } else { format!("; but {but}") }
+}
+
 /// The version runs.
-fn commit(mut rollout: Rollout, left: &[String], now: Timestamp) -> Rollout {
+fn commit(mut rollout: Rollout, left: &[String], but: &str, now: Timestamp) -> Rollout {
     let Some(operation) = rollout.operation.clone() else { return rollout };
     let Some(target) = operation.target else { return rollout };
     let version = target.version.clone();
@@ -269,11 +386,13 @@ fn commit(mut rollout: Rollout, left: &[String], now: Timestamp) -> Rollout {
         rollout.transitions = rollout.transitions.saturating_add(1);
     }
     rollout.touched.clear();
+    rollout.before.clear();
     let reason = match operation.kind {
         OperationKind::Install => Reason::InstallSucceeded,
         OperationKind::Upgrade => Reason::UpgradeSucceeded,
         OperationKind::Rollback | OperationKind::Uninstall => Reason::RollbackSucceeded,
     };
-    let done = Fault::new(reason, format!("{version} is available{}", back::leftovers(left)));
+    let message = format!("{version} is available{}{}", noted(but), back::leftovers(left));
+    let done = Fault::new(reason, message);
     rollout.finish(OperationResult::Succeeded, done, now).to(State::Available)
 }

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use lifecycle::health::Verdict;
+use lifecycle::hook::Hook;
 use lifecycle::{
-    Action, Again, Asked, ManagedAddOnStatus, Observation, OnUnsafe, Outcome, Phase, Release,
-    ReleaseId, Rollout, State, Step, step,
+    Action, Again, Asked, ManagedAddOnStatus, Observation, OnUnsafe, OperationKind, Outcome, Phase,
+    Release, ReleaseId, Rollout, State, Step, step,
 };
 
 use super::graph;
@@ -102,6 +103,15 @@ impl Book {
                 assert_eq!(self.checked, Some((sequence, release.clone())), "applied unchecked");
                 assert_ne!(self.failed.get(&release.id), Some(&self.asks), "applied again");
             }
+            Action::Hook { release, hook: Hook::PreUpgrade, .. } => {
+                assert_eq!(rollout.phase(), Phase::Checking);
+                assert_eq!(self.checked, Some((sequence, release.clone())), "hooks unchecked");
+                assert_eq!(kind(rollout), Some(OperationKind::Upgrade), "prepares no upgrade");
+            }
+            Action::Hook { hook: Hook::Verify, .. } => {
+                assert_eq!(rollout.phase(), Phase::Verifying);
+                assert_ne!(kind(rollout), Some(OperationKind::Rollback), "a rollback re-runs none");
+            }
             Action::Check { release, .. } => {
                 assert!(self.staged.contains(&release.id), "checked unstaged");
             }
@@ -179,10 +189,10 @@ impl Book {
             _ => {}
         }
         self.healthy = match (&look.seen.verdict, look.before.phase()) {
-            (Some(Verdict::Healthy), Phase::Verifying) => {
+            (Some(Verdict::Healthy | Verdict::HealthyBut(_)), Phase::Verifying) => {
                 self.healthy.saturating_add(look.seen.elapsed.min(VOUCHED))
             }
-            (None, Phase::Verifying) => self.healthy,
+            (None | Some(Verdict::Unproved { .. }), Phase::Verifying) => self.healthy,
             _ => Duration::ZERO,
         };
     }
@@ -245,6 +255,10 @@ fn is(step: &Step, phase: Phase) -> bool {
 
 fn target(rollout: &Rollout) -> Option<&Release> {
     rollout.operation.as_ref()?.target.as_ref()
+}
+
+fn kind(rollout: &Rollout) -> Option<OperationKind> {
+    Some(rollout.operation.as_ref()?.kind)
 }
 
 fn rolls_back_unasked(before: &Rollout, after: &Rollout) -> bool {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use lifecycle::health::Verdict;
+use lifecycle::hook::Ran;
 use lifecycle::plan::Stage;
 use lifecycle::{
     Action, Deletion, Fault, OnFailure, OnUnsafe, Outcome, Phase, Reason, Report, Safety,
@@ -31,6 +32,8 @@ enum Ending {
     /// The agent does not learn how it ended.
     Cut,
     Fault(Fault),
+    /// Hooks end so, where hooks were to be run.
+    Hooks(Ran),
     Missing,
     Left,
     /// Something that nobody waits for.
@@ -50,6 +53,8 @@ enum Change {
     Slot(bool),
     Retry(&'static str),
     Kubernetes(&'static str),
+    /// Releases have hooks from here on, or none.
+    Hooks(bool),
     /// A retained release vanishes.
     Lose(usize),
     Delete(Deletion),
@@ -86,6 +91,8 @@ fn ending() -> impl Strategy<Value = Ending> {
         2 => Just(Ending::Cut),
         3 => passing,
         2 => lasting,
+        1 => Just(Ending::Hooks(Ran::Badly("a job".to_owned()))),
+        1 => Just(Ending::Hooks(Ran::NotYet("a job".to_owned()))),
         1 => Just(Ending::Missing),
         1 => Just(Ending::Left),
         2 => stray().prop_map(Ending::Stray),
@@ -95,9 +102,13 @@ fn ending() -> impl Strategy<Value = Ending> {
 fn verdict() -> impl Strategy<Value = Option<Verdict>> {
     prop_oneof![
         12 => Just(Some(Verdict::Healthy)),
+        1 => Just(Some(Verdict::HealthyBut("a pod".to_owned()))),
         2 => Just(Some(Verdict::Awaited("a pod".to_owned()))),
         2 => Just(Some(Verdict::Failed("crash loop".to_owned()))),
         1 => Just(None),
+        1 => any::<bool>().prop_map(|begun| {
+            Some(Verdict::Unproved { what: "a job".to_owned(), begun })
+        }),
     ]
 }
 
@@ -114,6 +125,7 @@ fn stray() -> impl Strategy<Value = Outcome> {
             Outcome::Pulled,
             Outcome::Staged,
             Outcome::Checked(Report::default()),
+            Outcome::Hooked(Ran::NotYet("a job".to_owned())),
             Outcome::Retained,
             Outcome::Released,
         ]),
@@ -138,6 +150,7 @@ fn change() -> impl Strategy<Value = Change> {
         2 => any::<bool>().prop_map(Change::Slot),
         2 => select(vec!["a", "b"]).prop_map(Change::Retry),
         1 => select(vec!["1.27.0", "1.31.4"]).prop_map(Change::Kubernetes),
+        2 => any::<bool>().prop_map(Change::Hooks),
         1 => (0usize..3).prop_map(Change::Lose),
         1 => select(vec![Deletion::Uninstall, Deletion::Orphan]).prop_map(Change::Delete),
     ]
@@ -177,6 +190,10 @@ impl Change {
             Change::Slot(free) => scene.slot(*free),
             Change::Retry(value) => scene.retry(value),
             Change::Kubernetes(version) => scene.needs_kubernetes(">=1.28").kubernetes(version),
+            Change::Hooks(hooks) => {
+                scene.report.pre_upgrade = *hooks;
+                scene.look()
+            }
             Change::Lose(n) => scene.with(|seen| {
                 let n = n % seen.retained.len().max(1);
                 seen.retained.drain(n..seen.retained.len().min(n + 1));
@@ -192,6 +209,8 @@ impl Ending {
         match (self, scene.action.as_ref()) {
             (Ending::Well, _) => scene.succeed(),
             (Ending::Fault(fault), Some(_)) => Some(Outcome::Failed(fault.clone())),
+            (Ending::Hooks(ran), Some(Action::Hook { .. })) => Some(Outcome::Hooked(ran.clone())),
+            (Ending::Hooks(_), _) => scene.succeed(),
             (Ending::Missing, Some(_)) => Some(Outcome::Missing),
             (Ending::Left, Some(Action::Prune { .. })) => Some(Outcome::Pruned { left: left() }),
             (Ending::Left, Some(Action::Remove { .. })) => Some(Outcome::Removed { left: left() }),
@@ -213,6 +232,7 @@ fn is_stray(phase: Phase, action: Option<&Action>, outcome: &Outcome) -> bool {
         (Phase::Pulling | Phase::Rejected, Outcome::Pulled)
             | (Phase::Staging | Phase::Rejected, Outcome::Staged)
             | (Phase::Checking | Phase::Rejected, Outcome::Checked(_))
+            | (Phase::Checking, Outcome::Hooked(_))
             | (Phase::Applying | Phase::RollingBack, Outcome::Applied(_))
             | (Phase::Pruning | Phase::RollingBack, Outcome::Pruned { .. })
             | (Phase::Removing, Outcome::Removed { .. })

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use lifecycle::health::Verdict;
+use lifecycle::hook::Ran;
 use lifecycle::{
     Action, Assignment, Beside, Deletion, Fault, ManagedAddOnStatus, Observation, Outcome, Phase,
     Policy, Reason, Release, Report, Retained, RetainedState, Rollout, Safety, Step, status, step,
@@ -229,6 +230,16 @@ impl Scene {
         self.ends(Some(Outcome::AppliedBut { stage, left: vec![what.to_owned()] }))
     }
 
+    /// What was to be run before the upgrade, or to verify it, ended so.
+    pub fn hooked(self, ran: Ran) -> Self {
+        self.ends(Some(Outcome::Hooked(ran)))
+    }
+
+    pub fn with_hooks(mut self) -> Self {
+        self.report.pre_upgrade = true;
+        self
+    }
+
     pub fn missing(self) -> Self {
         self.ends(Some(Outcome::Missing))
     }
@@ -387,6 +398,7 @@ impl Scene {
                 Outcome::Staged
             }
             Action::Check { .. } => Outcome::Checked(self.report.clone()),
+            Action::Hook { .. } => Outcome::Hooked(Ran::Well),
             Action::Apply { stage, .. } => Outcome::Applied(stage),
             Action::Prune { .. } => Outcome::Pruned { left: Vec::new() },
             Action::Retain { keep } => {

@@ -46,6 +46,7 @@ pub fn described(action: &Action) -> String {
         Action::Check { release, from: Some(from) } => {
             format!("check {} from {}", release.version, from.version)
         }
+        Action::Hook { release, hook, .. } => format!("hook {}: {}", release.version, hook.name()),
         Action::Apply { release, stage, back } => {
             let back = if *back { " again" } else { "" };
             format!("apply {}{back}: {stage:?}", release.version)

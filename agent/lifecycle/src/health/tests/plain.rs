@@ -59,9 +59,15 @@ fn a_complete_job_stays_current_when_it_is_applied_again() {
 
 #[test]
 fn a_job_that_tidies_itself_up_is_not_missed() {
-    let is = |spec| absent(&Object(object("batch/v1", "Job", spec, json!(null)))).status;
+    let is = |spec| absent(&Object(object("batch/v1", "Job", spec, json!(null))), &[]).status;
     assert_eq!(is(json!({"ttlSecondsAfterFinished": 0})), Current);
     assert_eq!(is(json!({})), NotFound);
     let other = object("v1", "ConfigMap", json!({"ttlSecondsAfterFinished": 0}), json!(null));
-    assert_eq!(absent(&Object(other)).status, NotFound);
+    assert_eq!(absent(&Object(other), &[]).status, NotFound);
+    let ran = Object(object("batch/v1", "Job", json!({}), json!(null)));
+    assert_eq!(
+        absent(&ran, std::slice::from_ref(&ran)).status,
+        Current,
+        "the version before ran it"
+    );
 }
