@@ -5,9 +5,9 @@ use std::time::Duration;
 use anyhow::{Result, bail, ensure};
 use lifecycle::Phase;
 use serde_json::{Value, json};
-use testbed::AddOn;
-use testbed::bundle::{Bundle, Spec};
+use testbed::bundle::{Bundle, READY, Spec};
 use testbed::wait::until;
+use testbed::{AddOn, Managed};
 
 use crate::harness::Bed;
 
@@ -90,5 +90,46 @@ pub async fn a_rule_of_its_own_gates_an_upgrade_and_its_failure_goes_back(bed: &
     let status = add_on.until_phase(Phase::RolledBack).await?;
     ensure!(status.reason.as_deref() == Some("Unhealthy"), "{:?}", status.reason);
     ensure!(status.current_version.as_deref() == Some("1.0.0"));
+    Ok(())
+}
+
+/// Two pods, old and new never side by side, as where there is room for no third.
+fn two_pods(version: &str) -> Spec {
+    let pods = json!({
+        "metadata": {"labels": {"app": "web"}},
+        "spec": {"containers": [{"name": "main", "image": READY, "command": [version]}]},
+    });
+    let deployment = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"},
+        "spec": {
+            "replicas": 2, "strategy": {"type": "Recreate"},
+            "selector": {"matchLabels": {"app": "web"}}, "template": pods,
+        },
+    });
+    let bundle = Bundle::new().namespace("half").object(deployment);
+    Spec::inline(version, &bundle).namespace("half")
+}
+
+/// The grace is short, so it has a cluster of its own.
+pub async fn what_was_not_whole_before_an_upgrade_does_not_fail_it(_: &Bed) -> Result<()> {
+    let managed = Managed::start("half").await?;
+    managed.start_agent(&["--pod-failure-grace", "1s"]).await?;
+    let add_on = managed.add_on("half");
+    add_on.assign(&two_pods("1.0.0")).await?;
+    add_on.until_available("1.0.0").await?;
+    let quota = "{apiVersion: v1, kind: ResourceQuota, metadata: {name: one, namespace: half}, spec: {hard: {pods: '1'}}}";
+    managed.plane.apply_yaml(quota).await?;
+    managed.kubectl("wait --for=jsonpath={.status.used.pods}=2 resourcequota/one --namespace half --timeout 30s").await?;
+    managed.kubectl("delete pods --all --namespace half").await?;
+    managed.kubectl("wait --for=jsonpath={.status.availableReplicas}=1 deployment/web --namespace half --timeout 60s").await?;
+
+    add_on.assign(&two_pods("1.1.0")).await?;
+    let status = add_on.until_available("1.1.0").await?;
+    let message = status.message.unwrap_or_default();
+    ensure!(
+        message.starts_with("1.1.0 is available; but Deployment half/web: 1 of 2"),
+        "{message}"
+    );
+    ensure!(message.contains("it was so before"), "{message}");
     Ok(())
 }

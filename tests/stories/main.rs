@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         story!(rollout::a_job_that_ran_and_is_gone_is_not_run_by_the_next_version),
         story!(rollout::custom_resources_come_with_their_definition),
         story!(health::a_rule_of_its_own_gates_an_upgrade_and_its_failure_goes_back),
+        story!(health::what_was_not_whole_before_an_upgrade_does_not_fail_it),
         story!(hooks::what_verifies_runs_once_an_operation_and_its_failure_goes_back),
         story!(hooks::what_prepares_an_upgrade_refuses_it_when_it_fails),
         story!(hooks::an_install_is_verified_and_not_prepared),

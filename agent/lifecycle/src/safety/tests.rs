@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::names::annotation;
 
 fn object(api_version: &str, kind: &str, name: &str, spec: Value) -> Object {
     Object(

@@ -55,9 +55,8 @@ pub(super) fn prepare(
             if !needs_hooks(&rollout, report) {
                 return checked(rollout, seen);
             }
-            unblocked(rollout, seen).unwrap_or_else(|rollout| {
-                rollout.say("").to(State::PreUpgrade { spent: Duration::ZERO })
-            })
+            held_up(&rollout, seen)
+                .unwrap_or_else(|| rollout.say("").to(State::PreUpgrade { spent: Duration::ZERO }))
         }
         (Outcome::Missing, _) => pull_anew(rollout, seen),
         (Outcome::Failed(fault), Again::Check) if fault.passing => {
@@ -147,19 +146,15 @@ pub(super) fn pre_upgrade(
 }
 
 /// Nothing new is written while somebody holds it up. What is half there already is not left so.
-fn unblocked(rollout: Rollout, seen: &Observation) -> Result<Rollout, Rollout> {
+fn held_up(rollout: &Rollout, seen: &Observation) -> Option<Rollout> {
     if !rollout.untouched() {
-        return Err(rollout);
+        return None;
     }
     if let Some(reason) = begin::blocked(seen) {
-        return Ok(rollout.to(State::Waiting { reason }));
+        return Some(rollout.clone().to(State::Waiting { reason }));
     }
-    match begin::objection(&rollout, seen) {
-        Some(Fault { reason, message, .. }) => {
-            Ok(rollout.say(message).to(State::Waiting { reason }))
-        }
-        None => Err(rollout),
-    }
+    let Fault { reason, message, .. } = begin::objection(rollout, seen)?;
+    Some(rollout.clone().say(message).to(State::Waiting { reason }))
 }
 
 /// What was pulled is not at hand any more. A store that keeps losing it is not asked without a pause.
@@ -179,10 +174,10 @@ fn answers(rollout: &Rollout, seen: &Observation) -> bool {
 
 /// The last moment before the first write.
 fn checked(rollout: Rollout, seen: &Observation) -> Rollout {
-    let mut rollout = match unblocked(rollout, seen) {
-        Ok(waiting) => return waiting,
-        Err(rollout) => rollout,
-    };
+    if let Some(waiting) = held_up(&rollout, seen) {
+        return waiting;
+    }
+    let mut rollout = rollout;
     if let Some(target) = rollout.target().cloned()
         && !rollout.touched.contains(&target)
     {

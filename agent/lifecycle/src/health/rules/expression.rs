@@ -1,7 +1,6 @@
 //! One CEL expression over `object`, bounded before it is ever evaluated. `cel` has no limit on cost, so what could
 //! multiply it is refused: length, depth, and loops within loops. Its errors carry values; none leaves this file.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use cel::common::ast::{EntryExpr, Expr};
@@ -72,16 +71,20 @@ impl Expression {
     }
 
     fn told(&self, error: &ExecutionError) -> String {
-        match error {
+        if let ExecutionError::NoSuchKey(name) = error {
             // Unless the rule takes it from the object.
-            ExecutionError::NoSuchKey(name) if self.text.contains(name.as_str()) => {
-                format!("no such key: {name}; guard it with has()")
-            }
-            ExecutionError::NoSuchKey(_) => "no such key".to_owned(),
-            ExecutionError::NoSuchOverload(types) => types.to_string(),
-            ExecutionError::IndexOutOfBounds(_) => "the list is shorter".to_owned(),
-            _ => "cannot be evaluated".to_owned(),
+            return match self.text.contains(name.as_str()) {
+                true => format!("no such key: {name}; guard it with has()"),
+                false => "no such key".to_owned(),
+            };
         }
+        if let ExecutionError::NoSuchOverload(types) = error {
+            return types.to_string();
+        }
+        if let ExecutionError::IndexOutOfBounds(_) = error {
+            return "the list is shorter".to_owned();
+        }
+        "cannot be evaluated".to_owned()
     }
 }
 
@@ -152,8 +155,7 @@ pub(super) fn value(json: &Value) -> cel::Value {
             let pair = |(name, field): (&String, &Value)| {
                 (Key::String(Arc::new(name.clone())), value(field))
             };
-            let fields: HashMap<Key, cel::Value> = fields.iter().map(pair).collect();
-            cel::Value::Map(Map { map: Arc::new(fields) })
+            cel::Value::Map(Map { map: Arc::new(fields.iter().map(pair).collect()) })
         }
     }
 }
