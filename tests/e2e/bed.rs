@@ -1,35 +1,36 @@
 //! The hub and the managed clusters that all chapters share.
 
-use anyhow::Result;
-use testbed::ocm::{Klusterlet, OcmHub};
-use testbed::{AddOn, Managed};
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
 
+use anyhow::{Context, Result};
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use testbed::node::{HOST, Machine, Node};
+use testbed::ocm::{Klusterlet, OcmHub};
+use testbed::wait::until;
+use testbed::{AddOn, Managed, Options};
+use tokio::sync::Mutex;
+
+use crate::delivery;
+use crate::images::Images;
 use crate::telling::Telling;
 
 /// In the order in which OCM takes them.
 pub const ONE: &str = "one";
 pub const TWO: &str = "two";
 
-/// OCM's default is every ten seconds, up to 19; the same, faster.
-const WORK_FLAGS: [&str; 1] = ["--status-sync-interval=3s"];
+/// OCM's default is every ten seconds, up to 19; the same, faster. A cluster that its hub has forgotten is given an
+/// hour, here some seconds.
+const WORK_FLAGS: [&str; 2] =
+    ["--status-sync-interval=3s", "--appliedmanifestwork-eviction-grace-period=8s"];
 
-/// What the work agent may do, so that it can assign.
-const AGGREGATED: &str = "
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata:
-  name: managedaddons-work
-  labels: {open-cluster-management.io/aggregate-to-work: 'true'}
-rules:
-- apiGroups: [lifecycle.open-cluster-management.io]
-  resources: [managedaddons]
-  verbs: [get, list, watch, create, update, patch, delete]
-";
-
+/// A managed cluster and what OCM runs there.
 pub struct Site {
     pub name: &'static str,
     // Before the cluster, so that its agents end first.
-    klusterlet: Klusterlet,
+    pub klusterlet: Mutex<Klusterlet>,
+    pub node: Option<Node>,
     pub managed: Managed,
 }
 
@@ -40,7 +41,9 @@ impl Site {
 }
 
 pub struct Bed {
+    /// With a real node, on which the agent is a pod.
     pub one: Site,
+    /// With a node played by kwok, beside which the agent is a process.
     pub two: Site,
     // After the clusters, whose agents speak to it.
     pub hub: OcmHub,
@@ -48,16 +51,24 @@ pub struct Bed {
 
 impl Bed {
     pub async fn start(telling: &Telling) -> Result<Self> {
-        telling
-            .chapter("A hub with OCM's controllers, and two managed clusters with its klusterlet");
-        telling.line("building what is missing of OCM, Kubernetes and the agent");
-        testbed::agent_binary()?;
-        let hub = OcmHub::start("hub").await?;
+        telling.chapter("The agent's image, OCM's controllers on a hub, two managed clusters with its klusterlet");
+        let machine = Machine::start().await?;
+        let images = Images::build(telling).await?;
+        let hub = OcmHub::start("hub", HOST.parse()?).await?;
         hub.place_everywhere().await?;
         telling.line("the hub's controllers run");
-        let (one, two) = tokio::try_join!(site(&hub, ONE), site(&hub, TWO))?;
-        telling.line("both clusters have joined, and the agent runs on each");
+        let (one, two) = tokio::try_join!(real(&hub, machine, &images, telling), played(&hub),)?;
+        telling.line("both clusters have joined");
         Ok(Self { one, two, hub })
+    }
+
+    /// The agent on cluster two, with the identity that OCM has put into a Secret for it.
+    pub async fn start_process(&self) -> Result<()> {
+        let folder = identity(&self.two).await?;
+        let kubeconfig = folder.join("kubeconfig");
+        let kubeconfig = kubeconfig.to_string_lossy();
+        let flags = ["--hub-kubeconfig", &kubeconfig, "--cluster-name", TWO];
+        self.two.managed.start_agent(&flags).await
     }
 
     /// For whoever has to find out what went wrong.
@@ -65,19 +76,44 @@ impl Bed {
         let mut dump = format!("{}\n{}", self.hub.plane.dump().await, self.hub.log_end(40));
         for site in [&self.one, &self.two] {
             dump += &site.managed.plane.dump().await;
-            dump += &site.klusterlet.log_end(40);
+            dump += &site.klusterlet.lock().await.log_end(40);
             dump += &site.managed.agent_log_end(60);
+            dump += &site.node.as_ref().map(|node| node.log_end(40)).unwrap_or_default();
         }
-        dump
+        dump + &delivery::agent_log(&self.one).await.unwrap_or_else(|error| format!("{error:#}"))
     }
 }
 
-async fn site(hub: &OcmHub, name: &'static str) -> Result<Site> {
-    let managed = Managed::start(name).await?;
-    managed.plane.apply_yaml(AGGREGATED).await?;
-    let klusterlet = Klusterlet::join(&managed.plane, hub, name, &WORK_FLAGS).await?;
-    let kubeconfig = hub.admit_agent(name).await?;
-    let kubeconfig = kubeconfig.to_string_lossy();
-    managed.start_agent(&["--hub-kubeconfig", &kubeconfig, "--cluster-name", name]).await?;
-    Ok(Site { name, klusterlet, managed })
+async fn real(hub: &OcmHub, machine: Machine, images: &Images, telling: &Telling) -> Result<Site> {
+    let address: Ipv4Addr = HOST.parse()?;
+    let managed = Managed::bare(Options { nodes: 0, address, ..Options::full(ONE) }).await?;
+    let node = Node::start(machine, &managed.plane).await?;
+    for image in images.all() {
+        node.import(image).await?;
+    }
+    telling.line("cluster one has a real node");
+    let klusterlet = Klusterlet::join(&managed.plane, hub, ONE, &WORK_FLAGS).await?;
+    Ok(Site { name: ONE, klusterlet: Mutex::new(klusterlet), node: Some(node), managed })
+}
+
+async fn played(hub: &OcmHub) -> Result<Site> {
+    let managed = Managed::bare(Options::full(TWO)).await?;
+    let klusterlet = Klusterlet::join(&managed.plane, hub, TWO, &WORK_FLAGS).await?;
+    Ok(Site { name: TWO, klusterlet: Mutex::new(klusterlet), node: None, managed })
+}
+
+/// The agent's Secret as files, which name each other by relative paths.
+async fn identity(site: &Site) -> Result<PathBuf> {
+    let plane = &site.managed.plane;
+    let secrets: Api<Secret> = Api::namespaced(plane.admin(), delivery::NAMESPACE);
+    let secret = until("the agent's identity on the hub", delivery::PATIENCE, || async {
+        Ok(secrets.get_opt(delivery::SECRET).await?)
+    })
+    .await?;
+    let folder = plane.write("identity", "")?.with_file_name("hub-identity");
+    std::fs::create_dir_all(&folder)?;
+    for (name, content) in secret.data.context("the Secret is empty")? {
+        std::fs::write(folder.join(name), content.0)?;
+    }
+    Ok(folder)
 }

@@ -12,10 +12,10 @@ use testbed::wait::until;
 use crate::bed::{Bed, ONE, Site, TWO};
 use crate::telling::Telling;
 
-const ADD_ON: &str = "metrics";
+pub const ADD_ON: &str = "metrics";
 
 /// OCM looks anew at a rollout when something changes, and at the times it has reckoned.
-const PATIENCE: Duration = Duration::from_secs(240);
+pub const PATIENCE: Duration = Duration::from_secs(240);
 
 pub async fn gates_on_health(telling: &Telling, bed: &Bed) -> Result<()> {
     let fleet = Fleet::new(&bed.hub, ADD_ON);
@@ -72,7 +72,7 @@ pub async fn gates_on_health(telling: &Telling, bed: &Bed) -> Result<()> {
 }
 
 /// One cluster after the other, alphabetically. Samples have longer times.
-fn strategy() -> Value {
+pub fn strategy() -> Value {
     json!({
         "type": "Progressive",
         "progressive": {
@@ -81,13 +81,14 @@ fn strategy() -> Value {
     })
 }
 
-fn spec(version: &str, image: &str) -> Spec {
+pub fn spec(version: &str, image: &str) -> Spec {
     let bundle =
         Bundle::new().namespace(ADD_ON).config("settings", version).deployment("collector", image);
-    Spec::inline(version, &bundle).namespace(ADD_ON).policy("timeout", "10s")
+    // A container that ends at once is ready for a moment each time; no such moment is as long as this soak.
+    Spec::inline(version, &bundle).namespace(ADD_ON).policy("timeout", "30s").policy("soak", "5s")
 }
 
-async fn until_available(site: &Site, version: &str) -> Result<ManagedAddOnStatus> {
+pub async fn until_available(site: &Site, version: &str) -> Result<ManagedAddOnStatus> {
     let add_on = site.add_on(ADD_ON);
     until(&format!("cluster {} to run {ADD_ON} {version}", site.name), PATIENCE, || async {
         let status = add_on.status().await?;

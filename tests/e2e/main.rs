@@ -1,7 +1,13 @@
-//! `cargo e2e`: real Open Cluster Management, two managed clusters, and the agent between them.
+//! `cargo e2e`: real Open Cluster Management, two managed clusters, one of them with a real node, and the agent as its
+//! image runs it.
 
+mod agent_life;
 mod bed;
+mod beside;
+mod delivery;
 mod fleet;
+mod images;
+mod removal;
 mod telling;
 
 use std::process::ExitCode;
@@ -14,8 +20,11 @@ use telling::Telling;
 const USAGE: &str = "\
 cargo e2e
 
-Starts a hub with Open Cluster Management's own controllers and two managed clusters with its klusterlet agents, and
-drives add-ons through them. Exits with 1 when anything was not as told.";
+Starts a hub with Open Cluster Management's own controllers and two managed clusters with its klusterlet agents, one of
+them with a real node, builds the agent's image, lets OCM deliver it, and drives add-ons through all of that. Exits with
+1 when anything was not as told.
+
+Needs root, and from Debian: containerd runc containernetworking-plugins buildah iptables iproute2 musl-tools.";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--").collect();
@@ -51,7 +60,13 @@ async fn e2e() -> Result<()> {
 }
 
 async fn stories(telling: &Telling, bed: &Bed) -> Result<()> {
+    delivery::by_ocm(telling, bed).await?;
     fleet::gates_on_health(telling, bed).await?;
+    beside::pinned(telling, bed).await?;
+    beside::stand_alone(telling, bed).await?;
+    agent_life::upgraded(telling, bed).await?;
+    agent_life::removed(telling, bed).await?;
+    removal::of_the_fleet(telling, bed).await?;
     telling.line("all was as told");
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! The real agent, built as a user would build it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Mutex, PoisonError};
 
@@ -23,12 +23,38 @@ pub fn agent_binary() -> Result<PathBuf> {
     Ok(built.insert(build().context("build addon-agent")?).clone())
 }
 
+/// The `addon-agent` program as it is in an image: optimised, and linked statically. With musl where there is a
+/// compiler and a standard library for it, else with glibc, which then cannot look names up in the DNS.
+pub fn release_binary() -> Result<PathBuf> {
+    let musl = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
+    let gnu = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let static_glibc = [("RUSTFLAGS", "-C target-feature=+crt-static")];
+    let (target, env) = if has_musl(&musl) { (musl, &[][..]) } else { (gnu, &static_glibc[..]) };
+    cargo(&["--release", "--locked", "--target", &target], env)
+        .with_context(|| format!("build addon-agent for {target}"))
+}
+
+fn has_musl(target: &str) -> bool {
+    let library =
+        Command::new("rustc").args(["--print", "target-libdir", "--target", target]).output();
+    let library = library.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    let compiler = Command::new("musl-gcc").arg("--version").output();
+    compiler.is_ok() && library.is_ok_and(|path| Path::new(&path).is_dir())
+}
+
 fn build() -> Result<PathBuf> {
+    cargo(&[], &[])
+}
+
+/// Builds with more arguments; says where the program is.
+fn cargo(more: &[&str], env: &[(&str, &str)]) -> Result<PathBuf> {
     let Output { status, stdout, stderr } =
         Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
             .current_dir(target::workspace_dir())
             .args(["build", "--quiet", "--package", "addon-agent", "--bin", "addon-agent"])
             .args(["--message-format", "json-render-diagnostics"])
+            .args(more)
+            .envs(env.iter().copied())
             .output()
             .context("run cargo")?;
     ensure!(status.success(), "{}", String::from_utf8_lossy(&stderr));

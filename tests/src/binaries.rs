@@ -24,6 +24,8 @@ pub enum Tool {
     Kwok,
     Kubelet,
     KubeProxy,
+    /// What runs in the containers of tests.
+    Pod,
     Ocm,
 }
 
@@ -52,6 +54,7 @@ impl Tool {
             Self::Kwok => "kwok",
             Self::Kubelet => "kubelet",
             Self::KubeProxy => "kube-proxy",
+            Self::Pod => "pod",
             Self::Ocm => "ocm",
         }
     }
@@ -66,7 +69,8 @@ impl Tool {
             | Self::Kubectl
             | Self::Kwok
             | Self::Kubelet
-            | Self::KubeProxy => Module::Kubernetes,
+            | Self::KubeProxy
+            | Self::Pod => Module::Kubernetes,
             Self::Ocm => Module::Ocm,
         }
     }

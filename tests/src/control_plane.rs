@@ -79,6 +79,11 @@ impl ControlPlane {
         self.servers.folder().write(name, content)
     }
 
+    /// The certificate of the authority that everyone here is vouched for by.
+    pub fn authority_file(&self) -> String {
+        self.servers.file("ca.crt")
+    }
+
     /// The administrator's kubeconfig.
     pub fn admin_kubeconfig(&self) -> PathBuf {
         self.admin_kubeconfig.clone()

@@ -76,7 +76,7 @@ impl Drop for FaultProxy {
 }
 
 pub(crate) fn acceptor(authority: &Authority) -> Result<TlsAcceptor> {
-    let identity = authority.server(Ipv4Addr::LOCALHOST)?;
+    let identity = authority.server(&[Ipv4Addr::LOCALHOST])?;
     let certificate = CertificateDer::from_pem_slice(identity.certificate.as_bytes())?;
     let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes())?;
     let config = ServerConfig::builder().with_no_client_auth();

@@ -171,13 +171,13 @@ impl Hub {
     }
 }
 
-pub(crate) fn agent(cluster: &str) -> String {
+fn agent(cluster: &str) -> String {
     format!(
         "system:open-cluster-management:cluster:{cluster}:addon:addon-lifecycle:agent:addon-lifecycle-agent"
     )
 }
 
-pub(crate) fn groups(cluster: &str) -> [String; 2] {
+fn groups(cluster: &str) -> [String; 2] {
     [group(cluster), "system:open-cluster-management:addon:addon-lifecycle".to_owned()]
 }
 
@@ -186,7 +186,7 @@ fn group(cluster: &str) -> String {
 }
 
 /// As OCM's add-on manager makes it where a template asks for it with `hubPermissions: CurrentCluster`.
-pub(crate) fn binding(cluster: &str) -> Value {
+fn binding(cluster: &str) -> Value {
     let (api, kind) = ("rbac.authorization.k8s.io", "ClusterRole");
     json!({
         "apiVersion": format!("{api}/v1"), "kind": "RoleBinding",

@@ -19,7 +19,7 @@ pub mod process;
 pub mod binaries;
 
 mod agent;
-pub use agent::agent_binary;
+pub use agent::{agent_binary, release_binary};
 
 mod add_on;
 pub use add_on::{AddOn, brief};
@@ -41,6 +41,8 @@ pub mod fault_proxy;
 pub mod webhook;
 
 mod apply;
+pub mod node;
+
 mod clients;
 mod dump;
 mod nodes;
@@ -49,4 +51,4 @@ mod ports;
 mod run_folder;
 mod servers;
 mod target;
-pub use target::testbed_dir;
+pub use target::{testbed_dir, workspace_dir};

@@ -49,10 +49,17 @@ pub struct Managed {
 impl Managed {
     /// Everything but the agent's process.
     pub async fn start(name: &str) -> Result<Self> {
-        let plane = ControlPlane::start(Options::full(name)).await?;
-        for manifests in MANIFESTS.iter().chain([&INSTALLER]) {
-            plane.apply_yaml(manifests).await?;
+        let managed = Self::bare(Options::full(name)).await?;
+        for manifests in MANIFESTS {
+            managed.plane.apply_yaml(manifests).await?;
         }
+        Ok(managed)
+    }
+
+    /// A cluster on which the agent is not installed, but its owner has said what add-ons may do.
+    pub async fn bare(options: Options) -> Result<Self> {
+        let plane = ControlPlane::start(options).await?;
+        plane.apply_yaml(INSTALLER).await?;
         let kubeconfig = plane.kubeconfig(AGENT, &["system:serviceaccounts"])?;
         Ok(Self { plane, kubeconfig, agents: Mutex::default(), started: AtomicU32::new(0) })
     }

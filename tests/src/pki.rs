@@ -34,14 +34,14 @@ impl Authority {
         self.0.der().to_vec()
     }
 
-    pub fn server(&self, service_ip: Ipv4Addr) -> Result<Identity> {
+    pub fn server(&self, addresses: &[Ipv4Addr]) -> Result<Identity> {
         let mut params = params("kube-apiserver", &[])?;
         let names = ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"];
         for name in names {
             params.subject_alt_names.push(SanType::DnsName(name.try_into()?));
         }
-        for address in [Ipv4Addr::LOCALHOST, service_ip] {
-            params.subject_alt_names.push(SanType::IpAddress(address.into()));
+        for address in addresses {
+            params.subject_alt_names.push(SanType::IpAddress((*address).into()));
         }
         self.issue(params, ExtendedKeyUsagePurpose::ServerAuth)
     }

@@ -31,6 +31,7 @@ pub struct Servers {
     folder: RunFolder,
     etcd: String,
     etcd_peer: String,
+    address: Ipv4Addr,
     api_port: u16,
     admits_service_accounts: bool,
 }
@@ -41,10 +42,17 @@ impl Servers {
         binaries: Binaries,
         authority: &Authority,
         admits_service_accounts: bool,
+        address: Ipv4Addr,
     ) -> Result<Self> {
         let folder = RunFolder::create()?;
         write_identity(&folder, "ca", &authority.identity())?;
-        write_identity(&folder, "server", &authority.server(FIRST_SERVICE)?)?;
+        write_identity(
+            &folder,
+            "server",
+            &authority.server(&[Ipv4Addr::LOCALHOST, FIRST_SERVICE, address])?,
+        )?;
+        let kubelet_client = authority.client("kube-apiserver", &["system:masters"])?;
+        write_identity(&folder, "kubelet-client", &kubelet_client)?;
         write_identity(&folder, "service-account", &authority.client("service-account", &[])?)?;
         folder.write("audit-policy.yaml", AUDIT_POLICY)?;
         folder.write("stages.yaml", STAGES)?;
@@ -55,6 +63,7 @@ impl Servers {
             folder,
             etcd,
             etcd_peer,
+            address,
             api_port: free_port()?,
             admits_service_accounts,
         })
@@ -69,7 +78,7 @@ impl Servers {
     }
 
     pub fn url(&self) -> String {
-        format!("https://127.0.0.1:{}", self.api_port)
+        format!("https://{}:{}", self.address, self.api_port)
     }
 
     pub fn audit_log(&self) -> PathBuf {
@@ -93,9 +102,9 @@ impl Servers {
     pub fn start_api(&self) -> Result<Process> {
         let mut args = vec![
             format!("--etcd-servers={}", self.etcd),
-            "--bind-address=127.0.0.1".into(),
+            format!("--bind-address={}", self.bind_address()),
             // Without it the API server looks for a default route, which a machine may not have.
-            "--advertise-address=127.0.0.1".into(),
+            format!("--advertise-address={}", self.address),
             format!("--secure-port={}", self.api_port),
             format!("--tls-cert-file={}", self.file("server.crt")),
             format!("--tls-private-key-file={}", self.file("server.key")),
@@ -104,8 +113,6 @@ impl Servers {
             format!("--service-account-signing-key-file={}", self.file("service-account.key")),
             "--service-account-issuer=https://kubernetes.default.svc".into(),
             format!("--service-cluster-ip-range={SERVICE_RANGE}"),
-            // A loopback address cannot be an endpoint, and nothing here uses the service.
-            "--endpoint-reconciler-type=none".into(),
             "--authorization-mode=RBAC,Node".into(),
             "--allow-privileged=true".into(),
             // Without it a graceful end does not close watches, and waits a minute for them.
@@ -113,6 +120,15 @@ impl Servers {
             format!("--audit-policy-file={}", self.file("audit-policy.yaml")),
             format!("--audit-log-path={}", self.audit_log().display()),
         ];
+        if self.address.is_loopback() {
+            // A loopback address cannot be an endpoint, and nothing here uses the service.
+            args.push("--endpoint-reconciler-type=none".into());
+        } else {
+            // For the logs of a real node's pods.
+            args.push(format!("--kubelet-client-certificate={}", self.file("kubelet-client.crt")));
+            args.push(format!("--kubelet-client-key={}", self.file("kubelet-client.key")));
+            args.push("--kubelet-preferred-address-types=InternalIP".into());
+        }
         // Nodes are ready from the start: see start_controller_manager.
         let mut off = vec!["TaintNodesByCondition"];
         if !self.admits_service_accounts {
@@ -123,7 +139,13 @@ impl Servers {
     }
 
     pub fn start_controller_manager(&self, kubeconfig: &str) -> Result<Process> {
+        self.start_signer(kubeconfig, "8760h")
+    }
+
+    /// A controller-manager that signs certificates for so long.
+    pub fn start_signer(&self, kubeconfig: &str, duration: &str) -> Result<Process> {
         let args = [
+            format!("--cluster-signing-duration={duration}"),
             format!("--kubeconfig={kubeconfig}"),
             "--leader-elect=false".into(),
             "--secure-port=0".into(),
@@ -164,7 +186,11 @@ impl Servers {
         Process::spawn(&self.binaries.path(tool), args, &[], &log)
     }
 
-    fn file(&self, name: &str) -> String {
+    fn bind_address(&self) -> Ipv4Addr {
+        if self.address.is_loopback() { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED }
+    }
+
+    pub fn file(&self, name: &str) -> String {
         self.folder.path().join(name).to_string_lossy().into_owned()
     }
 }

@@ -58,6 +58,11 @@ pub fn run(stories: Vec<Story>) -> ExitCode {
     }
     let trials = stories.into_iter().map(|story| trial(story, &bed, runtime.handle())).collect();
     let conclusion = libtest_mimic::run(&args, trials);
+    if !args.list {
+        println!(
+            "left to `cargo e2e`, which needs root: Open Cluster Management itself, the agent's image, a real node\n"
+        );
+    }
     if conclusion.has_failed() {
         runtime.block_on(dump(&bed));
     }

@@ -91,6 +91,7 @@ fn package(tool: Tool) -> &'static str {
         Tool::Kwok => "sigs.k8s.io/kwok/cmd/kwok",
         Tool::Kubelet => "./cmd/kubelet",
         Tool::KubeProxy => "./cmd/kube-proxy",
+        Tool::Pod => "./cmd/pod",
         Tool::Ocm => ".",
     }
 }
@@ -102,6 +103,8 @@ fn usual(tool: Tool) -> &'static str {
         Tool::ApiServer => "two to four minutes",
         Tool::Ocm => "about three minutes",
         Tool::ControllerManager | Tool::Kubelet => "about a minute",
-        Tool::Scheduler | Tool::Kubectl | Tool::Kwok | Tool::KubeProxy => "some seconds",
+        Tool::Scheduler | Tool::Kubectl | Tool::Kwok | Tool::KubeProxy | Tool::Pod => {
+            "some seconds"
+        }
     }
 }

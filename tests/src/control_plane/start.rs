@@ -1,5 +1,6 @@
 //! Starting a control plane, in the order in which its parts need each other.
 
+use std::net::Ipv4Addr;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
 
@@ -28,17 +29,25 @@ pub struct Options {
     pub scheduler: bool,
     /// Played by kwok; pods on them live as `nodes/stages.yaml` says.
     pub nodes: usize,
+    /// Where the API server is reached: beside loopback it then listens on every address of this host.
+    pub address: Ipv4Addr,
 }
 
 impl Options {
     /// Only etcd and the API server.
     pub fn api_only(name: &str) -> Self {
-        Self { name: name.into(), controller_manager: false, scheduler: false, nodes: 0 }
+        Self {
+            name: name.into(),
+            controller_manager: false,
+            scheduler: false,
+            nodes: 0,
+            address: Ipv4Addr::LOCALHOST,
+        }
     }
 
     /// Everything, with one node.
     pub fn full(name: &str) -> Self {
-        Self { name: name.into(), controller_manager: true, scheduler: true, nodes: 1 }
+        Self { controller_manager: true, scheduler: true, nodes: 1, ..Self::api_only(name) }
     }
 }
 
@@ -59,7 +68,8 @@ impl ControlPlane {
 
     async fn start_once(binaries: Binaries, options: &Options) -> Result<Self> {
         let authority = Authority::new()?;
-        let servers = Servers::prepare(binaries, &authority, options.controller_manager)?;
+        let servers =
+            Servers::prepare(binaries, &authority, options.controller_manager, options.address)?;
         let admin = authority.client("admin", &["system:masters"])?;
         let admin_kubeconfig = authority.kubeconfig(&servers.url(), &admin);
         let mut plane = Self {

@@ -1,5 +1,6 @@
 //! A hub that OCM's registration, placement and add-on controllers run on.
 
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,7 +11,6 @@ use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 
 use super::{HUB_NAMESPACE, binaries, controllers, manifests};
-use crate::hub::{RIGHTS, agent, binding, groups};
 use crate::process::Process;
 use crate::wait::until;
 use crate::{ControlPlane, Options};
@@ -82,9 +82,9 @@ pub struct Placed {
 
 impl OcmHub {
     /// Returns when the controllers have made their first objects.
-    pub async fn start(name: &str) -> Result<Self> {
+    pub async fn start(name: &str, address: Ipv4Addr) -> Result<Self> {
         let binaries = binaries().await?;
-        let options = Options { controller_manager: true, ..Options::api_only(name) };
+        let options = Options { controller_manager: true, address, ..Options::api_only(name) };
         let plane = ControlPlane::start(options).await?;
         plane.apply_yaml(BOOTSTRAP).await?;
         plane.apply_yaml(&manifests(&binaries, "hub").await?).await?;
@@ -100,15 +100,6 @@ impl OcmHub {
     /// With which a klusterlet asks to join.
     pub fn bootstrap_kubeconfig(&self) -> Result<PathBuf> {
         self.plane.kubeconfig(BOOTSTRAP_USER, &[])
-    }
-
-    /// With which the agent on a cluster that has joined reports.
-    pub async fn admit_agent(&self, cluster: &str) -> Result<PathBuf> {
-        for manifests in RIGHTS {
-            self.plane.apply_yaml(manifests).await?;
-        }
-        self.plane.apply_yaml(&binding(cluster).to_string()).await?;
-        self.plane.kubeconfig(&agent(cluster), &groups(cluster).each_ref().map(String::as_str))
     }
 
     /// Lets a cluster in that has asked, and waits until it is available.

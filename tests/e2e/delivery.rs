@@ -1,0 +1,110 @@
+//! OCM delivers the agent: `manifests/hub` on the hub, a `ManagedClusterAddOn` for each cluster, and nothing by hand.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::api::{ListParams, LogParams};
+use serde_json::json;
+use testbed::wait::until;
+use testbed::workspace_dir;
+
+use crate::bed::{Bed, Site};
+use crate::images::AGENT;
+use crate::telling::Telling;
+
+pub const ADD_ON: &str = "addon-lifecycle";
+pub const SECRET: &str = "addon-lifecycle-hub-kubeconfig";
+pub const NAMESPACE: &str = "open-cluster-management-agent-addon";
+
+pub const PATIENCE: Duration = Duration::from_secs(180);
+
+pub async fn by_ocm(telling: &Telling, bed: &Bed) -> Result<()> {
+    telling.chapter("OCM delivers the agent");
+    install(bed, AGENT).await?;
+    for site in [&bed.one, &bed.two] {
+        assign(bed, site).await?;
+    }
+    bed.start_process().await?;
+    telling.line("on cluster two the agent runs beside the node that kwok plays, with the identity OCM gave it");
+    until_available(bed, &bed.one).await?;
+    telling.line("on cluster one it runs as a pod on the real node");
+    until_heard(bed, &bed.one).await?;
+    until_heard(bed, &bed.two).await?;
+    telling.line("both have been heard of on the hub");
+    Ok(())
+}
+
+/// `kubectl apply -k` of an overlay beside `manifests/hub` that sets the image, as the README says.
+pub async fn install(bed: &Bed, image: &str) -> Result<()> {
+    let (name, tag) = image.rsplit_once(':').context("the image has a tag")?;
+    let overlay = json!({
+        "apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization",
+        "resources": ["../hub"],
+        "images": [{"name": "addon-agent", "newName": name, "newTag": tag}],
+    });
+    let file = bed.hub.plane.write("overlay", "")?;
+    let folder = file.with_file_name("manifests");
+    copy(&workspace_dir().join("manifests"), &folder)?;
+    std::fs::create_dir_all(folder.join("overlay"))?;
+    std::fs::write(folder.join("overlay/kustomization.yaml"), overlay.to_string())?;
+    let overlay = folder.join("overlay");
+    bed.hub.plane.kubectl(&["apply", "--server-side", "-k", &overlay.to_string_lossy()]).await?;
+    Ok(())
+}
+
+pub async fn assign(bed: &Bed, site: &Site) -> Result<()> {
+    let add_on = json!({
+        "apiVersion": "addon.open-cluster-management.io/v1alpha1", "kind": "ManagedClusterAddOn",
+        "metadata": {"name": ADD_ON, "namespace": site.name}, "spec": {},
+    });
+    bed.hub.plane.apply_yaml(&add_on.to_string()).await
+}
+
+/// By OCM's own condition on the agent's add-on.
+pub async fn until_available(bed: &Bed, site: &Site) -> Result<()> {
+    until(&format!("the agent to be available on {}", site.name), PATIENCE, || async {
+        let add_on = bed.hub.add_on(site.name, ADD_ON).await?.context("no ManagedClusterAddOn")?;
+        let conditions = add_on["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        match conditions.iter().find(|condition| condition["type"] == "Available") {
+            Some(available) if available["status"] == "True" => Ok(Some(())),
+            other => bail!("{other:?}"),
+        }
+    })
+    .await
+}
+
+/// The agent's heartbeat, which it writes with its own rights on the hub.
+async fn until_heard(bed: &Bed, site: &Site) -> Result<()> {
+    until(&format!("the hub to hear of the agent on {}", site.name), PATIENCE, || async {
+        let lease = ["get", "lease", "addon-lifecycle-agent", "-n", site.name, "-o", "name"];
+        bed.hub.plane.kubectl(&lease).await.map(|_| Some(()))
+    })
+    .await
+}
+
+/// Of the pod on the real node, through API server and kubelet.
+pub async fn agent_log(site: &Site) -> Result<String> {
+    let pods: Api<Pod> = Api::namespaced(site.managed.plane.admin(), NAMESPACE);
+    let list =
+        pods.list(&ListParams::default().labels("app.kubernetes.io/name=addon-agent")).await?;
+    ensure!(!list.items.is_empty(), "there is no pod of the agent on {}", site.name);
+    let name = list.items[0].metadata.name.as_deref().unwrap_or_default();
+    let params = LogParams { tail_lines: Some(60), ..LogParams::default() };
+    Ok(format!("--- {name}, last lines of its log\n{}", pods.logs(name, &params).await?))
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) -> Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &target)?;
+        } else {
+            std::fs::write(target, std::fs::read(entry.path())?)?;
+        }
+    }
+    Ok(())
+}

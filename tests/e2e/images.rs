@@ -1,0 +1,80 @@
+//! The images that run on the real node: the agent's own, from its Dockerfile, and those of the add-ons.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use testbed::binaries::{Binaries, Tool};
+use testbed::bundle::{NEVER_READY, READY};
+use testbed::node::{Image, PAUSE, build_image};
+use testbed::{release_binary, testbed_dir, workspace_dir};
+use tokio::task::spawn_blocking;
+
+use crate::telling::Telling;
+
+pub const AGENT: &str = "registry.example.com/addon-agent:0.1.0";
+/// The same program under another name: another version for OCM.
+pub const NEWER_AGENT: &str = "registry.example.com/addon-agent:0.1.1";
+
+const LIMIT: u64 = 20_000_000;
+
+pub struct Images(Vec<Image>);
+
+impl Images {
+    pub async fn build(telling: &Telling) -> Result<Self> {
+        telling.line(
+            "building what is missing of Kubernetes and OCM, and the agent as a static binary",
+        );
+        let work = testbed_dir().join("images");
+        // Else every run would leave its layers.
+        fs::remove_dir_all(&work).ok();
+        let agent = agent(&work, AGENT).await?;
+        let bytes = agent.bytes()?;
+        telling.line(&format!("the agent's image has {:.1} MB", bytes as f64 / 1e6));
+        ensure!(bytes < LIMIT, "the agent's image has {bytes} bytes; it should be under {LIMIT}");
+        let newer = self::agent(&work, NEWER_AGENT).await?;
+        let mut images = vec![agent, newer];
+        for (name, word) in [(READY, "run"), (NEVER_READY, "fail"), (PAUSE, "run")] {
+            images.push(pod(&work, name, word).await?);
+        }
+        Ok(Self(images))
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = &Image> {
+        self.0.iter()
+    }
+}
+
+/// What the Dockerfile's first stage would have made is made here, with the toolchain of this host.
+async fn agent(work: &Path, name: &str) -> Result<Image> {
+    let program = spawn_blocking(release_binary).await??;
+    let stage = stage(work, "agent")?;
+    let release = stage.join("src/target/release");
+    fs::create_dir_all(&release)?;
+    fs::copy(program, release.join("addon-agent"))?;
+    let certificates = stage.join("etc/ssl/certs");
+    fs::create_dir_all(&certificates)?;
+    fs::copy("/etc/ssl/certs/ca-certificates.crt", certificates.join("ca-certificates.crt"))
+        .context("copy the host's certificate authorities; ca-certificates has them")?;
+    build_image(work, name, &workspace_dir().join("Dockerfile.agent"), &stage).await
+}
+
+async fn pod(work: &Path, name: &str, word: &str) -> Result<Image> {
+    let binaries = spawn_blocking(|| Binaries::ensure_also(&[Tool::Pod])).await??;
+    let stage = stage(work, "pod")?;
+    fs::copy(binaries.path(Tool::Pod), stage.join("pod"))?;
+    let dockerfile = stage.join(format!("{word}.Dockerfile"));
+    fs::write(
+        &dockerfile,
+        format!(
+            "FROM scratch\nCOPY --from=build /pod /pod\nUSER 65532:65532\nENTRYPOINT [\"/pod\", \"{word}\"]\n"
+        ),
+    )?;
+    build_image(work, name, &dockerfile, &stage).await
+}
+
+fn stage(work: &Path, name: &str) -> Result<PathBuf> {
+    let stage = work.join(format!("{name}.stage"));
+    fs::create_dir_all(&stage)?;
+    Ok(stage)
+}

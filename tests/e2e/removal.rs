@@ -1,0 +1,37 @@
+//! The add-on's end on the whole fleet, for a cluster that is offline at the time too.
+
+use anyhow::{Result, ensure};
+use testbed::ocm::Fleet;
+use testbed::wait::until;
+
+use crate::bed::Bed;
+use crate::fleet::{ADD_ON, PATIENCE};
+use crate::telling::Telling;
+
+pub async fn of_the_fleet(telling: &Telling, bed: &Bed) -> Result<()> {
+    telling.chapter("The add-on is removed from the fleet while cluster two is offline");
+    bed.two.klusterlet.lock().await.kill();
+    let fleet = Fleet::new(&bed.hub, ADD_ON);
+    fleet.remove().await?;
+    bed.one.add_on(ADD_ON).until_gone().await?;
+    ensure!(deployed(bed.one.add_on(ADD_ON)).await?.is_none(), "it still runs on cluster one");
+    telling.line("it is uninstalled on cluster one");
+    until("OCM to end the add-on of cluster two", PATIENCE, || async {
+        Ok(bed.hub.add_on(bed.two.name, ADD_ON).await?.is_none().then_some(()))
+    })
+    .await?;
+    ensure!(
+        deployed(bed.two.add_on(ADD_ON)).await?.is_some(),
+        "cluster two does not run it any more"
+    );
+    telling.line("it still runs on cluster two");
+    bed.two.klusterlet.lock().await.start(&bed.two.managed.plane)?;
+    bed.two.add_on(ADD_ON).until_gone().await?;
+    ensure!(deployed(bed.two.add_on(ADD_ON)).await?.is_none(), "it still runs on cluster two");
+    telling.line("cluster two came back, and it is uninstalled there too");
+    Ok(())
+}
+
+async fn deployed(add_on: testbed::AddOn) -> Result<Option<String>> {
+    add_on.image(ADD_ON, "collector").await
+}

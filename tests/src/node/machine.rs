@@ -1,0 +1,141 @@
+//! The machine a node runs on: namespaces of its own for mounts, processes and the network, joined to this host by one
+//! cable. Everything in it ends with its first process, and its mounts and network go with it.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::process::Process;
+use crate::run_folder::RunFolder;
+use crate::wait::until;
+
+/// Where the machine reaches what listens on this host, and where this host reaches the machine.
+pub const HOST: &str = "10.214.0.1";
+pub const ADDRESS: &str = "10.214.0.2";
+
+const CABLE: &str = "addon-e2e";
+
+const SETTLE: Duration = Duration::from_secs(20);
+
+/// Inside: the network is up and routes, and containerd's sockets are not where another containerd has its.
+const SETUP: &str = "
+set -eu
+ip link set lo up
+ip address add 10.214.0.2/24 dev eth0
+ip link set eth0 up
+ip route add default via 10.214.0.1
+echo 1 > /proc/sys/net/ipv4/ip_forward
+mount --make-rshared /
+mkdir -p /run/containerd
+mount -t tmpfs tmpfs /run/containerd
+";
+
+pub struct Machine {
+    first: Process,
+    /// Of the first process, as this host sees it.
+    pid: u32,
+    pub folder: RunFolder,
+    /// Control groups and addresses are the host's, so that there is one machine at a time.
+    _alone: File,
+}
+
+impl Machine {
+    /// Needs root.
+    pub async fn start() -> Result<Self> {
+        ensure!(rustix::process::geteuid().is_root(), "a real node needs root");
+        let alone = alone()?;
+        let folder = RunFolder::create()?;
+        let args = [
+            "--mount",
+            "--net",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+            "sleep",
+            "infinity",
+        ];
+        let log = folder.path().join("machine.log");
+        let first = Process::spawn(Path::new("unshare"), args, &[], &log)?;
+        let pid = first_child(&first).await?;
+        let machine = Self { first, pid, folder, _alone: alone };
+        machine.plug_in().await.with_context(|| machine.first.last_lines(10))?;
+        Ok(machine)
+    }
+
+    /// Starts a program there; its log is a file of the program's name in `folder`.
+    pub fn spawn<A: AsRef<OsStr>>(
+        &self,
+        program: &Path,
+        args: impl IntoIterator<Item = A>,
+    ) -> Result<Process> {
+        let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let log = self.log(&name);
+        let mut all = self.enter();
+        all.push(program.to_string_lossy().into_owned());
+        all.extend(args.into_iter().map(|arg| arg.as_ref().to_string_lossy().into_owned()));
+        Process::spawn(Path::new("nsenter"), all, &[], &log)
+    }
+
+    /// Runs a program there to its end; an error holds what it complained of.
+    pub async fn run(&self, program: &str, args: &[&str]) -> Result<String> {
+        let mut command = Command::new("nsenter");
+        command.args(self.enter()).arg(program).args(args);
+        output(command, &format!("{program} {}", args.join(" "))).await
+    }
+
+    pub fn log(&self, program: &str) -> PathBuf {
+        self.folder.path().join(format!("{program}.log"))
+    }
+
+    fn enter(&self) -> Vec<String> {
+        let target = format!("--target={}", self.pid);
+        vec![target, "--mount".into(), "--net".into(), "--pid".into(), "--".into()]
+    }
+
+    async fn plug_in(&self) -> Result<()> {
+        let pid = self.pid.to_string();
+        ip(&["link", "add", CABLE, "type", "veth", "peer", "name", "eth0", "netns", &pid]).await?;
+        ip(&["address", "add", &format!("{HOST}/24"), "dev", CABLE]).await?;
+        ip(&["link", "set", CABLE, "up"]).await?;
+        self.run("sh", &["-c", SETUP]).await.map(drop)
+    }
+}
+
+/// Runs a program of this host to its end.
+pub async fn output(mut command: Command, what: &str) -> Result<String> {
+    let output = tokio::task::spawn_blocking(move || command.output()).await?;
+    let output = output.with_context(|| format!("run {what}"))?;
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{what}: {}", complaint.trim());
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+async fn ip(args: &[&str]) -> Result<String> {
+    let mut command = Command::new("ip");
+    command.args(args);
+    output(command, &format!("ip {}", args.join(" "))).await
+}
+
+fn alone() -> Result<File> {
+    let path = "/run/lock/addon-e2e";
+    let lock = File::create(path).with_context(|| format!("open {path}"))?;
+    lock.try_lock().ok().context("another test on this host has a real node; wait for its end")?;
+    Ok(lock)
+}
+
+/// `unshare` forks: its child is the first process in the new namespaces.
+async fn first_child(unshare: &Process) -> Result<u32> {
+    let pid = unshare.pid();
+    let children = format!("/proc/{pid}/task/{pid}/children");
+    until("the machine's first process", SETTLE, || async {
+        ensure!(unshare.exited()?.is_none(), "unshare ended: {}", unshare.last_lines(5));
+        let text = fs::read_to_string(&children)?;
+        Ok(text.split_whitespace().next().map(str::parse).transpose()?)
+    })
+    .await
+}
