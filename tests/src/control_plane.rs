@@ -1,6 +1,6 @@
 //! One control plane: started, used, disturbed, and gone when dropped.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -18,6 +18,7 @@ use crate::binaries::Tool;
 use crate::fault_proxy::Upstream;
 use crate::pki::{Authority, Identity};
 use crate::process::Process;
+pub use crate::servers::Backup;
 use crate::servers::Servers;
 use crate::{apply, clients, wait};
 
@@ -30,7 +31,7 @@ const STOP: Duration = Duration::from_secs(75);
 pub struct ControlPlane {
     name: String,
     api: Mutex<Arc<Process>>,
-    etcd: Process,
+    etcd: Mutex<Arc<Process>>,
     controllers: Vec<Process>,
     authority: Authority,
     admin: Identity,
@@ -67,6 +68,12 @@ impl ControlPlane {
             self.authority.kubeconfig(&self.server_url(), &self.authority.client(user, groups)?);
         let number = self.kubeconfigs.fetch_add(1, Ordering::Relaxed);
         self.servers.folder().write(&format!("{number}.kubeconfig"), content)
+    }
+
+    /// The file with which anyone is whom the token in another file says, read again when it changes.
+    pub fn kubeconfig_by_token(&self, token: &Path) -> Result<PathBuf> {
+        let content = self.authority.kubeconfig_by_token(&self.server_url(), token);
+        self.servers.folder().write("token.kubeconfig", content)
     }
 
     /// For a proxy that asks as this user.
@@ -145,10 +152,42 @@ impl ControlPlane {
         self.api().thaw()
     }
 
+    pub fn api_has_ended(&self) -> Result<bool> {
+        Ok(self.api().exited()?.is_some())
+    }
+
+    /// What etcd holds at this moment. It is away for as long as that takes.
+    pub async fn back_up(&self) -> Result<Backup> {
+        self.etcd().kill()?;
+        let backup = self.servers.copy_etcd()?;
+        self.start_etcd()?;
+        self.ready().await?;
+        Ok(backup)
+    }
+
+    /// Everything is as it was then, and the API server knows of nothing else. The controllers are not told.
+    pub async fn restore(&self, backup: &Backup) -> Result<()> {
+        self.kill_api()?;
+        self.etcd().kill()?;
+        self.servers.replace_etcd(backup)?;
+        self.start_etcd()?;
+        self.start_api().await
+    }
+
+    fn start_etcd(&self) -> Result<()> {
+        let etcd = Arc::new(self.servers.start_etcd()?);
+        *self.etcd.lock().unwrap_or_else(PoisonError::into_inner) = etcd;
+        Ok(())
+    }
+
+    fn etcd(&self) -> Arc<Process> {
+        self.etcd.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Of every process of this control plane.
     pub(crate) fn last_log_lines(&self, count: usize) -> String {
-        let api = self.api();
-        let processes = [&self.etcd, &*api].into_iter().chain(&self.controllers);
+        let (etcd, api) = (self.etcd(), self.api());
+        let processes = [&*etcd, &*api].into_iter().chain(&self.controllers);
         processes.map(|process| process.last_lines(count)).collect()
     }
 
@@ -156,7 +195,7 @@ impl ControlPlane {
         let client = self.admin();
         let what = format!("the API server of {} to be ready", self.name);
         wait::until(&what, START, || async {
-            if self.etcd.exited()?.is_some() || self.api().exited()?.is_some() {
+            if self.etcd().exited()?.is_some() || self.api().exited()?.is_some() {
                 return Ok(Some(Err(anyhow!("a process ended\n{}", self.last_log_lines(20)))));
             }
             client.request_text(http::Request::get("/readyz").body(Vec::new())?).await?;

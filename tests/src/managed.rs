@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
 use crate::add_on::AddOn;
 use crate::fault_proxy::{FaultProxy, Script};
@@ -64,6 +65,17 @@ impl Managed {
         Ok(Self { plane, kubeconfig, agents: Mutex::default(), started: AtomicU32::new(0) })
     }
 
+    /// Agents from now on are whom the token in this file says.
+    pub fn authenticate_by(&mut self, token: &Path) -> Result<()> {
+        self.kubeconfig = self.plane.kubeconfig_by_token(token)?;
+        Ok(())
+    }
+
+    /// The rights this cluster's owner gives to add-ons, once more after they were taken.
+    pub async fn give_rights(&self) -> Result<()> {
+        self.plane.apply_yaml(INSTALLER).await
+    }
+
     /// The same, with agents that reach the API server through a proxy that follows `script`.
     pub async fn behind(name: &str, script: &Arc<Script>) -> Result<(Self, FaultProxy)> {
         let mut managed = Self::start(name).await?;
@@ -83,6 +95,10 @@ impl Managed {
     /// Starts an agent and waits until it is ready.
     pub async fn start_agent(&self, more: &[&str]) -> Result<()> {
         self.spawn_agent(more)?;
+        self.agent_is_ready().await
+    }
+
+    async fn agent_is_ready(&self) -> Result<()> {
         until("the agent to be ready", READY, || async {
             let ready = self.ask("/readyz").await?;
             Ok((ready == "ok").then_some(()))
@@ -94,6 +110,11 @@ impl Managed {
     /// Starts an agent.
     pub fn spawn_agent(&self, more: &[&str]) -> Result<()> {
         self.spawn_agent_as("agent", more)
+    }
+
+    fn next_log(&self) -> PathBuf {
+        let count = self.started.fetch_add(1, Ordering::Relaxed);
+        self.kubeconfig.with_file_name(format!("agent-{count}.log"))
     }
 
     /// Starts an agent in a pod of that name: the same name is the same agent, restarted.
@@ -109,9 +130,7 @@ impl Managed {
 
     fn spawn(&self, pod: &str, kubeconfig: &Path, more: &[&str]) -> Result<()> {
         let program = agent_binary()?;
-        let kubeconfig = kubeconfig.to_string_lossy().into_owned();
-        let count = self.started.fetch_add(1, Ordering::Relaxed);
-        let log = self.kubeconfig.with_file_name(format!("agent-{count}.log"));
+        let (kubeconfig, log) = (kubeconfig.to_string_lossy(), self.next_log());
         let args = ["--kubeconfig", &kubeconfig, "--listen", "127.0.0.1:0"];
         let args: Vec<&str> = args.iter().chain(more).copied().collect();
         let agent = Process::spawn(&program, &args, &[("RUST_LOG", LOG), ("POD_NAME", pod)], &log)?;
@@ -128,6 +147,47 @@ impl Managed {
         let ended = process.wait(COMMAND).await?;
         ensure!(ended.success(), "{ended}: {}", process.log());
         Ok(())
+    }
+
+    /// Starts an agent whose temporary files are in `room`, and waits until it is ready. Its log is a pipe, and a file
+    /// that is too large is an error to it, so that `limit_agent` can make room scarce.
+    pub async fn start_agent_in(&self, room: &Path) -> Result<()> {
+        let (program, log) = (agent_binary()?, self.next_log());
+        let args = [
+            "-c".as_ref(),
+            "trap '' XFSZ; exec > >(exec cat) 2>&1; exec \"$0\" \"$@\"".as_ref(),
+            program.as_os_str(),
+            "--kubeconfig".as_ref(),
+            self.kubeconfig.as_os_str(),
+            "--listen".as_ref(),
+            "127.0.0.1:0".as_ref(),
+        ];
+        let room = room.to_string_lossy();
+        let env = [("RUST_LOG", LOG), ("POD_NAME", "agent"), ("TMPDIR", &*room)];
+        let agent = Process::spawn(Path::new("bash"), args, &env, &log)?;
+        self.agents().push(agent);
+        self.agent_is_ready().await
+    }
+
+    /// What the newest agent may use from now on; without `most`, as much as it could at first.
+    pub fn limit_agent(&self, resource: Resource, most: Option<u64>) -> Result<()> {
+        let maximum = getrlimit(resource).maximum;
+        let limit = Rlimit { current: most.or(maximum), maximum };
+        let agents = self.agents();
+        let pid = agents.last().context("no agent runs")?.pid();
+        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        prlimit(pid, resource, limit).context("limit the agent")?;
+        Ok(())
+    }
+
+    /// SIGSTOP: no time passes for it.
+    pub fn freeze_agent(&self) -> Result<()> {
+        self.agents().last().context("no agent runs")?.freeze()
+    }
+
+    /// SIGCONT, after `freeze_agent`.
+    pub fn thaw_agent(&self) -> Result<()> {
+        self.agents().last().context("no agent runs")?.thaw()
     }
 
     /// SIGKILL.

@@ -1,6 +1,7 @@
 //! A certificate authority of one control plane, and the kubeconfigs of the users it vouches for.
 
 use std::net::Ipv4Addr;
+use std::path::Path;
 
 use anyhow::{Result, ensure};
 use base64::Engine;
@@ -53,8 +54,18 @@ impl Authority {
     /// The kubeconfig with which `identity` reaches `server`, everything inlined.
     pub fn kubeconfig(&self, server: &str, identity: &Identity) -> String {
         let Identity { certificate, key } = identity;
-        let [authority, certificate, key] =
-            [&self.0.pem(), certificate, key].map(|pem| BASE64_STANDARD.encode(pem));
+        let [certificate, key] = [certificate, key].map(|pem| BASE64_STANDARD.encode(pem));
+        let user = format!("{{client-certificate-data: {certificate}, client-key-data: {key}}}");
+        self.kubeconfig_of(server, &user)
+    }
+
+    /// The same with a token in a file, which may change.
+    pub fn kubeconfig_by_token(&self, server: &str, token: &Path) -> String {
+        self.kubeconfig_of(server, &format!("{{tokenFile: '{}'}}", token.display()))
+    }
+
+    fn kubeconfig_of(&self, server: &str, user: &str) -> String {
+        let authority = BASE64_STANDARD.encode(self.0.pem());
         format!(
             "apiVersion: v1
 kind: Config
@@ -64,7 +75,7 @@ clusters:
   cluster: {{server: '{server}', certificate-authority-data: {authority}}}
 users:
 - name: testbed
-  user: {{client-certificate-data: {certificate}, client-key-data: {key}}}
+  user: {user}
 contexts:
 - name: testbed
   context: {{cluster: testbed, user: testbed}}

@@ -1,9 +1,11 @@
 //! The command lines of the programs that make up one control plane, and the files they read.
 
+use std::fs;
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::binaries::{Binaries, Tool};
 use crate::nodes::STAGES;
@@ -24,6 +26,9 @@ kind: Policy
 omitStages: [RequestReceived]
 rules: [{level: Metadata}]
 ";
+
+/// What an etcd held at a moment, in a folder beside it.
+pub struct Backup(PathBuf);
 
 /// Where everything of one control plane is, fixed for its life: an API server that starts again finds its port and data.
 pub struct Servers {
@@ -97,6 +102,21 @@ impl Servers {
             format!("--initial-cluster=default={}", self.etcd_peer),
         ];
         self.start(Tool::Etcd, &args)
+    }
+
+    /// Of an etcd that does not run.
+    pub fn copy_etcd(&self) -> Result<Backup> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("backup-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let backup = self.folder.path().join(name);
+        copy(&self.folder.path().join("etcd"), &backup)?;
+        Ok(Backup(backup))
+    }
+
+    pub fn replace_etcd(&self, backup: &Backup) -> Result<()> {
+        let data = self.folder.path().join("etcd");
+        fs::remove_dir_all(&data).context("remove etcd's data")?;
+        copy(&backup.0, &data)
     }
 
     pub fn start_api(&self) -> Result<Process> {
@@ -193,6 +213,20 @@ impl Servers {
     pub fn file(&self, name: &str) -> String {
         self.folder.path().join(name).to_string_lossy().into_owned()
     }
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from).with_context(|| format!("read {}", from.display()))? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &to)?;
+        } else {
+            fs::copy(entry.path(), &to)?;
+        }
+    }
+    Ok(())
 }
 
 fn write_identity(folder: &RunFolder, name: &str, identity: &Identity) -> Result<()> {

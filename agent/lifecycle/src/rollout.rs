@@ -120,8 +120,8 @@ impl Rollout {
         Ok(Some(Self { history: status.history.clone(), ..rollout }))
     }
 
-    /// A ledger that was lost, as far as the retained releases tell: what ran is not installed over, and of a
-    /// candidate there may be objects.
+    /// A ledger that was lost, as far as the retained releases tell: what ran is not installed over, and of any
+    /// other there may be objects: what is gone back to on request stays retained as the previous one until it runs.
     pub fn rebuild(retained: &[Retained]) -> Self {
         let all = |state| {
             let kept = retained.iter().filter(move |kept| kept.state == state);
@@ -130,7 +130,7 @@ impl Rollout {
         Self {
             current: all(RetainedState::Current).next(),
             previous: all(RetainedState::Previous).next(),
-            touched: all(RetainedState::Candidate).collect(),
+            touched: all(RetainedState::Candidate).chain(all(RetainedState::Previous)).collect(),
             ..Self::default()
         }
     }

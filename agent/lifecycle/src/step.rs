@@ -89,7 +89,7 @@ fn advance(rollout: Rollout, seen: &Observation, now: Timestamp) -> Rollout {
             forward::apply(rollout, seen, now, stage, spent.saturating_add(seen.elapsed))
         }
         State::Verifying { spent, healthy, failing } => {
-            let spent = spent.saturating_add(seen.elapsed);
+            let spent = spent.saturating_add(forward::vouched(seen));
             forward::verify(rollout, seen, now, [spent, healthy, failing])
         }
         State::Pruning { spent, but } => {

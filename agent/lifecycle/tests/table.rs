@@ -519,6 +519,15 @@ fn a_rollback_whose_release_is_gone_fails() {
 }
 
 #[test]
+fn a_way_back_whose_release_is_gone_is_pulled_when_it_is_what_is_asked() {
+    let mut scene = rolling_back().done().missing().is(Phase::Failed).assign("1.4.0");
+    scene.seen.retained.retain(|kept| kept.release.version.minor != 4);
+    let scene = scene.missing().is(Phase::Failed).because(Reason::RollbackFailed);
+    let scene = scene.retry("again").is(Phase::Pulling).does("pull").settled();
+    scene.is(Phase::Available).runs("1.4.0", "-").does("-");
+}
+
+#[test]
 fn leftovers_of_a_failed_release_whose_secret_is_gone_do_not_fail_the_rollback() {
     let scene = rolling_back().until_back(Back::Prune).missing().is(Phase::RolledBack);
     assert!(scene.message().contains("could not be removed"), "{}", scene.message());
@@ -1263,9 +1272,14 @@ fn pruning_without_the_old_release_ends_and_without_the_new_one_pulls_it() {
 
 #[test]
 fn a_lost_ledger_is_rebuilt_without_installing_over_what_runs() {
-    let scene = Scene::upgrading(Phase::Available).settled().forget().is(Phase::Available);
-    let scene = scene.does("-").runs("1.5.0", "1.4.0").because(Reason::LedgerRebuilt);
-    let scene = scene.remembers(&["1 Upgrade 1.5.0 Succeeded LedgerRebuilt"]).assign("1.4.0");
+    let scene = Scene::available("1.4.0").forget().is(Phase::Available).does("-");
+    let scene = scene.because(Reason::LedgerRebuilt).runs("1.4.0", "-");
+    scene.remembers(&["1 Upgrade 1.4.0 Succeeded LedgerRebuilt"]);
+    // Where another is retained, it may have been on its way.
+    let scene = Scene::upgrading(Phase::Available).settled().forget().is(Phase::RollingBack);
+    let scene = scene.because(Reason::LedgerRebuilt).conditions("Reconciling Verified").settled();
+    let scene = scene.is(Phase::Available).runs("1.5.0", "1.4.0");
+    let scene = scene.remembers(&["1 Rollback 1.5.0 Succeeded RollbackSucceeded"]).assign("1.4.0");
     scene.shows_operation("Rollback InProgress").does("check 1.4.0 from 1.5.0");
 }
 
@@ -1275,6 +1289,9 @@ fn a_ledger_lost_in_mid_rollout_still_covers_what_was_touched() {
     let scene =
         lost().is(Phase::Checking).shows_operation("Upgrade InProgress").until(Phase::Verifying);
     scene.broken().does("prune extensions of 1.5.0, keep 1.4.0").settled().runs("1.4.0", "-");
+    let back = Scene::upgrading(Phase::Available).settled().policy(any_way_down).assign("1.4.0");
+    let back = back.until(Phase::Applying).forget().is(Phase::Checking).assign("1.5.0").settled();
+    back.is(Phase::Available).runs("1.5.0", "1.4.0");
     let mut scene = lost();
     scene.rollout = Rollout::rebuild(&scene.seen.retained);
     let scene = scene.assign("1.4.0").is(Phase::RollingBack).settled();
@@ -1454,6 +1471,10 @@ fn a_managed_add_on_made_anew_installs_anew() {
     let halfway = Scene::available("1.4.0").delete(Deletion::Uninstall).left("Namespace a");
     let halfway = anew(halfway).assign("1.5.0").until(Phase::Verifying).broken();
     halfway.does("prune of 1.4.0 and 1.5.0, keep nothing");
+}
+
+fn any_way_down(policy: &mut Policy) {
+    policy.downgrades = Downgrades::Any;
 }
 
 fn rolling_back() -> Scene {

@@ -74,7 +74,7 @@ impl ControlPlane {
         let admin_kubeconfig = authority.kubeconfig(&servers.url(), &admin);
         let mut plane = Self {
             name: options.name.clone(),
-            etcd: servers.start_etcd()?,
+            etcd: Mutex::new(Arc::new(servers.start_etcd()?)),
             api: Mutex::new(Arc::new(servers.start_api()?)),
             controllers: Vec::new(),
             authority,

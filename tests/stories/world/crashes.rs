@@ -4,13 +4,13 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 
 use anyhow::{Result, bail, ensure};
-use lifecycle::{ManagedAddOnStatus, OperationKind, Phase};
-use serde_json::Value;
-use testbed::bundle::{Bundle, NEVER_READY, READY, Spec};
+use lifecycle::{ManagedAddOnStatus, Phase};
+use testbed::bundle::{NEVER_READY, READY};
 use testbed::wait::until;
 use testbed::webhook::Webhook;
 use testbed::{AddOn, Managed, brief};
 
+use super::{rollbacks, spec, writes};
 use crate::LONG;
 use crate::harness::Bed;
 
@@ -40,17 +40,8 @@ impl Killer {
     }
 }
 
-fn writes(asked: &Value, value: &str) -> bool {
-    asked["dryRun"] == false && asked.pointer("/object/data/value").is_some_and(|v| v == value)
-}
-
 fn kill(managed: &Weak<Managed>) -> bool {
     managed.upgrade().is_some_and(|managed| managed.kill_agent().is_ok())
-}
-
-fn spec(name: &str, version: &str, image: &str) -> Spec {
-    let bundle = Bundle::new().namespace(name).config("v", version).deployment("web", image);
-    Spec::inline(version, &bundle).namespace(name)
 }
 
 /// Waits for the phase, and starts the agent again whenever it has ended, as the kubelet would.
@@ -67,11 +58,6 @@ async fn until_phase(
         if status.phase == Some(phase) { Ok(Some(status)) } else { bail!("{}", brief(&status)) }
     })
     .await
-}
-
-fn rollbacks(status: &ManagedAddOnStatus) -> usize {
-    let is = |entry: &&lifecycle::HistoryEntry| entry.operation == OperationKind::Rollback;
-    status.history.iter().filter(is).count()
 }
 
 pub async fn a_version_that_ends_the_agent_is_rolled_back_after_three_deaths(

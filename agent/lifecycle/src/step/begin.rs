@@ -25,8 +25,13 @@ pub(super) fn advance(rollout: Rollout, seen: &Observation, now: Timestamp) -> R
         if rollout.touched.is_empty() {
             return already(rollout, assignment, seen, now);
         }
-        if !rollout.untouched() {
-            return back::begin(rollout, returning(assignment), true, seen, now);
+        // A way back whose release was lost begins with pulling it again.
+        if !rollout.untouched() && seen.is_retained(&assignment.release.id) {
+            let why = match rollout.operation {
+                Some(_) => returning(assignment),
+                None => put_back(assignment),
+            };
+            return back::begin(rollout, why, true, seen, now);
         }
     }
     match blocked(seen) {
@@ -174,6 +179,12 @@ pub(super) fn verified(mut rollout: Rollout) -> Rollout {
         operation.verified = true;
     }
     rollout
+}
+
+/// A ledger that was lost does not tell whether something else was on its way.
+fn put_back(assignment: &Assignment) -> Fault {
+    let version = &assignment.release.version;
+    Fault::new(Reason::LedgerRebuilt, format!("the ledger was lost; {version} is put back whole"))
 }
 
 pub(super) fn returning(assignment: &Assignment) -> Fault {

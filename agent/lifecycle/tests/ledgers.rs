@@ -1,0 +1,176 @@
+//! Ledgers as earlier agents saved them, one for each place of a rollout: every later agent has to read them and go on
+//! from there. A file here is never changed; `UPDATE_STORIES=1` writes only those that are missing.
+
+mod scene;
+
+use std::fs;
+use std::path::PathBuf;
+
+use lifecycle::{Back, Deletion, ManagedAddOnStatus, Phase, Reason, Rollout, State};
+use scene::{Scene, hold};
+use serde_json::Value;
+
+/// Where each saved ledger comes from.
+fn places() -> Vec<(&'static str, Scene)> {
+    let back = |far| rolling_back().until_back(far);
+    let healthy = std::time::Duration::ZERO;
+    vec![
+        ("pending", Scene::new().with(|seen| seen.finalizer = false).assign("1.4.0")),
+        ("waiting", Scene::available("1.4.0").pause().assign("1.5.0")),
+        ("pulling", Scene::upgrading(Phase::Pulling).passing(Reason::PullFailed)),
+        ("staging", Scene::upgrading(Phase::Staging)),
+        ("checking", Scene::upgrading(Phase::Checking).passing(Reason::CheckFailed)),
+        ("applying", Scene::upgrading(Phase::Applying).done().done()),
+        ("applying-first", Scene::new().assign("1.4.0").until(Phase::Applying)),
+        (
+            "applying-third",
+            Scene::upgrading(Phase::Verifying).assign("1.6.0").until(Phase::Applying),
+        ),
+        ("verifying", Scene::upgrading(Phase::Verifying).healthy(3)),
+        ("pruning", Scene::upgrading(Phase::Pruning).left("ConfigMap a/b")),
+        ("available", Scene::upgrading(Phase::Pruning).settled()),
+        ("rejected", Scene::upgrading(Phase::Checking).refused(Reason::Forbidden)),
+        ("rejected-content", Scene::upgrading(Phase::Pulling).refused(Reason::DigestMismatch)),
+        ("withdrawing", back(Back::Withdraw)),
+        ("applying-back", back(Back::Apply { stage: 3 })),
+        ("verifying-back", back(Back::Verify { healthy })),
+        ("pruning-back", back(Back::Prune)),
+        ("rolled-back", Scene::rolled_back()),
+        (
+            "failed",
+            Scene::available("1.4.0").policy(hold).assign("1.5.0").until(Phase::Verifying).broken(),
+        ),
+        ("removing", Scene::available("1.4.0").delete(Deletion::Uninstall).left("ConfigMap a/b")),
+        ("crashing", Scene::upgrading(Phase::Applying).restart().restart()),
+    ]
+}
+
+fn rolling_back() -> Scene {
+    Scene::upgrading(Phase::Verifying).broken().is(Phase::RollingBack)
+}
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/ledgers")
+}
+
+fn saved() -> Vec<(String, ManagedAddOnStatus)> {
+    let files = fs::read_dir(folder()).expect("the folder of ledgers");
+    let mut all: Vec<_> = files
+        .map(|file| {
+            let path = file.expect("a file").path();
+            let text = fs::read_to_string(&path).expect("a text");
+            let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+            (name, serde_json::from_str(&text).expect("a status"))
+        })
+        .collect();
+    all.sort_by(|a: &(String, _), b| a.0.cmp(&b.0));
+    all
+}
+
+#[test]
+fn there_is_one_for_every_place() {
+    for (name, scene) in places() {
+        let path = folder().join(format!("{name}.json"));
+        if std::env::var_os("UPDATE_STORIES").is_some() && !path.exists() {
+            let status = serde_json::to_string_pretty(&scene.saved).expect("JSON");
+            fs::write(&path, status + "\n").expect("the folder can be written");
+        }
+        assert!(path.exists(), "{name} is missing: run with UPDATE_STORIES=1");
+    }
+    let of =
+        |status: &ManagedAddOnStatus| Rollout::load(status).ok().flatten().map(|it| it.phase());
+    let phases: Vec<_> = saved().iter().filter_map(|(_, status)| of(status)).collect();
+    let missed: Vec<_> = Phase::ALL.iter().filter(|phase| !phases.contains(phase)).collect();
+    assert!(missed.is_empty(), "no ledger was saved in {missed:?}");
+}
+
+#[test]
+fn each_is_read_and_nothing_in_it_is_lost() {
+    for (name, status) in saved() {
+        let rollout = load(&name, &status);
+        let again = serde_json::to_value(&rollout).expect("a ledger");
+        assert_holds(&name, &again, status.rollout.as_ref().expect("a ledger"));
+    }
+}
+
+/// A newer agent of the same form may have added fields.
+#[test]
+fn what_is_not_known_is_passed_over() {
+    for (name, status) in saved() {
+        let mut newer = status.clone();
+        newer.rollout.as_mut().into_iter().for_each(add_unknown);
+        assert_eq!(load(&name, &newer), load(&name, &status), "{name}");
+    }
+}
+
+#[test]
+fn another_form_is_refused_in_every_place() {
+    for (name, status) in saved() {
+        for form in [Value::from(2), Value::from(0), Value::from("1"), Value::Null] {
+            let mut newer = status.clone();
+            newer.rollout.as_mut().expect("a ledger")["format"] = form;
+            let refused = Rollout::load(&newer).expect_err("it is of another form");
+            assert_eq!(refused.reason, Reason::UnknownLedger, "{name}");
+        }
+    }
+}
+
+/// From each of them a rollout goes on to its end, and one that was going on is not begun anew.
+#[test]
+fn each_is_gone_on_from() {
+    for (name, status) in saved() {
+        let rollout = load(&name, &status);
+        let mut scene = places().into_iter().find(|place| place.0 == name).expect("a place").1;
+        scene.rollout = rollout.clone();
+        scene.seen.paused = false;
+        let scene = scene.restart().settled();
+        let begun = scene.rollout.sequence - rollout.sequence;
+        // A waiting one begins, and a failure is followed by the way back at most.
+        assert!(begun <= 1, "{name}: {begun} operations");
+        assert!(scene.gone || scene.rollout.phase().is_settled(), "{name}");
+    }
+}
+
+fn load(name: &str, status: &ManagedAddOnStatus) -> Rollout {
+    let loaded = Rollout::load(status).unwrap_or_else(|fault| panic!("{name}: {}", fault.message));
+    loaded.unwrap_or_else(|| panic!("{name} has no ledger"))
+}
+
+/// All of `old` is in `new`.
+fn assert_holds(name: &str, new: &Value, old: &Value) {
+    match (new, old) {
+        (Value::Object(new), Value::Object(old)) => {
+            for (key, value) in old {
+                let kept = new.get(key).unwrap_or_else(|| panic!("{name}: {key} is lost"));
+                assert_holds(name, kept, value);
+            }
+        }
+        (Value::Array(new), Value::Array(old)) => {
+            assert_eq!(new.len(), old.len(), "{name}");
+            new.iter().zip(old).for_each(|(new, old)| assert_holds(name, new, old));
+        }
+        _ => assert_eq!(new, old, "{name}"),
+    }
+}
+
+fn add_unknown(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.values_mut().for_each(add_unknown);
+            fields.insert("ofALaterAgent".to_owned(), Value::from("anything"));
+        }
+        Value::Array(all) => all.iter_mut().for_each(add_unknown),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+impl Scene {
+    /// All goes well until the rollback is this far.
+    fn until_back(mut self, far: Back) -> Self {
+        while !matches!(&self.rollout.state, State::RollingBack { back, .. } if *back == far) {
+            assert_eq!(self.rollout.phase(), Phase::RollingBack);
+            self = self.goes_well();
+        }
+        self
+    }
+}

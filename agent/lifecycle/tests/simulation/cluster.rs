@@ -1,0 +1,148 @@
+//! What is in the cluster: in each stage an object that every release has, and one that only this release has.
+
+use std::collections::BTreeSet;
+
+use lifecycle::health::Verdict;
+use lifecycle::plan::Stage;
+use lifecycle::{Action, Outcome, Release, ReleaseId, Retained, RetainedState};
+
+#[derive(Clone, Default)]
+pub struct Cluster {
+    /// Which release's form the shared object of each stage has.
+    pub shared: [Option<Release>; Stage::ALL.len()],
+    pub own: BTreeSet<(usize, Release)>,
+    pub retained: Vec<Retained>,
+    pub finalizer: bool,
+}
+
+/// How well a version works, whoever applies it.
+pub fn verdict_of(release: &Release) -> Verdict {
+    match release.version.minor {
+        0 | 1 => Verdict::Healthy,
+        2 => Verdict::Failed("crash loop".to_owned()),
+        _ => Verdict::Awaited("a pod".to_owned()),
+    }
+}
+
+impl Cluster {
+    /// Does the whole of an action, or half of it.
+    pub fn act(&mut self, action: &Action, target: Option<&Release>, half: bool) -> Outcome {
+        match action {
+            Action::Hold => {
+                self.finalizer = true;
+                Outcome::Held
+            }
+            Action::Pull => Outcome::Pulled,
+            Action::Stage => {
+                self.retain(target.expect("a target is staged"));
+                Outcome::Staged
+            }
+            Action::Check { release, .. } if self.is_retained(&release.id) => Outcome::Checked,
+            Action::Apply { release, stage, .. } if self.is_retained(&release.id) => {
+                self.apply(release, *stage, half)
+            }
+            Action::Check { .. } | Action::Apply { .. } => Outcome::Missing,
+            Action::Prune { keep, of, only_extensions } => {
+                self.prune(keep.as_ref(), of, *only_extensions, half)
+            }
+            Action::Retain { keep } => {
+                self.tidy(keep);
+                Outcome::Retained
+            }
+            Action::Remove { of } => Outcome::Removed { left: self.remove(None, of, 0, half) },
+            Action::Release => {
+                *self = Self::default();
+                Outcome::Released
+            }
+        }
+    }
+
+    fn retain(&mut self, release: &Release) {
+        if !self.is_retained(&release.id) {
+            let state = RetainedState::Candidate;
+            self.retained.push(Retained { release: release.clone(), state });
+        }
+    }
+
+    pub fn is_retained(&self, id: &ReleaseId) -> bool {
+        self.retained.iter().any(|kept| kept.release.id == *id)
+    }
+
+    fn apply(&mut self, release: &Release, stage: Stage, half: bool) -> Outcome {
+        let at = index(stage);
+        self.own.insert((at, release.clone()));
+        if !half {
+            self.shared[at] = Some(release.clone());
+        }
+        Outcome::Applied(stage)
+    }
+
+    fn prune(
+        &mut self,
+        keep: Option<&Release>,
+        of: &[Release],
+        only_extensions: bool,
+        half: bool,
+    ) -> Outcome {
+        if keep.is_some_and(|keep| !self.is_retained(&keep.id)) {
+            return Outcome::Missing;
+        }
+        let from = if only_extensions { index(Stage::Extensions) } else { 0 };
+        Outcome::Pruned { left: self.remove(keep, of, from, half) }
+    }
+
+    /// Only what a retained release names is found.
+    fn remove(
+        &mut self,
+        keep: Option<&Release>,
+        of: &[Release],
+        from: usize,
+        half: bool,
+    ) -> Vec<String> {
+        let gone: Vec<&Release> = of.iter().filter(|release| Some(*release) != keep).collect();
+        let (known, lost): (Vec<_>, Vec<_>) =
+            gone.into_iter().partition(|release| self.is_retained(&release.id));
+        let half = if half { index(Stage::Workloads) } else { 0 }.max(from);
+        self.own.retain(|(at, release)| *at < half || !known.contains(&release));
+        if keep.is_none() {
+            for shared in &mut self.shared[half..] {
+                shared.take_if(|release| known.contains(&&*release));
+            }
+        }
+        lost.into_iter().map(|release| format!("what only {} brought", release.version)).collect()
+    }
+
+    fn tidy(&mut self, keep: &[(ReleaseId, RetainedState)]) {
+        let state = |id: &ReleaseId| keep.iter().find(|kept| kept.0 == *id).map(|kept| kept.1);
+        self.retained.retain(|kept| state(&kept.release.id).is_some());
+        for kept in &mut self.retained {
+            kept.state = state(&kept.release.id).unwrap_or(kept.state);
+        }
+    }
+
+    /// All of this release, and of no other.
+    pub fn is_wholly(&self, release: &Release) -> bool {
+        self.has_all_of(release) && self.own.iter().all(|(_, own)| own == release)
+    }
+
+    pub fn has_all_of(&self, release: &Release) -> bool {
+        self.shared.iter().all(|shared| shared.as_ref() == Some(release))
+            && (0..self.shared.len()).all(|at| self.own.contains(&(at, release.clone())))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.own.is_empty() && self.shared.iter().all(Option::is_none)
+    }
+
+    pub fn verdict(&self, release: &Release) -> Verdict {
+        if self.has_all_of(release) {
+            verdict_of(release)
+        } else {
+            Verdict::Awaited("what is not there".to_owned())
+        }
+    }
+}
+
+fn index(stage: Stage) -> usize {
+    Stage::ALL.iter().position(|it| *it == stage).expect("a stage")
+}

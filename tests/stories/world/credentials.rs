@@ -1,0 +1,152 @@
+//! Rights that are taken in mid-rollout and given back, and credentials that change under the agent.
+
+use std::fs;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail, ensure};
+use lifecycle::{OperationKind, Phase};
+use testbed::bundle::{NEVER_READY, READY};
+use testbed::wait::until;
+use testbed::webhook::Webhook;
+use testbed::{AddOn, Hub, Managed};
+use tokio::runtime::Handle;
+use tokio::task::block_in_place;
+
+use super::{rollbacks, spec, writes};
+use crate::LONG;
+use crate::harness::Bed;
+
+const TAKE: &str = "delete clusterrolebinding addon-installer";
+const AGENTS_RIGHTS: &str = include_str!("../../../manifests/agent/rbac.yaml");
+const NAMESPACE: &str = "open-cluster-management-agent-addon";
+
+async fn until_told(add_on: &AddOn) -> Result<()> {
+    until("the status to say what is forbidden", LONG, || async {
+        let message = add_on.status().await?.message.unwrap_or_default();
+        if message.contains("forbidden") { Ok(Some(())) } else { bail!("{message}") }
+    })
+    .await
+}
+
+pub async fn rights_that_are_taken_and_given_back_lose_nothing(_: &Bed) -> Result<()> {
+    let managed = Managed::with_agent("rights").await?;
+    let add_on = managed.add_on("shop");
+    add_on.assign(&spec("shop", "1.0.0", READY)).await?;
+    add_on.until_available("1.0.0").await?;
+
+    // On the way back.
+    let bad = spec("shop", "1.1.0", NEVER_READY).policy("timeout", "3s").policy("soak", "6s");
+    add_on.assign(&bad).await?;
+    add_on.until_phase(Phase::RollingBack).await?;
+    managed.kubectl(TAKE).await?;
+    until_told(&add_on).await?;
+    managed.give_rights().await?;
+    let status = add_on.until_phase(Phase::RolledBack).await?;
+    ensure!(rollbacks(&status) == 1, "{:?}", status.history);
+    ensure!(add_on.config("shop", "v").await?.as_deref() == Some("1.0.0"));
+
+    // While its health is looked at.
+    add_on.assign(&spec("shop", "1.2.0", READY).policy("soak", "6s")).await?;
+    add_on.until_phase(Phase::Verifying).await?;
+    managed.kubectl(TAKE).await?;
+    until_told(&add_on).await?;
+    managed.give_rights().await?;
+    add_on.until_available("1.2.0").await?;
+
+    // The agent's own.
+    add_on.assign(&spec("shop", "1.3.0", READY).policy("soak", "6s")).await?;
+    add_on.until_phase(Phase::Verifying).await?;
+    managed.kubectl("delete clusterrolebinding addon-agent").await?;
+    until("the agent to say so", LONG, || async {
+        Ok(managed.agent_log().contains("the API server cannot be used").then_some(()))
+    })
+    .await?;
+    managed.plane.apply_yaml(AGENTS_RIGHTS).await?;
+    let status = add_on.until_available("1.3.0").await?;
+    ensure!(rollbacks(&status) == 1, "{:?}", status.history);
+    Ok(())
+}
+
+/// Half of it is written when the account loses its rights: nothing is left half done once they are back.
+pub async fn rights_that_are_taken_in_mid_apply_are_rolled_back_from(_: &Bed) -> Result<()> {
+    let managed = Arc::new(Managed::with_agent("half-rights").await?);
+    let add_on = managed.add_on("shop");
+    add_on.assign(&spec("shop", "1.0.0", READY)).await?;
+    add_on.until_available("1.0.0").await?;
+    let taker = Arc::downgrade(&managed);
+    let webhook = Webhook::start(move |asked| {
+        if let Some(managed) = taker.upgrade().filter(|_| writes(asked, "1.1.0")) {
+            block_in_place(|| Handle::current().block_on(managed.kubectl(TAKE))).ok();
+        }
+        true
+    });
+    let webhook = webhook.await?;
+    managed.plane.apply_yaml(&webhook.configuration("shop")).await?;
+    add_on.assign(&spec("shop", "1.1.0", READY)).await?;
+    add_on.until_phase(Phase::RollingBack).await?;
+    until_told(&add_on).await?;
+    managed.give_rights().await?;
+    let status = add_on.until_phase(Phase::RolledBack).await?;
+    let failed = status.history.iter().find(|it| it.operation == OperationKind::Upgrade);
+    ensure!(failed.is_some_and(|it| it.reason == "Forbidden"), "{:?}", status.history);
+    ensure!(rollbacks(&status) == 1, "{:?}", status.history);
+    ensure!(add_on.config("shop", "v").await?.as_deref() == Some("1.0.0"));
+    Ok(())
+}
+
+/// A token that ends with the Secret it is bound to.
+async fn token(managed: &Managed, secret: &str) -> Result<String> {
+    managed.kubectl(&format!("create secret generic {secret} --namespace {NAMESPACE}")).await?;
+    let bound = format!("--bound-object-kind Secret --bound-object-name {secret}");
+    let create = format!("create token addon-agent --namespace {NAMESPACE} {bound}");
+    Ok(managed.kubectl(&create).await?.trim().to_owned())
+}
+
+pub async fn a_renewed_token_is_taken_up_in_mid_rollout(_: &Bed) -> Result<()> {
+    let mut managed = Managed::start("tokens").await?;
+    let file = managed.plane.write("token", &token(&managed, "first").await?)?;
+    managed.authenticate_by(&file)?;
+    managed.start_agent(&[]).await?;
+    let add_on = managed.add_on("shop");
+    add_on.assign(&spec("shop", "1.0.0", READY)).await?;
+    add_on.until_available("1.0.0").await?;
+    add_on.assign(&spec("shop", "1.1.0", READY).policy("soak", "10s")).await?;
+    add_on.until_phase(Phase::Verifying).await?;
+    fs::write(&file, token(&managed, "second").await?)?;
+    managed.kubectl(&format!("delete secret first --namespace {NAMESPACE}")).await?;
+    add_on.until_available("1.1.0").await?;
+    // By now the first one is refused.
+    add_on.assign(&spec("shop", "1.2.0", READY)).await?;
+    let status = add_on.until_available("1.2.0").await?;
+    ensure!(rollbacks(&status) == 0, "{:?}", status.history);
+    Ok(())
+}
+
+pub async fn hub_credentials_that_break_are_missed_by_nobody(_: &Bed) -> Result<()> {
+    let (hub, managed) =
+        tokio::try_join!(Hub::start("broken-hub", "edge"), Managed::start("broken"))?;
+    let good = fs::read(hub.kubeconfig()?)?;
+    let file = hub.plane.write("hub.kubeconfig", &String::from_utf8_lossy(&good))?;
+    let path = file.to_string_lossy();
+    managed.start_agent(&["--hub-kubeconfig", &path, "--cluster-name", "edge"]).await?;
+    let add_on = managed.add_on("shop");
+    let assign = async |version: &str| {
+        hub.template("shop", &format!("shop-{version}"), &spec("shop", version, READY)).await?;
+        hub.assign("shop", &format!("shop-{version}")).await?;
+        add_on.until_available(version).await.map(drop)
+    };
+    assign("1.0.0").await?;
+
+    // Half written, the connection that is there goes on.
+    fs::write(&file, &good[..good.len() / 2])?;
+    until("the agent to refuse half a file", LONG, || async {
+        Ok(managed.agent_log().contains("cannot use the hub's kubeconfig").then_some(()))
+    })
+    .await?;
+    assign("1.1.0").await.context("with half a kubeconfig")?;
+    fs::remove_file(&file)?;
+    assign("1.2.0").await.context("without a kubeconfig")?;
+    // Another certificate for the same.
+    fs::copy(hub.kubeconfig()?, &file)?;
+    assign("1.3.0").await.context("with a new certificate")
+}

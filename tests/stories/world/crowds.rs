@@ -1,0 +1,101 @@
+//! Many at once, and those who change their minds.
+
+use anyhow::{Result, ensure};
+use futures::future::try_join_all;
+use lifecycle::{OperationKind, Phase};
+use testbed::Managed;
+use testbed::bundle::{Bundle, NEVER_READY, READY, Spec};
+
+use super::{rollbacks, spec};
+use crate::harness::Bed;
+
+const MANY: usize = 50;
+
+/// One of many; one of them is poisoned.
+fn one(number: usize, version: &str) -> Spec {
+    let bundle = Bundle::new().config(&format!("v{number}"), version);
+    let poisoned = number == MANY / 2 && version != "1.0.0";
+    let bundle = if poisoned { bundle.deployment("poison", NEVER_READY) } else { bundle };
+    let spec = Spec::inline(version, &bundle).namespace("crowd");
+    if poisoned { spec.policy("timeout", "6s") } else { spec }
+}
+
+pub async fn one_of_fifty_that_is_poisoned_harms_no_other(bed: &Bed) -> Result<()> {
+    let managed = bed.managed().await?;
+    let namespace = "{apiVersion: v1, kind: Namespace, metadata: {name: crowd}}";
+    managed.plane.apply_yaml(namespace).await?;
+    let all: Vec<_> = (0..MANY).map(|n| (n, managed.add_on(&format!("crowd-{n}")))).collect();
+    for version in ["1.0.0", "1.1.0"] {
+        try_join_all(all.iter().map(|(n, add_on)| {
+            let spec = one(*n, version);
+            async move { add_on.assign(&spec).await }
+        }))
+        .await?;
+        for (number, add_on) in &all {
+            if *number == MANY / 2 && version == "1.1.0" {
+                let status = add_on.until_phase(Phase::RolledBack).await?;
+                ensure!(rollbacks(&status) == 1, "{:?}", status.history);
+            } else {
+                let status = add_on.until_available(version).await?;
+                ensure!(rollbacks(&status) == 0, "{:?}", status.history);
+            }
+        }
+    }
+    Ok(())
+}
+
+pub async fn an_assignment_that_flaps_ends_where_it_ends(bed: &Bed) -> Result<()> {
+    let add_on = bed.managed().await?.add_on("flaps");
+    let assign = async |version| add_on.assign(&spec("flaps", version, READY)).await;
+    assign("1.0.0").await?;
+    add_on.until_available("1.0.0").await?;
+    for version in ["1.1.0", "1.0.0", "1.1.0", "1.0.0", "1.1.0", "1.0.0"] {
+        assign(version).await?;
+    }
+    add_on.until_available("1.0.0").await?;
+    ensure!(add_on.config("flaps", "v").await?.as_deref() == Some("1.0.0"));
+    for version in ["1.1.0", "1.0.0", "1.1.0"] {
+        assign(version).await?;
+    }
+    add_on.until_available("1.1.0").await?;
+    ensure!(add_on.config("flaps", "v").await?.as_deref() == Some("1.1.0"));
+    Ok(())
+}
+
+pub async fn deleted_in_mid_rollout_and_made_anew_it_is_installed(bed: &Bed) -> Result<()> {
+    let add_on = bed.managed().await?.add_on("anew");
+    add_on.assign(&spec("anew", "1.0.0", READY)).await?;
+    add_on.until_available("1.0.0").await?;
+    add_on.assign(&spec("anew", "1.1.0", NEVER_READY)).await?;
+    add_on.until_phase(Phase::Verifying).await?;
+    add_on.delete().await?;
+    add_on.until_gone().await?;
+    add_on.assign(&spec("anew", "1.2.0", READY)).await?;
+    let status = add_on.until_available("1.2.0").await?;
+    ensure!(status.operation == Some(OperationKind::Install), "{:?}", status.history);
+    ensure!(status.history.len() == 1 && status.previous_version.is_none());
+    Ok(())
+}
+
+/// With a second of grace, as when a node is drained in a hurry.
+pub async fn ended_in_any_phase_it_goes_on(_: &Bed) -> Result<()> {
+    let managed = Managed::with_agent("drained").await?;
+    let add_on = managed.add_on("shop");
+    add_on.assign(&spec("shop", "1.0.0", READY)).await?;
+    for phase in [Phase::Verifying, Phase::Available] {
+        add_on.until_phase(phase).await?;
+        managed.stop_agent().await?;
+        managed.start_agent(&[]).await?;
+    }
+    let bad = spec("shop", "1.1.0", NEVER_READY).policy("timeout", "4s").policy("soak", "4s");
+    add_on.assign(&bad).await?;
+    for phase in [Phase::Verifying, Phase::RollingBack, Phase::RolledBack] {
+        add_on.until_phase(phase).await?;
+        managed.stop_agent().await?;
+        managed.start_agent(&[]).await?;
+    }
+    let status = add_on.status().await?;
+    ensure!(status.phase == Some(Phase::RolledBack) && rollbacks(&status) == 1);
+    ensure!(add_on.image("shop", "web").await?.as_deref() == Some(READY));
+    Ok(())
+}
