@@ -20,7 +20,7 @@ use crate::cluster::Cluster;
 use crate::drift::Known;
 use crate::events::Events;
 use crate::health::Judge;
-use crate::ledger::{Ledger, Saved, now};
+use crate::ledger::{Ledger, Saved, Told, now};
 use crate::metrics::Metrics;
 use crate::pull::Pulled;
 use crate::retained::{Content, Store};
@@ -135,9 +135,8 @@ impl Driver {
     /// One round; `false` when there is nothing left to drive.
     async fn turn(&mut self) -> bool {
         let newest = self.changes.borrow_and_update().clone();
-        if self.ledger.notice(&newest) {
-            // What was done was done for another rollout.
-            self.outcome = None;
+        if let Err(error) = self.hear(&newest).await {
+            return self.lost(&error).await;
         }
         let seen = match self.observe().await {
             Ok(seen) => seen,
@@ -164,6 +163,17 @@ impl Driver {
             Some(action) => self.act(action).await,
             None => self.wait(step.wake).await,
         }
+    }
+
+    /// What was done for another rollout than the one that is told has no outcome here.
+    async fn hear(&mut self, newest: &ManagedAddOn) -> Result<(), kube::Error> {
+        let anew = match self.ledger.notice(newest) {
+            Told::NothingNew => false,
+            Told::Anew => true,
+            Told::Older => self.ledger.read_anew(newest).await?,
+        };
+        self.outcome = self.outcome.take().filter(|_| !anew);
+        Ok(())
     }
 
     /// The API server does not answer: no time counts until it does.
@@ -249,7 +259,7 @@ impl Driver {
             changed = self.changes.changed() => changed.is_ok(),
             () = time => true,
             () = repair => {
-                self.repair().await;
+                self.repair_what_is_kept().await;
                 self.repair_at = Instant::now() + REPAIR.mul_f64(0.75 + fastrand::f64() / 4.0);
                 true
             }
@@ -257,6 +267,14 @@ impl Driver {
                 self.slot = slot;
                 true
             }
+        }
+    }
+
+    /// No watch tells at once that an etcd was restored, and what is not to be kept any more must not be put back.
+    async fn repair_what_is_kept(&mut self) {
+        let newest = self.changes.borrow().clone();
+        if let Ok(false) = self.ledger.read_anew(&newest).await {
+            self.repair().await;
         }
     }
 

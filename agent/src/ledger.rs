@@ -23,6 +23,18 @@ pub struct Ledger {
     pub object: ManagedAddOn,
     pub rollout: Rollout,
     saved_at: Instant,
+    /// The resourceVersion that the watch told last.
+    told: Option<u64>,
+}
+
+/// What the watch tells, against what is known here.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Told {
+    NothingNew,
+    /// Another place of the rollout.
+    Anew,
+    /// Less than it told before: an etcd that was restored, or a server that lags behind. Only a read tells which.
+    Older,
 }
 
 /// What came of saving.
@@ -47,7 +59,7 @@ impl Ledger {
             Some(rollout) => rollout,
             None => Rollout::rebuild(&store.list().await.map_err(read)?),
         };
-        Ok(Some(Self { api, object, rollout, saved_at: Instant::now() }))
+        Ok(Some(Self { api, object, rollout, saved_at: Instant::now(), told: None }))
     }
 
     /// Saves if anything but time changed, or if enough time did.
@@ -93,14 +105,28 @@ impl Ledger {
         Ok(Saved::Overtaken { anew })
     }
 
-    /// A newer form of the object than the one at hand takes its place; whether it says another place of the rollout.
-    pub fn notice(&mut self, object: &ManagedAddOn) -> bool {
-        let newer = version(object) > version(&self.object);
-        let anew = newer && self.adopt(object);
-        if newer {
-            self.object = object.clone();
+    /// A newer form of the object than the one at hand takes its place.
+    pub fn notice(&mut self, object: &ManagedAddOn) -> Told {
+        let told = version(object);
+        if told < self.told {
+            return Told::Older;
         }
-        anew
+        // What was told long ago is no news, not even where it is newer: an etcd may have been restored since.
+        let news = told > self.told;
+        self.told = told;
+        if !news || told <= version(&self.object) {
+            return Told::NothingNew;
+        }
+        let anew = self.adopt(object);
+        self.object = object.clone();
+        if anew { Told::Anew } else { Told::NothingNew }
+    }
+
+    /// Reads what is saved now, whatever was told; whether that is another place of the rollout.
+    pub async fn read_anew(&mut self, told: &ManagedAddOn) -> Result<bool, kube::Error> {
+        let read = self.read_again().await?;
+        self.told = version(told);
+        Ok(read != Saved::Overtaken { anew: false })
     }
 
     /// Goes on from what another agent saved, or this one without hearing of it.

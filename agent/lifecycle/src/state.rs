@@ -161,7 +161,7 @@ impl State {
 }
 
 impl Back {
-    fn judged(&self) -> Option<Judged> {
+    pub(crate) fn judged(&self) -> Option<Judged> {
         match self {
             Back::Verify { .. } => Some(Judged::Current),
             Back::Withdraw | Back::Apply { .. } | Back::Prune => None,

@@ -98,12 +98,11 @@ fn advance(rollout: Rollout, seen: &Observation, now: Timestamp) -> Rollout {
         State::Rejected { reason, again } => settled::rejected(rollout, seen, now, reason, again),
         State::Available => settled::available(rollout, seen, now),
         State::RolledBack { .. } | State::Failed { .. } => settled::ended(rollout, seen, now),
-        State::RollingBack { back, cause, asked, spent } => back::advance(
-            rollout,
-            seen,
-            now,
-            back::Going { back, cause, asked, spent: spent.saturating_add(seen.elapsed) },
-        ),
+        State::RollingBack { back, cause, asked, spent } => {
+            let more = if back.judged().is_some() { forward::vouched(seen) } else { seen.elapsed };
+            let spent = spent.saturating_add(more);
+            back::advance(rollout, seen, now, back::Going { back, cause, asked, spent })
+        }
         State::Removing { done } => removal::made_anew(rollout, done),
     }
 }

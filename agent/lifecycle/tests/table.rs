@@ -276,8 +276,21 @@ fn what_does_not_become_healthy_in_time_is_rolled_back() {
 
 #[test]
 fn what_cannot_be_judged_in_time_is_rolled_back() {
-    let scene = Scene::upgrading(Phase::Verifying).rests(14 * MINUTES).is(Phase::Verifying);
-    scene.rests(MINUTES).is(Phase::RollingBack).because(Reason::TimedOut);
+    let scene = Scene::upgrading(Phase::Verifying).unjudged(14 * MINUTES).is(Phase::Verifying);
+    scene.unjudged(MINUTES).is(Phase::RollingBack).because(Reason::TimedOut);
+}
+
+#[test]
+fn time_in_which_nobody_looked_is_not_counted_against_health() {
+    let away = |scene: Scene| {
+        let mut scene = scene;
+        scene.seen.verdict = Some(Verdict::Awaited("a pod".to_owned()));
+        scene.rests(60 * MINUTES)
+    };
+    let scene = away(away(Scene::upgrading(Phase::Verifying))).is(Phase::Verifying);
+    assert_eq!(scene.rollout.spent(), Duration::from_secs(10));
+    let verify = rolling_back().until_back(Back::Verify { healthy: Duration::ZERO });
+    away(verify).is(Phase::RollingBack).settled().is(Phase::RolledBack);
 }
 
 // Hooks
@@ -509,7 +522,7 @@ fn a_rollback_that_does_not_succeed_in_time_fails() {
     stuck.conditions("Stalled Degraded Verified").shows_operation("Rollback Failed");
     let verify = || rolling_back().until_back(Back::Verify { healthy: Duration::ZERO });
     verify().broken().is(Phase::RollingBack).awaited(15 * MINUTES).is(Phase::Failed);
-    verify().rests(15 * MINUTES).is(Phase::Failed);
+    verify().unjudged(15 * MINUTES).is(Phase::Failed);
 }
 
 #[test]
@@ -1503,6 +1516,14 @@ fn everywhere() -> Vec<(&'static str, Scene)> {
 }
 
 impl Scene {
+    /// Looks that tell nothing of health, every five seconds.
+    fn unjudged(mut self, seconds: u64) -> Self {
+        for _ in 0..seconds / 5 {
+            self = self.rests(5);
+        }
+        self
+    }
+
     /// All goes well until the rollback is this far.
     fn until_back(mut self, far: Back) -> Self {
         while !matches!(&self.rollout.state, State::RollingBack { back, .. } if *back == far) {

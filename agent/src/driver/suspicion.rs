@@ -45,7 +45,7 @@ impl Driver {
         self.alone = Some(lasting(turn));
         loop {
             let newest = self.changes.borrow_and_update().clone();
-            self.ledger.notice(&newest);
+            _ = self.hear(&newest).await;
             if !self.ledger.rollout.is_under_way() {
                 return;
             }

@@ -120,7 +120,8 @@ pub async fn a_hub_restored_from_an_old_backup_uninstalls_nothing(_: &Bed) -> Re
         tokio::try_join!(Hub::start("restored-hub", "edge"), Managed::start("restored"))?;
     let kubeconfig = hub.kubeconfig()?;
     let kubeconfig = kubeconfig.to_string_lossy();
-    managed.start_agent(&["--hub-kubeconfig", &kubeconfig, "--cluster-name", "edge"]).await?;
+    let more = ["--hub-kubeconfig", &kubeconfig, "--cluster-name", "edge"];
+    managed.start_agent(&more).await?;
     hub.template("shop", "shop-1.0.0", &spec("shop", "1.0.0", READY)).await?;
     let before = hub.plane.back_up().await?;
     hub.assign("shop", "shop-1.0.0").await?;
@@ -128,6 +129,9 @@ pub async fn a_hub_restored_from_an_old_backup_uninstalls_nothing(_: &Bed) -> Re
     add_on.until_available("1.0.0").await?;
 
     hub.plane.restore(&before).await?;
+    // A watch that goes on does not tell of it; one that begins does.
+    managed.kill_agent()?;
+    managed.start_agent(&more).await?;
     let orphaned = |status: &ManagedAddOnStatus| {
         status.conditions.iter().any(|it| it.type_ == "Orphaned" && it.status == "True")
     };
