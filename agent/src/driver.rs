@@ -66,6 +66,8 @@ pub struct Driver {
     /// Compiled, of the release whose health was last looked at.
     rules: Option<(ReleaseId, Arc<Rules>)>,
     drift: Known,
+    /// What the newest removal did not touch, as it was told.
+    kept_back: Vec<String>,
     repair_at: Instant,
 }
 
@@ -128,6 +130,7 @@ impl Driver {
             contents: BTreeMap::new(),
             rules: None,
             drift: Known::new(),
+            kept_back: Vec::new(),
             repair_at: Instant::now() + REPAIR,
         })
     }

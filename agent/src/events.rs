@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Client, Resource};
-use lifecycle::{Fault, ManagedAddOn, Phase, Release, Rollout, reason};
+use lifecycle::names::annotation;
+use lifecycle::{Fault, ManagedAddOn, Phase, Release, Rollout, printable, reason};
 use tokio::time::timeout;
 
 /// A rollout waits no longer than this for its event.
@@ -42,6 +43,23 @@ impl Events {
             reason: fault.reason.name().to_owned(),
             note: Some(fault.message.clone()),
             action: "LeftAlone".to_owned(),
+            secondary: None,
+        };
+        self.publish(&event, object).await;
+    }
+
+    /// What a removal leaves in the cluster on purpose.
+    pub async fn kept(&self, object: &ManagedAddOn, kept: &[String]) {
+        let note = format!(
+            "not removed: {}; annotate the ManagedAddOn with {} to remove it too",
+            kept.join(", "),
+            annotation::DELETE_DATA
+        );
+        let event = Event {
+            type_: EventType::Warning,
+            reason: "Kept".to_owned(),
+            note: Some(printable(&note)),
+            action: "Kept".to_owned(),
             secondary: None,
         };
         self.publish(&event, object).await;

@@ -21,23 +21,32 @@ pub struct Scope {
     pub in_order: bool,
 }
 
-/// Removes everything of `known` that is not in `kept`; returns what is not gone yet, in words.
+/// What a removal did not remove, in words.
+#[derive(Debug, Default)]
+pub struct Remains {
+    /// Not gone yet.
+    pub left: Vec<String>,
+    /// Guarded: it stays, and why.
+    pub kept: Vec<String>,
+}
+
+/// Removes everything of `known` that is not in `kept`.
 pub async fn prune(
     work: &Work<'_>,
     kept: &[Placed],
     known: Vec<Placed>,
     scope: &Scope,
-) -> Result<Vec<String>, Fault> {
-    let mut left = Vec::new();
+) -> Result<Remains, Fault> {
+    let mut remains = Remains::default();
     let mut stage = None;
     for placed in doomed(kept, known, scope.only_extensions) {
-        if scope.in_order && !left.is_empty() && stage != Some(placed.stage()) {
+        if scope.in_order && !remains.left.is_empty() && stage != Some(placed.stage()) {
             break;
         }
         stage = Some(placed.stage());
-        left.extend(remove(work, &placed, scope.delete_data).await?);
+        remove(work, &placed, scope.delete_data, &mut remains).await?;
     }
-    Ok(left)
+    Ok(remains)
 }
 
 /// Last applied first.
@@ -55,37 +64,40 @@ fn doomed(kept: &[Placed], known: Vec<Placed>, only_extensions: bool) -> Vec<Pla
     doomed
 }
 
-/// Deletes one object if it is ours; words when it is not gone yet.
+/// Deletes one object if it is ours.
 async fn remove(
     work: &Work<'_>,
     placed: &Placed,
     delete_data: bool,
-) -> Result<Option<String>, Fault> {
+    remains: &mut Remains,
+) -> Result<(), Fault> {
     let key = placed.object.key();
     if placed.kind.is_none() {
         // Without its definition there is no object.
-        return Ok(None);
+        return Ok(());
     }
-    let Some(living) = work.living(placed).await? else { return Ok(None) };
+    let Some(living) = work.living(placed).await? else { return Ok(()) };
     if living.owner() != Some(work.add_on) {
         tracing::info!(object = %key, "not ours any more, so it stays");
-        return Ok(None);
+        return Ok(());
     }
     if living.0.metadata.deletion_timestamp.is_none() {
         let holds = holds::look(work, placed).await?;
         if let Some(why) = guard(&placed.object, &holds, delete_data) {
             tracing::warn!(object = %key, why, "stays; annotate the ManagedAddOn with lifecycle.open-cluster-management.io/delete-data to remove it too");
-            return Ok(None);
+            remains.kept.push(format!("{key} ({why})"));
+            return Ok(());
         }
         delete(work, placed, living.uid()).await?;
     }
     let still = work.living(placed).await?.filter(|now| now.uid() == living.uid());
-    Ok(still.map(|still| match still.0.metadata.finalizers {
+    remains.left.extend(still.map(|still| match still.0.metadata.finalizers {
         Some(finalizers) if !finalizers.is_empty() => {
             format!("{key} (held by finalizer {})", finalizers.join(", "))
         }
         _ => key.to_string(),
-    }))
+    }));
+    Ok(())
 }
 
 async fn delete(work: &Work<'_>, placed: &Placed, uid: Option<String>) -> Result<(), Fault> {

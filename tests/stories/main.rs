@@ -65,6 +65,7 @@ fn main() -> ExitCode {
         story!(adoption::existing_objects_are_taken_over_whole),
         story!(restart::a_killed_agent_goes_on_where_it_was),
         story!(restart::a_lost_status_is_rebuilt_without_an_install),
+        story!(restart::a_status_that_cannot_be_read_is_made_anew),
         story!(restart::an_unreachable_api_server_fails_nothing),
         story!(restart::only_one_of_two_agents_writes),
         story!(restart::an_agent_that_was_frozen_writes_no_more),

@@ -78,6 +78,11 @@ pub async fn what_holds_data_or_is_others_stays(bed: &Bed) -> Result<()> {
     add_on.delete().await?;
     add_on.until_gone().await?;
     ensure!(add_on.config("guarded", "settings").await?.is_none(), "left behind");
+    let about = "--field-selector reason=Kept,regarding.name=guarded";
+    let events = format!("get events.events.k8s.io --all-namespaces {about} --output yaml");
+    let events = managed.kubectl(&events).await?;
+    ensure!(events.contains("PersistentVolumeClaim guarded/data ("), "{events}");
+    ensure!(events.contains("Namespace guarded-shared ("), "{events}");
     for namespace in ["guarded", "guarded-shared"] {
         let kept = add_on.object("v1", "Namespace", "", namespace).await?;
         ensure!(kept.is_some_and(|kept| kept.pointer("/metadata/deletionTimestamp").is_none()));

@@ -68,6 +68,29 @@ pub async fn a_lost_status_is_rebuilt_without_an_install(_: &Bed) -> Result<()> 
     Ok(())
 }
 
+/// Of what nobody can read, only the ledger is needed; and of that, nothing is lost.
+pub async fn a_status_that_cannot_be_read_is_made_anew(_: &Bed) -> Result<()> {
+    let managed = Managed::with_agent("unread").await?;
+    let add_on = managed.add_on("shop");
+    add_on.assign(&spec("1.0.0", READY)).await?;
+    add_on.until_available("1.0.0").await?;
+    let patch = "patch managedaddon shop --subresource status --type merge";
+    let beyond = json!({"status": {"completionTime": "9999-12-31T23:59:59Z"}});
+    for (version, restart) in [("1.1.0", false), ("1.2.0", true)] {
+        if restart {
+            managed.stop_agent().await?;
+        }
+        managed.kubectl(&format!("{patch} --patch {beyond}")).await?;
+        if restart {
+            managed.start_agent(&[]).await?;
+        }
+        add_on.assign(&spec(version, READY)).await?;
+        let status = add_on.until_available(version).await?;
+        ensure!(status.operation == Some(OperationKind::Upgrade), "{:?}", status.operation);
+    }
+    Ok(())
+}
+
 /// Longer away than the time-out, in the middle of an upgrade: what cannot be seen is not judged.
 pub async fn an_unreachable_api_server_fails_nothing(_: &Bed) -> Result<()> {
     let managed = Managed::with_agent("away").await?;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The version of an add-on that this cluster should run, and how to get there.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -28,6 +28,7 @@ use serde::{Deserialize, Serialize};
     printcolumn = r#"{"name":"Desired","type":"string","jsonPath":".spec.version","description":"version asked for"}"#,
     printcolumn = r#"{"name":"Phase","type":"string","jsonPath":".status.phase"}"#,
     printcolumn = r#"{"name":"Result","type":"string","jsonPath":".status.result","description":"of the newest operation"}"#,
+    printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.reason","priority":1}"#,
     printcolumn = r#"{"name":"Started","type":"date","jsonPath":".status.startedTime"}"#,
     printcolumn = r#"{"name":"Completed","type":"date","jsonPath":".status.completionTime"}"#
 )]
@@ -237,7 +238,7 @@ pub enum Deletion {
 
 /// Where the add-on is here; written by the agent alone.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", remote = "Self")]
 pub struct ManagedAddOnStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
@@ -278,6 +279,22 @@ pub struct ManagedAddOnStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "opaque")]
     pub rollout: Option<serde_json::Value>,
+}
+
+impl Serialize for ManagedAddOnStatus {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+/// Somebody may have written what the schema allows and no agent can read, such as a time in the year 9999. All that is
+/// shown follows from the ledger, so that the ledger alone is enough to make it anew.
+impl<'de> Deserialize<'de> for ManagedAddOnStatus {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let status = serde_json::Value::deserialize(deserializer)?;
+        let ledger = status.get("rollout").cloned();
+        Ok(Self::deserialize(status).unwrap_or(Self { rollout: ledger, ..Self::default() }))
+    }
 }
 
 /// One operation of the past.

@@ -25,6 +25,7 @@ pub mod definition;
 pub mod duration;
 pub mod health;
 pub mod hook;
+mod history;
 pub mod names;
 mod object;
 mod observation;

@@ -18,6 +18,8 @@ use crate::safety::Safety;
 #[derive(Clone, Debug)]
 pub struct Observation {
     pub assignment: Result<Arc<Assignment>, Fault>,
+    /// `spec.version` as it stands, also where the rest cannot be read.
+    pub version: String,
     /// Of the `ManagedAddOn`.
     pub generation: i64,
     /// The retry annotation.

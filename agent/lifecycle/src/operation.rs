@@ -5,6 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::{Deserialize, Serialize};
 
 use crate::api::{HistoryEntry, OperationKind, OperationResult};
+use crate::history;
 use crate::reason::{Fault, Reason};
 use crate::release::Release;
 use crate::rollout::Rollout;
@@ -19,6 +20,9 @@ pub struct Operation {
     /// What is being gone to; absent where the assignment could not even be read, and on removal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Release>,
+    /// What `spec.version` said where the rest of the assignment could not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unread: Option<String>,
     pub result: OperationResult,
     pub started: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -67,9 +71,10 @@ impl Asked {
 
 impl Operation {
     pub fn entry(&self) -> HistoryEntry {
+        let target = self.target.as_ref().map(|target| target.version.to_string());
         HistoryEntry {
             sequence: self.sequence,
-            version: self.target.as_ref().map(|target| target.version.to_string()),
+            version: target.or_else(|| self.unread.clone()),
             digest: self.target.as_ref().map(|target| target.digest.clone()),
             operation: self.kind,
             result: self.result,
@@ -80,9 +85,6 @@ impl Operation {
         }
     }
 }
-
-/// History entries kept.
-const MOST_HISTORY: usize = 20;
 
 impl Rollout {
     /// Begins an operation; the one before has ended.
@@ -99,6 +101,7 @@ impl Rollout {
             kind,
             sequence: self.sequence,
             target,
+            unread: None,
             result: OperationResult::InProgress,
             started: now,
             completed: None,
@@ -124,7 +127,7 @@ impl Rollout {
         let entry = operation.entry();
         self.history.retain(|old| old.sequence != entry.sequence);
         self.history.insert(0, entry);
-        self.history.truncate(MOST_HISTORY);
+        self.history = history::prune(self.history);
         self
     }
 }

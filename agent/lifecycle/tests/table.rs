@@ -1063,13 +1063,46 @@ fn from_the_first_write_on_an_unreadable_assignment_waits_for_the_end() {
 
 #[test]
 fn an_unreadable_assignment_that_is_mended_to_what_runs_is_available() {
-    let scene = Scene::available("1.4.0").unreadable().is(Phase::Rejected).conditions("Stalled");
-    let scene = scene.shows_operation("Upgrade Failed").assign("1.4.0").is(Phase::Available);
+    let scene = Scene::available("1.4.0").unreadable_at("1.5.0").is(Phase::Rejected);
+    let scene = scene.conditions("Stalled").shows_operation("Upgrade Failed");
+    let scene = scene.assign("1.4.0").is(Phase::Available);
     scene.conditions("Ready Verified").remembers(&[
         "3 Rollback 1.4.0 Succeeded ReturnRequested",
-        "2 Upgrade - Failed InvalidAssignment",
+        "2 Upgrade 1.5.0 Failed InvalidAssignment",
         "1 Install 1.4.0 Succeeded InstallSucceeded",
     ]);
+}
+
+#[test]
+fn coming_back_to_what_runs_is_a_rollback_only_from_something_newer() {
+    let never = |policy: &mut Policy| policy.downgrades = lifecycle::Downgrades::Never;
+    for (asked, kind) in [
+        ("1.6.0", "Rollback"),
+        ("1.4.0", "Upgrade"),
+        ("1.5.0 rebuilt", "Upgrade"),
+        ("1.5.1-rc.1", "Rollback"),
+    ] {
+        let scene = Scene::available("1.5.0").policy(never).policy(|policy| {
+            policy.upgrades = Upgrades::None;
+        });
+        let scene = scene.assign(asked).is(Phase::Rejected).assign("1.5.0").is(Phase::Available);
+        scene.shows_operation(&format!("{kind} Succeeded")).because(Reason::ReturnRequested);
+    }
+}
+
+#[test]
+fn a_status_that_cannot_be_read_is_made_anew_from_its_ledger() {
+    let scene = Scene::available("1.4.0");
+    let mut status = serde_json::to_value(&scene.saved).expect("a status");
+    status["completionTime"] = "9999-12-31T23:59:59Z".into();
+    status["phase"] = "Marvellous".into();
+    let read: ManagedAddOnStatus = serde_json::from_value(status).expect("a status");
+    let ledger = Rollout::load(&read).expect("a ledger").expect("a ledger");
+    assert_eq!(
+        (ledger.current.clone(), ledger.phase()),
+        (scene.rollout.current.clone(), Phase::Available)
+    );
+    assert_eq!(read, ManagedAddOnStatus { rollout: read.rollout.clone(), ..Default::default() });
 }
 
 #[test]
@@ -1152,8 +1185,8 @@ fn what_was_begun_and_put_off_is_ended_when_another_takes_its_place() {
     put_off().assign("1.4.0").is(Phase::Available).remembers(&[newest, superseded, first]);
     let newest = "3 Upgrade 1.6.0 Succeeded UpgradeSucceeded";
     put_off().assign("1.6.0").resume().settled().remembers(&[newest, superseded, first]);
-    let newest = "3 Upgrade - Failed InvalidAssignment";
-    put_off().unreadable().remembers(&[newest, superseded, first]);
+    let newest = "3 Upgrade 1.7.0 Failed InvalidAssignment";
+    put_off().unreadable_at("1.7.0").remembers(&[newest, superseded, first]);
 }
 
 // Restarts and losses
@@ -1394,13 +1427,13 @@ fn an_operation_never_ends_before_it_began() {
 }
 
 #[test]
-fn history_keeps_the_newest_twenty() {
+fn history_keeps_twenty_and_the_first_of_all() {
     let mut scene = Scene::available("1.0.0");
     for minor in 1..=25 {
         scene = scene.assign(&format!("1.{minor}.0")).settled();
     }
     let sequences: Vec<u64> = scene.rollout.history.iter().map(|entry| entry.sequence).collect();
-    assert_eq!(sequences, (7..=26).rev().collect::<Vec<_>>());
+    assert_eq!(sequences, (8..=26).rev().chain([1]).collect::<Vec<_>>());
     assert_eq!(scene.rollout.transitions, 26);
 }
 

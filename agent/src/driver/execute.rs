@@ -144,7 +144,7 @@ impl Driver {
         of: &[Release],
         scope: &Scope,
     ) -> Result<Vec<String>, Fault> {
-        let mut left = Vec::new();
+        let (mut left, mut kept_back) = (Vec::new(), Vec::new());
         for release in of {
             let Some(content) = self.content(&release.id).await? else {
                 left.push(format!(
@@ -154,11 +154,24 @@ impl Driver {
                 continue;
             };
             let known = self.placed(&content).await?;
-            left.extend(prune(&self.work(&content)?, kept, known, scope).await?);
+            let remains = prune(&self.work(&content)?, kept, known, scope).await?;
+            left.extend(remains.left);
+            kept_back.extend(remains.kept);
         }
+        self.tell_kept(kept_back).await;
         left.sort();
         left.dedup();
         Ok(left)
+    }
+
+    /// Once for each list: a removal that has to wait looks again and again.
+    async fn tell_kept(&mut self, mut kept: Vec<String>) {
+        kept.sort();
+        kept.dedup();
+        if !kept.is_empty() && kept != self.kept_back {
+            self.shared.events.kept(&self.ledger.object, &kept).await;
+        }
+        self.kept_back = kept;
     }
 
     fn scope(&self, in_order: bool) -> Scope {

@@ -27,6 +27,7 @@ impl Driver {
         let finalizers = object.metadata.finalizers.as_deref().unwrap_or_default();
         Ok(Observation {
             assignment,
+            version: object.spec.version.clone(),
             generation: object.metadata.generation.unwrap_or_default(),
             retry: note(annotation::RETRY).cloned(),
             paused: note(annotation::PAUSED).is_some_and(|paused| paused == "true"),

@@ -1,6 +1,7 @@
 //! From seen to begun: what may start, and when.
 
 use jiff::Timestamp;
+use semver::Version;
 
 use super::back;
 use crate::api::{OnUnsafe, OperationKind, OperationResult};
@@ -127,7 +128,12 @@ pub(super) fn open(rollout: Rollout, seen: &Observation, now: Timestamp) -> Roll
         None if rollout.current.is_none() => OperationKind::Install,
         None => OperationKind::Upgrade,
     };
-    rollout.open(kind, asked.release.clone(), Reason::Progressing, asked, now)
+    let unread = asked.release.is_none().then(|| seen.version.clone());
+    let mut rollout = rollout.open(kind, asked.release.clone(), Reason::Progressing, asked, now);
+    if let Some(operation) = &mut rollout.operation {
+        operation.unread = unread;
+    }
+    rollout
 }
 
 /// Put off for the same release, or refused for the very same assignment.
@@ -158,13 +164,23 @@ fn already(
         return rollout.to(State::Available);
     }
     let target = Some(assignment.release.clone());
-    let (kind, reason) = match rollout.operation {
-        Some(_) => (OperationKind::Rollback, Reason::ReturnRequested),
+    let (kind, reason) = match &rollout.operation {
+        Some(before) => (returned(before, &assignment.release.version), Reason::ReturnRequested),
         None => (OperationKind::Upgrade, Reason::LedgerRebuilt),
     };
     let rollout = supersede(rollout, now).open(kind, target, reason, seen.asked(), now);
     let done = Fault::new(reason, format!("{} runs here already", assignment.release.version));
     verified(rollout).finish(OperationResult::Succeeded, done, now).to(State::Available)
+}
+
+/// What coming back from what was asked before is called: back only from something newer.
+fn returned(before: &Operation, to: &Version) -> OperationKind {
+    let unread = before.unread.as_ref().and_then(|version| Version::parse(version).ok());
+    let asked = before.asked.release.as_ref().map(|asked| asked.version.clone()).or(unread);
+    match asked {
+        Some(asked) if asked <= *to => OperationKind::Upgrade,
+        Some(_) | None => OperationKind::Rollback,
+    }
 }
 
 /// Nothing was begun since this release became Available: another one was only put off.

@@ -58,6 +58,7 @@ impl Scene {
             rollout: Rollout::default(),
             seen: Observation {
                 assignment: Ok(Arc::new(spec.clone())),
+                version: "1.0.0".to_owned(),
                 generation: 0,
                 retry: None,
                 paused: false,
@@ -111,6 +112,12 @@ impl Scene {
     pub fn assign(mut self, what: &str) -> Self {
         self.spec.release = release(what);
         self.respecified()
+    }
+
+    /// Something in it has no meaning, and this stands in its `spec.version`.
+    pub fn unreadable_at(mut self, version: &str) -> Self {
+        self.seen.version = version.to_owned();
+        self.unreadable()
     }
 
     pub fn unreadable(self) -> Self {
@@ -174,6 +181,7 @@ impl Scene {
 
     fn respecified(mut self) -> Self {
         self.seen.generation += 1;
+        self.seen.version = self.spec.release.version.to_string();
         self.seen.assignment = Ok(Arc::new(self.spec.clone()));
         self.look()
     }
