@@ -49,6 +49,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         graces: settings.graces,
         slots: Arc::new(Semaphore::new(settings.max_rollouts)),
         suspicion: Suspicion::default(),
+        watching: settings.watching,
         cluster,
     });
     let holder = Holder::new(shared.cluster.own(), &shared.namespace);

@@ -10,6 +10,8 @@ use lifecycle::duration;
 use lifecycle::health::Graces;
 use lifecycle::names::DEFAULT_NAMESPACE;
 
+use crate::driver::Watching;
+
 /// Installs, upgrades and rolls back add-ons on the managed cluster it runs on.
 #[derive(Parser, Debug)]
 #[command(version, args_conflicts_with_subcommands = true)]
@@ -68,6 +70,12 @@ pub struct Flags {
     max_rollouts: u8,
     #[command(flatten)]
     graces: HealthGraces,
+    /// Between looks at the health of what runs, from 1s to 1h; while nothing changes a look costs a list of metadata
+    #[arg(long, default_value = "60s", value_name = "DURATION", value_parser = watch_interval)]
+    watch_interval: Duration,
+    /// What runs counts as degraded after being unhealthy this long at each look, and as well again likewise
+    #[arg(long, default_value = "2m", value_name = "DURATION", value_parser = duration::parse)]
+    degraded_after: Duration,
 }
 
 /// How long what may pass by itself is awaited before it counts: as 30s, 2m, 1h30m; 0s for not at all
@@ -100,6 +108,13 @@ impl HealthGraces {
     }
 }
 
+/// Shorter would be a load, longer would see nothing.
+fn watch_interval(text: &str) -> Result<Duration, String> {
+    let interval = duration::parse(text).map_err(|refused| refused.to_string())?;
+    let fits = (Duration::from_secs(1)..=Duration::from_secs(3600)).contains(&interval);
+    fits.then_some(interval).ok_or("from 1s to 1h".to_owned())
+}
+
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
     Json,
@@ -116,6 +131,7 @@ pub struct Settings {
     pub log_format: LogFormat,
     pub max_rollouts: usize,
     pub graces: Graces,
+    pub watching: Watching,
 }
 
 impl Flags {
@@ -129,6 +145,8 @@ impl Flags {
             log_format,
             max_rollouts,
             graces,
+            watch_interval: every,
+            degraded_after: grace,
         } = self;
         ensure!(!namespace.is_empty(), "--namespace is empty; leave it out for the default");
         let hub = hub_kubeconfig
@@ -142,7 +160,17 @@ impl Flags {
             .transpose()?;
         let max_rollouts = usize::from(max_rollouts);
         let graces = graces.read();
-        Ok(Settings { kubeconfig, hub, namespace, listen, log_format, max_rollouts, graces })
+        let watching = Watching { every, grace };
+        Ok(Settings {
+            kubeconfig,
+            hub,
+            namespace,
+            listen,
+            log_format,
+            max_rollouts,
+            graces,
+            watching,
+        })
     }
 }
 
@@ -172,6 +200,16 @@ mod tests {
         };
         assert_eq!(graces.graces, wanted);
         assert!(settings(&["--pod-failure-grace", "soon"]).is_err());
+    }
+
+    #[test]
+    fn what_runs_is_watched_every_minute_unless_told_otherwise() {
+        let every = |args: &[&str]| settings(args).map(|settings| settings.watching.every).ok();
+        assert_eq!(every(&[]), Some(Duration::from_secs(60)));
+        assert_eq!(every(&["--watch-interval", "1h"]), Some(Duration::from_secs(3600)));
+        for refused in ["0s", "61m", "often"] {
+            assert_eq!(every(&["--watch-interval", refused]), None, "{refused}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use kube::api::ListParams;
 use lifecycle::names::label;
 use lifecycle::plan::{Stage, is_job};
+use lifecycle::running::Mending;
 use lifecycle::{Fault, ObjectKey};
 
 use crate::apply::write;
@@ -18,18 +19,21 @@ use crate::work::{Work, each};
 /// The resourceVersion that each object had when it was last as its release says.
 pub type Known = BTreeMap<ObjectKey, String>;
 
-/// Returns how many objects were put back. `known` is empty after a restart: then everything is written once, which
+/// Returns what was changed. `known` is empty after a restart: then everything is written once, which
 /// changes nothing where nothing had changed.
-pub async fn repair(work: &Work<'_>, release: &[Placed], known: &mut Known) -> u64 {
-    let mut repaired = 0;
+pub async fn repair(work: &Work<'_>, release: &[Placed], known: &mut Known) -> Mending {
+    let mut mending = Mending::default();
+    let mut unseen = known.clone();
     // In the order of applying: what others stand on is there first.
     for stage in Stage::ALL {
         let of_stage = release.iter().filter(|placed| placed.stage() == stage);
         for (places, living) in look(work, of_stage).await {
-            repaired += put_back(work, release, &places, &living, known).await;
+            places.iter().for_each(|placed| _ = unseen.remove(&placed.object.key()));
+            put_back(work, release, &places, &living, known, &mut mending).await;
         }
     }
-    repaired
+    known.retain(|key, _| !unseen.contains_key(key));
+    mending
 }
 
 /// What cannot be put back now is told and looked at again; it holds up nothing else.
@@ -39,7 +43,8 @@ async fn put_back(
     places: &[&Placed],
     living: &Known,
     known: &mut Known,
-) -> u64 {
+    mending: &mut Mending,
+) {
     let changed = places.iter().filter(|placed| {
         let key = placed.object.key();
         !living.contains_key(&key) || living.get(&key) != known.get(&key)
@@ -52,21 +57,23 @@ async fn put_back(
         };
         (placed.object.key(), written)
     }));
-    let mut repaired = 0;
     for (key, written) in written.await {
         match written {
             Ok(Some(version)) => {
                 if living.get(&key) != Some(&version) {
                     tracing::info!(object = %key, "put back as its version says");
-                    repaired += 1;
+                    mending.mended.push(key.clone());
                 }
                 known.insert(key, version);
             }
-            Ok(None) => repaired += 1,
-            Err(fault) => tracing::warn!(object = %key, cause = fault.message, "not put back"),
+            Ok(None) => mending.mended.push(key),
+            Err(fault) => {
+                tracing::warn!(object = %key, cause = fault.message, "not put back");
+                known.remove(&key);
+                mending.unmended.push((key, fault.message));
+            }
         }
     }
-    repaired
 }
 
 /// A definition that a rollback had to leave as it is stays so.

@@ -2,6 +2,7 @@
 
 mod execute;
 mod observe;
+mod rest;
 mod suspicion;
 
 use std::collections::BTreeMap;
@@ -17,7 +18,6 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::cluster::Cluster;
-use crate::drift::Known;
 use crate::events::Events;
 use crate::health::Judge;
 use crate::ledger::{Ledger, Saved, Told, now};
@@ -25,13 +25,12 @@ use crate::metrics::Metrics;
 use crate::pull::Pulled;
 use crate::retained::{Content, Store};
 
+use rest::Rest;
+pub use rest::Watching;
 pub use suspicion::Suspicion;
 
 /// Between looks at an API server that does not answer.
 const UNREACHABLE: Duration = Duration::from_secs(1);
-
-/// Drift is mended within a minute.
-const REPAIR: Duration = Duration::from_secs(60);
 
 /// What all drivers share.
 pub struct Shared {
@@ -45,6 +44,7 @@ pub struct Shared {
     /// Rollouts at once.
     pub slots: Arc<Semaphore>,
     pub suspicion: Suspicion,
+    pub watching: Watching,
 }
 
 pub struct Driver {
@@ -65,10 +65,9 @@ pub struct Driver {
     contents: BTreeMap<ReleaseId, Arc<Content>>,
     /// Compiled, of the release whose health was last looked at.
     rules: Option<(ReleaseId, Arc<Rules>)>,
-    drift: Known,
+    rest: Rest,
     /// What the newest removal did not touch, as it was told.
     kept_back: Vec<String>,
-    repair_at: Instant,
 }
 
 /// Until the `ManagedAddOn` is gone or the agent stops. Stopping loses nothing: the ledger is ahead of every action.
@@ -115,6 +114,8 @@ impl Driver {
                 }
             }
         };
+        let rest =
+            Rest::resume(&ledger.rollout, ledger.object.status.as_ref(), shared.watching.every);
         Some(Self {
             shared: shared.clone(),
             name: name.to_owned(),
@@ -129,9 +130,8 @@ impl Driver {
             pulled: None,
             contents: BTreeMap::new(),
             rules: None,
-            drift: Known::new(),
             kept_back: Vec::new(),
-            repair_at: Instant::now() + REPAIR,
+            rest,
         })
     }
 
@@ -145,6 +145,7 @@ impl Driver {
             Ok(seen) => seen,
             Err(error) => return self.lost(&error).await,
         };
+        self.rest.follow(&self.ledger.rollout, self.shared.watching.every);
         let before = self.ledger.rollout.clone();
         let step = step(before.clone(), &seen, now());
         let beside = self.beside();
@@ -183,6 +184,7 @@ impl Driver {
     async fn lost(&mut self, error: &kube::Error) -> bool {
         tracing::warn!(%error, "the API server cannot be used; trying again");
         self.clock = None;
+        self.rest.lose_sight();
         sleep(UNREACHABLE).await;
         true
     }
@@ -197,6 +199,8 @@ impl Driver {
             generation: metadata.generation,
             desired_version: Some(self.ledger.object.spec.version.clone()),
             orphaned,
+            unwell: self.rest.unwell(),
+            drifted: self.rest.drift().told().cloned(),
         }
     }
 
@@ -254,16 +258,15 @@ impl Driver {
             }
         };
         let kept = self.ledger.rollout.kept().is_some();
-        let repair_at = self.repair_at;
-        let repair = async move {
-            if kept { sleep_until(repair_at).await } else { std::future::pending().await }
+        let tend_at = self.rest.repair_at;
+        let tend = async move {
+            if kept { sleep_until(tend_at).await } else { std::future::pending().await }
         };
         tokio::select! {
             changed = self.changes.changed() => changed.is_ok(),
             () = time => true,
-            () = repair => {
-                self.repair_what_is_kept().await;
-                self.repair_at = Instant::now() + REPAIR.mul_f64(0.75 + fastrand::f64() / 4.0);
+            () = tend => {
+                self.tend().await;
                 true
             }
             slot = slot => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Client, Resource};
 use lifecycle::names::annotation;
-use lifecycle::{Fault, ManagedAddOn, Phase, Release, Rollout, printable, reason};
+use lifecycle::{Fault, ManagedAddOn, Phase, Reason, Release, Rollout, printable, reason};
 use tokio::time::timeout;
 
 /// A rollout waits no longer than this for its event.
@@ -60,6 +60,22 @@ impl Events {
             reason: "Kept".to_owned(),
             note: Some(printable(&note)),
             action: "Kept".to_owned(),
+            secondary: None,
+        };
+        self.publish(&event, object).await;
+    }
+
+    /// What runs is not well any more, or well again.
+    pub async fn unwell(&self, object: &ManagedAddOn, unwell: Option<&str>) {
+        let (type_, action) = match unwell {
+            Some(_) => (EventType::Warning, "Degraded"),
+            None => (EventType::Normal, "Recovered"),
+        };
+        let event = Event {
+            type_,
+            reason: Reason::RunningUnhealthy.name().to_owned(),
+            note: Some(printable(unwell.unwrap_or("what runs is well again"))),
+            action: action.to_owned(),
             secondary: None,
         };
         self.publish(&event, object).await;

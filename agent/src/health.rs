@@ -31,12 +31,21 @@ struct Looked<'a> {
     health: Health,
 }
 
+/// Which Jobs count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Jobs {
+    All,
+    /// Of the release gone back to none was run again.
+    No,
+    /// One that ran once and was tidied up says nothing of what runs now.
+    IfThere,
+}
+
 /// By what a release is judged.
 pub struct Terms<'a> {
     /// Time spent since it was applied.
     pub since: Duration,
-    /// This is the release gone back to; its Jobs were not run again and do not count.
-    pub back: bool,
+    pub jobs: Jobs,
     pub graces: Graces,
     /// Its own rules, and who asks them.
     pub rules: &'a Arc<Rules>,
@@ -51,8 +60,9 @@ pub struct Terms<'a> {
 
 pub async fn look(work: &Work<'_>, release: &[Placed], terms: &Terms<'_>) -> Verdict {
     let counted = release.iter().filter(|placed| Hook::of(&placed.object).is_none());
-    let counted = counted.filter(|placed| !(terms.back && is_job(&placed.object)));
+    let counted = counted.filter(|placed| terms.jobs != Jobs::No || !is_job(&placed.object));
     let mut looked = each(counted.map(|placed| one(work, placed, terms))).await;
+    looked.retain(|one| terms.jobs != Jobs::IfThere || one.living.is_some() || !is_job(one.object));
     look_into(work, &mut looked, terms).await;
     ask_rules(&mut looked, terms).await;
     let excused = excuse(&mut looked, terms);
@@ -84,7 +94,7 @@ fn excuse(looked: &mut [Looked<'_>], terms: &Terms<'_>) -> Vec<String> {
         before: terms.before,
         since: terms.since,
         grace: terms.graces.trouble,
-        back: terms.back,
+        back: terms.jobs == Jobs::No,
     };
     let living = looked.iter_mut().filter_map(|l| Some((l.living.as_ref()?, &mut l.health)));
     excuse.make(&mut living.collect::<Vec<_>>())

@@ -24,6 +24,7 @@ pub struct Metrics {
     rollbacks: IntCounterVec,
     rejections: IntCounterVec,
     drift_repaired: IntCounterVec,
+    degraded: IntGaugeVec,
     hub_connected: IntGauge,
     hub_last_contact: Gauge,
     /// When each add-on's phase began, and the versions shown for it.
@@ -108,6 +109,11 @@ impl Metrics {
             drift_repaired: counters(
                 "addon_agent_drift_repaired_total",
                 "Objects put back to what their version says.",
+                &["addon"],
+            )?,
+            degraded: gauges(
+                "addon_agent_degraded",
+                "1 while the version that runs is told to be unhealthy.",
                 &["addon"],
             )?,
             hub_connected,
@@ -218,6 +224,11 @@ impl Metrics {
             _ = self.rejections.remove_label_values(&[add_on, reason.name()]);
         }
         _ = self.drift_repaired.remove_label_values(&[add_on]);
+        _ = self.degraded.remove_label_values(&[add_on]);
+    }
+
+    pub fn unwell(&self, add_on: &str, unwell: bool) {
+        self.degraded.with_label_values(&[add_on]).set(i64::from(unwell));
     }
 
     pub fn repaired(&self, add_on: &str, objects: u64) {

@@ -14,7 +14,7 @@ use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::{Api, Client};
 use lifecycle::names::label;
-use lifecycle::{ManagedAddOn, ManagedAddOnStatus, Phase};
+use lifecycle::{ManagedAddOn, ManagedAddOnStatus, Phase, Reason};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{debug, warn};
@@ -94,7 +94,8 @@ fn healthy(
 fn serves(status: &ManagedAddOnStatus) -> bool {
     match status.phase {
         None | Some(Phase::Failed | Phase::Removing) => false,
-        Some(Phase::Available) => !is_unready(status),
+        Some(_) if is_unwell(status) => false,
+        Some(Phase::Available) => true,
         Some(
             Phase::Pending
             | Phase::Waiting
@@ -111,11 +112,13 @@ fn serves(status: &ManagedAddOnStatus) -> bool {
     }
 }
 
-fn is_unready(status: &ManagedAddOnStatus) -> bool {
-    status
-        .conditions
-        .iter()
-        .any(|condition| condition.type_ == "Ready" && condition.status == "False")
+/// What runs was healthy and is not any more; that another version failed is told with other reasons.
+fn is_unwell(status: &ManagedAddOnStatus) -> bool {
+    status.conditions.iter().any(|condition| {
+        condition.type_ == "Degraded"
+            && condition.status == "True"
+            && condition.reason == Reason::RunningUnhealthy.name()
+    })
 }
 
 async fn renew(managed: &Client, (add_on, namespace): &Place) {
@@ -171,13 +174,14 @@ mod tests {
             (json!({"phase": "Available", "currentVersion": "1.5.0"}), true),
             (json!({"phase": "Verifying", "currentVersion": "1.5.0"}), true),
             (json!({"phase": "RollingBack", "currentVersion": "1.5.0"}), true),
-            (
-                json!({"phase": "RolledBack", "currentVersion": "1.5.0", "conditions": [unready()]}),
-                true,
-            ),
+            (rolled_back("Unhealthy"), true),
             (json!({"phase": "Rejected", "currentVersion": "1.5.0"}), true),
+            (rolled_back("RunningUnhealthy"), false),
             (
-                json!({"phase": "Available", "currentVersion": "1.5.0", "conditions": [unready()]}),
+                json!({
+                    "phase": "Available", "currentVersion": "1.5.0",
+                    "conditions": [degraded("RunningUnhealthy")],
+                }),
                 false,
             ),
             (json!({"phase": "Failed", "currentVersion": "1.5.0"}), false),
@@ -229,9 +233,14 @@ mod tests {
         [("metrics".to_owned(), Arc::new(add_on))].into()
     }
 
-    fn unready() -> serde_json::Value {
+    fn rolled_back(reason: &str) -> serde_json::Value {
+        let conditions = [degraded(reason)];
+        json!({"phase": "RolledBack", "currentVersion": "1.5.0", "conditions": conditions})
+    }
+
+    fn degraded(reason: &str) -> serde_json::Value {
         json!({
-            "type": "Ready", "status": "False", "reason": "Unhealthy", "message": "",
+            "type": "Degraded", "status": "True", "reason": reason, "message": "",
             "lastTransitionTime": "2026-01-01T00:00:00Z",
         })
     }

@@ -128,6 +128,8 @@ fn shown(status: &ManagedAddOnStatus) -> Value {
     let conditions: Vec<String> = status
         .conditions
         .iter()
+        // What was mended depends on when the fault came.
+        .filter(|condition| condition.type_ != "Drifted")
         .map(|condition| format!("{} {} {}", condition.type_, condition.status, condition.reason))
         .collect();
     let rollout = status.rollout.clone().unwrap_or_default();

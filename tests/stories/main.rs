@@ -6,6 +6,7 @@
 mod harness;
 
 mod adoption;
+mod at_rest;
 mod bad_input;
 mod changes;
 mod daemon;
@@ -87,6 +88,9 @@ fn main() -> ExitCode {
         story!(world::servers::an_older_etcd_is_gone_on_from),
         story!(world::servers::a_hub_restored_from_an_old_backup_uninstalls_nothing),
         story!(world::servers::time_in_which_the_agent_stood_still_is_not_counted),
+        story!(at_rest::what_stops_being_well_is_degraded_and_nothing_else),
+        story!(at_rest::what_stops_being_well_in_the_soak_is_rolled_back),
+        story!(at_rest::what_others_change_is_shown),
         story!(hub::what_the_hub_assigns_is_installed_and_reported),
         story!(hub::offline_it_rolls_back_and_the_newest_report_arrives_once),
         story!(hub::what_cannot_be_assigned_is_told_and_changes_nothing),

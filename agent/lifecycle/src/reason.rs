@@ -123,6 +123,8 @@ reasons! {
     RollbackFailed => Environment,
     /// The last good version is back, but for objects that had to stay as they were.
     RollbackIncomplete => Environment,
+    /// The version that runs became unhealthy after it was Available.
+    RunningUnhealthy => Environment,
     /// The ledger was written by an agent that knows more than this one.
     UnknownLedger => Environment,
 }

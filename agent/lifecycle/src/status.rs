@@ -6,6 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use crate::api::{ManagedAddOnStatus, OperationResult, Phase};
 use crate::reason::Reason;
 use crate::rollout::Rollout;
+use crate::running::Drifted;
 use crate::state::State;
 
 /// Messages are for a person, and every report carries them.
@@ -18,6 +19,10 @@ pub struct Beside {
     pub desired_version: Option<String>,
     /// Why nobody assigns this add-on any more.
     pub orphaned: Option<String>,
+    /// What of the release at rest is not well.
+    pub unwell: Option<String>,
+    /// Whether others change the release at rest; absent until somebody looked.
+    pub drifted: Option<Drifted>,
 }
 
 pub fn status(
@@ -113,38 +118,48 @@ fn conditions(
     let degraded = matches!(phase, Phase::RolledBack | Phase::Failed | Phase::RollingBack)
         && !matches!(rollout.state, State::RollingBack { asked: true, .. })
         || left_half_done;
-    let operation = rollout.operation.as_ref();
-    let verified = match operation {
+    // What is known of the release at rest says nothing once another is on its way.
+    let at_rest = rollout.kept().is_some();
+    let unwell = beside.unwell.as_ref().filter(|_| at_rest).map(|unwell| printable(unwell));
+    let said = message(rollout);
+    let (health, about) = match &unwell {
+        Some(unwell) => (Reason::RunningUnhealthy, unwell),
+        None => (because, &said),
+    };
+    let available = phase == Phase::Available;
+    let (ready, about_ready) = if available { (health, about) } else { (because, &said) };
+    let verified = verified(rollout);
+    let digest = if verified == "True" { "DigestVerified" } else { because.name() };
+    let mut rows = vec![
+        ["Ready", truth(available && unwell.is_none()), ready.name(), about_ready],
+        ["Reconciling", truth(!phase.is_settled()), because.name(), &said],
+        ["Stalled", truth(stalled), because.name(), &said],
+        ["Degraded", truth(degraded || unwell.is_some()), health.name(), about],
+        ["Verified", verified, digest, &said],
+    ];
+    let drifted = beside.drifted.as_ref().filter(|_| at_rest);
+    let drifted = drifted.map(|told| (told, printable(&told.message)));
+    rows.extend(
+        drifted
+            .as_ref()
+            .map(|(told, message)| ["Drifted", truth(told.drifted), told.reason, message.as_str()]),
+    );
+    // An install has none: there is nothing to go back to.
+    let safety = rollout.operation.as_ref().and_then(|operation| operation.safety.as_ref());
+    let safety = safety.map(|safety| (safety, printable(&safety.message())));
+    rows.extend(safety.as_ref().map(|(safety, message)| {
+        ["RollbackSafe", safety.status(), safety.reason(), message.as_str()]
+    }));
+    rows.extend(beside.orphaned.as_ref().map(|why| ["Orphaned", "True", "NoAssignment", why]));
+    rows.into_iter().map(|row| condition(before, row, beside.generation, now)).collect()
+}
+
+fn verified(rollout: &Rollout) -> &'static str {
+    match &rollout.operation {
         Some(operation) if operation.verified => "True",
         Some(operation) if operation.result == OperationResult::Failed => "False",
         _ => "Unknown",
-    };
-    let mut rows = vec![
-        ("Ready", truth(phase == Phase::Available), because.name()),
-        ("Reconciling", truth(!phase.is_settled()), because.name()),
-        ("Stalled", truth(stalled), because.name()),
-        ("Degraded", truth(degraded), because.name()),
-        ("Verified", verified, if verified == "True" { "DigestVerified" } else { because.name() }),
-    ];
-    let orphan_message = beside.orphaned.clone().unwrap_or_default();
-    if beside.orphaned.is_some() {
-        rows.push(("Orphaned", "True", "NoAssignment"));
     }
-    // An install has none: there is nothing to go back to.
-    let safety = operation.and_then(|operation| operation.safety.as_ref());
-    let safety_message = safety.map_or(String::new(), |safety| printable(&safety.message()));
-    rows.extend(safety.map(|safety| ("RollbackSafe", safety.status(), safety.reason())));
-    let said = message(rollout);
-    rows.into_iter()
-        .map(|(kind, status, because)| {
-            let said = match kind {
-                "Orphaned" => &orphan_message,
-                "RollbackSafe" => &safety_message,
-                _ => &said,
-            };
-            condition(before, [kind, status, because, said], beside.generation, now)
-        })
-        .collect()
 }
 
 fn truth(is: bool) -> &'static str {

@@ -13,7 +13,7 @@ use crate::placed::{Placed, place};
 use crate::prune::{Scope, prune};
 use crate::retained::Content;
 use crate::work::Work;
-use crate::{apply, check, drift, health, hooks, pull, stage};
+use crate::{apply, check, health, hooks, pull, stage};
 
 impl Driver {
     pub(super) async fn execute(&mut self, action: Action) -> Result<Outcome, Fault> {
@@ -177,26 +177,6 @@ impl Driver {
     fn scope(&self, in_order: bool) -> Scope {
         let delete_data = self.note(annotation::DELETE_DATA).is_some();
         Scope { only_extensions: false, delete_data, in_order }
-    }
-
-    /// Puts back what others changed of the release at rest. What cannot be put back now is looked at again.
-    pub(super) async fn repair(&mut self) {
-        let Some(kept) = self.ledger.rollout.kept().cloned() else { return };
-        let mut known = std::mem::take(&mut self.drift);
-        let repaired = async {
-            let Some(content) = self.content(&kept.id).await? else {
-                let gone = "the retained release is gone; assign it again to have it retained anew";
-                return Err(Fault::new(lifecycle::Reason::RetainFailed, gone));
-            };
-            let placed = self.placed(&content).await?;
-            Ok(drift::repair(&self.work(&content)?, &placed, &mut known).await)
-        };
-        match repaired.await {
-            Ok(0) => {}
-            Ok(repaired) => self.shared.metrics.repaired(&self.name, repaired),
-            Err(fault) => tracing::warn!(cause = fault.message, "drift could not be mended"),
-        }
-        self.drift = known;
     }
 
     async fn let_go(&mut self) -> Result<Outcome, Fault> {

@@ -9,7 +9,7 @@ use lifecycle::{Assignment, Deletion, Fault, Observation, Reason, State, version
 use tokio::time::Instant;
 
 use super::Driver;
-use crate::health::{self, Terms};
+use crate::health::{self, Jobs, Terms};
 use crate::retained::Content;
 
 impl Driver {
@@ -97,10 +97,11 @@ impl Driver {
     async fn health(&mut self, content: &Content) -> Result<Verdict, Fault> {
         let rules = self.rules(content).await?;
         let running = self.running().await?;
+        let back = matches!(self.ledger.rollout.state, State::RollingBack { .. });
         let placed = self.placed(content).await?;
         let terms = Terms {
             since: self.ledger.rollout.spent(),
-            back: matches!(self.ledger.rollout.state, State::RollingBack { .. }),
+            jobs: if back { Jobs::No } else { Jobs::All },
             graces: self.shared.graces,
             rules: &rules,
             judge: &self.shared.judge,
@@ -112,7 +113,7 @@ impl Driver {
     }
 
     /// Those of the release that is looked at, compiled once.
-    async fn rules(&mut self, content: &Content) -> Result<Arc<Rules>, Fault> {
+    pub(super) async fn rules(&mut self, content: &Content) -> Result<Arc<Rules>, Fault> {
         let id = &content.release.id;
         if let Some((of, rules)) = &self.rules
             && of == id

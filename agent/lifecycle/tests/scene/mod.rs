@@ -36,6 +36,8 @@ pub struct Scene {
     pub answers: Vec<String>,
     /// What every check from here on says.
     pub report: Report,
+    /// What was found of the release at rest.
+    pub beside: Beside,
     /// Every assignment from here on is like this one, but for its release.
     spec: Assignment,
 }
@@ -82,6 +84,7 @@ impl Scene {
             looks: Vec::new(),
             answers: Vec::new(),
             report: Report::default(),
+            beside: Beside::default(),
             spec,
         }
     }
@@ -387,7 +390,7 @@ impl Scene {
         let beside = Beside {
             generation: Some(self.seen.generation),
             desired_version: self.seen.wanted().map(|wanted| wanted.version.to_string()),
-            orphaned: None,
+            ..self.beside.clone()
         };
         status(rollout, &beside, &self.saved.conditions, self.now)
     }

@@ -1,0 +1,197 @@
+//! Whether others change the release at rest.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::saved;
+use crate::api::ManagedAddOnStatus;
+use crate::object::ObjectKey;
+
+/// So many looks in a row at which an object had to be put back mean that somebody fights for it.
+const CONTESTED: u32 = 3;
+
+/// Objects that are named; the others are counted.
+const NAMED: usize = 3;
+
+/// What one look found changed.
+#[derive(Clone, Debug, Default)]
+pub struct Mending {
+    /// Put back as the release says.
+    pub mended: Vec<ObjectKey>,
+    /// Not put back, and why.
+    pub unmended: Vec<(ObjectKey, String)>,
+}
+
+/// What is told of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drifted {
+    pub drifted: bool,
+    pub reason: &'static str,
+    pub message: String,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Drift {
+    told: Option<Drifted>,
+    /// At how many looks in a row each object had to be put back.
+    in_a_row: BTreeMap<ObjectKey, u32>,
+}
+
+impl Drift {
+    /// What an agent told that ran before this one.
+    pub fn told_before(status: &ManagedAddOnStatus) -> Self {
+        let told = saved(status, "Drifted").and_then(|condition| {
+            let reason = REASONS.iter().find(|reason| **reason == condition.reason)?;
+            let (drifted, message) = (condition.status == "True", condition.message.clone());
+            Some(Drifted { drifted, reason, message })
+        });
+        Self { told, ..Self::default() }
+    }
+
+    /// Absent until somebody looked.
+    pub fn told(&self) -> Option<&Drifted> {
+        self.told.as_ref()
+    }
+
+    pub fn see(self, look: &Mending, now: Timestamp) -> Self {
+        let in_a_row: BTreeMap<ObjectKey, u32> = look
+            .mended
+            .iter()
+            .map(|key| (key.clone(), self.in_a_row.get(key).map_or(1, |times| times + 1)))
+            .collect();
+        let contested: Vec<&ObjectKey> =
+            in_a_row.iter().filter(|(_, times)| **times >= CONTESTED).map(|(key, _)| key).collect();
+        let told = told(look, &contested, now).or(self.told.filter(|told| !told.drifted));
+        Self { told: told.or_else(|| Some(as_released())), in_a_row }
+    }
+}
+
+const NOT_MENDED: &str = "NotMended";
+const CONTESTED_REASON: &str = "Contested";
+const MENDED: &str = "Mended";
+const AS_RELEASED: &str = "AsReleased";
+const REASONS: [&str; 4] = [NOT_MENDED, CONTESTED_REASON, MENDED, AS_RELEASED];
+
+/// What this look adds; the worst first. What is put back again and again is told without a time, so that it is told once.
+fn told(look: &Mending, contested: &[&ObjectKey], now: Timestamp) -> Option<Drifted> {
+    let drifted = |reason, message| Some(Drifted { drifted: true, reason, message });
+    if let [(first, why), more @ ..] = look.unmended.as_slice() {
+        let more =
+            if more.is_empty() { String::new() } else { format!(" (and {} more)", more.len()) };
+        return drifted(NOT_MENDED, format!("{first} differs and was not put back: {why}{more}"));
+    }
+    if !contested.is_empty() {
+        let what = named(contested.iter().copied());
+        return drifted(
+            CONTESTED_REASON,
+            format!("changed by somebody again and again: {what}; see who in its managedFields"),
+        );
+    }
+    (!look.mended.is_empty()).then(|| {
+        let message = format!("{} put back at {now}: {}", look.mended.len(), named(&look.mended));
+        Drifted { drifted: false, reason: MENDED, message }
+    })
+}
+
+fn as_released() -> Drifted {
+    Drifted { drifted: false, reason: AS_RELEASED, message: String::new() }
+}
+
+fn named<'a>(keys: impl IntoIterator<Item = &'a ObjectKey>) -> String {
+    let keys: Vec<String> = keys.into_iter().map(ToString::to_string).collect();
+    let shown = keys.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    match keys.len().saturating_sub(NAMED) {
+        0 => shown,
+        more => format!("{shown} (and {more} more)"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_after_each_look() {
+        let table: [(&str, &[&str]); 6] = [
+            ("nothing", &["False AsReleased: "]),
+            ("a", &["False Mended: 1 put back at 2026-01-01T00:00:00Z: ConfigMap shop/a"]),
+            (
+                "a nothing nothing",
+                &["False Mended: 1 put back at 2026-01-01T00:00:00Z: ConfigMap shop/a"; 3],
+            ),
+            (
+                "abcde",
+                &[
+                    "False Mended: 5 put back at 2026-01-01T00:00:00Z: ConfigMap shop/a, ConfigMap shop/b, ConfigMap shop/c (and 2 more)",
+                ],
+            ),
+            (
+                "!ab nothing",
+                &[
+                    "True NotMended: ConfigMap shop/a differs and was not put back: forbidden (and 1 more)",
+                    "False AsReleased: ",
+                ],
+            ),
+            (
+                "a a a a nothing",
+                &[
+                    "False Mended: 1 put back at 2026-01-01T00:00:00Z: ConfigMap shop/a",
+                    "False Mended: 1 put back at 2026-01-01T00:01:00Z: ConfigMap shop/a",
+                    "True Contested: changed by somebody again and again: ConfigMap shop/a; see who in its managedFields",
+                    "True Contested: changed by somebody again and again: ConfigMap shop/a; see who in its managedFields",
+                    "False AsReleased: ",
+                ],
+            ),
+        ];
+        for (looks, told) in table {
+            assert_eq!(see(looks), told, "{looks}");
+        }
+    }
+
+    #[test]
+    fn what_was_told_is_told_on_after_a_restart() {
+        let status = serde_json::json!({"conditions": [{
+            "type": "Drifted", "status": "False", "reason": "Mended", "message": "1 put back",
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }]});
+        let status = serde_json::from_value(status).expect("a status");
+        let drift = Drift::told_before(&status).see(&Mending::default(), Timestamp::UNIX_EPOCH);
+        assert_eq!(drift.told().map(|told| told.message.as_str()), Some("1 put back"));
+        assert_eq!(Drift::default().told(), None);
+    }
+
+    /// A look a minute; letters are objects that are put back, or not, after `!`.
+    fn see(looks: &str) -> Vec<String> {
+        let mut drift = Drift::default();
+        let mut now: Timestamp = "2026-01-01T00:00:00Z".parse().expect("a time");
+        let mut told = Vec::new();
+        for look in looks.split(' ') {
+            drift = drift.see(&mending(look), now);
+            now = now.saturating_add(std::time::Duration::from_secs(60)).expect("a duration");
+            told.extend(drift.told().map(|Drifted { drifted, reason, message }| {
+                format!("{} {reason}: {message}", if *drifted { "True" } else { "False" })
+            }));
+        }
+        told
+    }
+
+    fn mending(look: &str) -> Mending {
+        let key = |name: char| ObjectKey {
+            group: String::new(),
+            kind: "ConfigMap".to_owned(),
+            namespace: Some("shop".to_owned()),
+            name: name.to_string(),
+        };
+        match (look, look.strip_prefix('!')) {
+            ("nothing", _) => Mending::default(),
+            (_, Some(names)) => Mending {
+                unmended: names.chars().map(|name| (key(name), "forbidden".to_owned())).collect(),
+                ..Mending::default()
+            },
+            (names, None) => {
+                Mending { mended: names.chars().map(key).collect(), ..Mending::default() }
+            }
+        }
+    }
+}
