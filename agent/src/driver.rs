@@ -19,6 +19,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::cluster::Cluster;
 use crate::events::Events;
+use crate::evidence;
 use crate::health::Judge;
 use crate::ledger::{Ledger, Saved, Told, now};
 use crate::metrics::Metrics;
@@ -51,6 +52,7 @@ pub struct Driver {
     shared: Arc<Shared>,
     name: String,
     store: Store,
+    evidence: evidence::Store,
     ledger: Ledger,
     changes: watch::Receiver<Arc<ManagedAddOn>>,
     slot: Option<OwnedSemaphorePermit>,
@@ -120,6 +122,7 @@ impl Driver {
             shared: shared.clone(),
             name: name.to_owned(),
             store,
+            evidence: evidence::Store::new(client, &shared.namespace, name),
             ledger,
             changes,
             slot: None,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Client, Resource};
+use lifecycle::evidence::Failure;
 use lifecycle::names::annotation;
 use lifecycle::{Fault, ManagedAddOn, Phase, Reason, Release, Rollout, printable, reason};
 use tokio::time::timeout;
@@ -60,6 +61,19 @@ impl Events {
             reason: "Kept".to_owned(),
             note: Some(printable(&note)),
             action: "Kept".to_owned(),
+            secondary: None,
+        };
+        self.publish(&event, object).await;
+    }
+
+    /// Where to read of a failure whose objects are gone by now.
+    pub async fn evidence(&self, object: &ManagedAddOn, failure: &Failure, name: &str) {
+        let version = &failure.release.version;
+        let event = Event {
+            type_: EventType::Normal,
+            reason: failure.cause.reason.name().to_owned(),
+            note: Some(format!("evidence of {version} is kept in ConfigMap {name}")),
+            action: format!("Evidence/{}", failure.sequence),
             secondary: None,
         };
         self.publish(&event, object).await;

@@ -1,26 +1,27 @@
 //! Looks at every object of a release, and around those that are not well, and asks the core what it thinks.
 
-mod evidence;
+mod around;
 mod judge;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use lifecycle::Object;
 use lifecycle::health::{
     Around, Excuse, Graces, Health, HealthStatus, Ill, Rules, Verdict, absent, assess, assess_with,
     pod_labels, verdict,
 };
 use lifecycle::hook::{Hook, Run};
 use lifecycle::plan::{Stage, is_job};
-
-pub use judge::Judge;
+use lifecycle::{Object, ObjectKey};
 
 use crate::faults;
 use crate::hooks;
 use crate::placed::Placed;
 use crate::work::{AT_ONCE, Work, each};
+
+pub use around::pods;
+pub use judge::Judge;
 
 /// Workloads whose pods are looked at in one look: one round of requests.
 const LOOKED_INTO: usize = AT_ONCE;
@@ -108,6 +109,29 @@ async fn proved(work: &Work<'_>, release: &[Placed], run: &Run, well: Verdict) -
     }
 }
 
+/// An object that is not well, and why.
+pub struct Unwell {
+    pub key: ObjectKey,
+    pub living: Option<Object>,
+    pub said: String,
+}
+
+/// The objects of a release that are not well, the failed ones first.
+pub async fn unwell(work: &Work<'_>, release: &[Placed], terms: &Terms<'_>) -> Vec<Unwell> {
+    let mut looked = each(release.iter().map(|placed| one(work, placed, terms))).await;
+    // A hook that was not begun is not missing.
+    looked.retain(|one| one.living.is_some() || Hook::of(one.object).is_none());
+    look_into(work, &mut looked, terms).await;
+    ask_rules(&mut looked, terms).await;
+    looked.retain(|one| one.health.status != HealthStatus::Current);
+    looked.sort_by_key(|one| one.health.status != HealthStatus::Failed);
+    let unwell = looked.into_iter().map(|Looked { object, living, health }| {
+        let said = format!("{}: {}", health.status.name(), health.message);
+        Unwell { key: object.key(), living, said }
+    });
+    unwell.collect()
+}
+
 async fn one<'a>(work: &Work<'_>, placed: &'a Placed, terms: &Terms<'_>) -> Looked<'a> {
     let object = &placed.object;
     let around = Around { since: terms.since, graces: terms.graces, ..Around::default() };
@@ -149,10 +173,10 @@ async fn look_into(work: &Work<'_>, looked: &mut [Looked<'_>], terms: &Terms<'_>
     });
     let unwell: Vec<(&Object, &mut Health)> = unwell.take(LOOKED_INTO).collect();
     let needs_nodes = unwell.iter().any(|(living, _)| living.kind() == "DaemonSet");
-    let nodes = if needs_nodes { evidence::nodes(work).await } else { Vec::new() };
+    let nodes = if needs_nodes { around::nodes(work).await } else { Vec::new() };
     let nodes = &nodes;
     each(unwell.into_iter().map(|(living, health)| async move {
-        let pods = evidence::pods(work, living).await;
+        let pods = around::pods(work, living).await;
         let now = Some(Timestamp::now());
         let (since, graces) = (terms.since, terms.graces);
         let around = Around { since, now, pods: &pods, nodes, graces };

@@ -12,6 +12,7 @@ mod definitions;
 mod drift;
 mod driver;
 mod events;
+mod evidence;
 mod faults;
 mod health;
 mod hooks;

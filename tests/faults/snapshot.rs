@@ -35,7 +35,9 @@ pub struct Snapshot {
 impl Snapshot {
     pub async fn take(client: &Client, hub: Option<&Hub>, name: &str) -> Result<Self> {
         let mut snapshot = Self::default();
-        let ours = ListParams::default().labels(&format!("{}={name}", label::ADD_ON));
+        // What evidence there is depends on when the fault came.
+        let selector = format!("{}={name},!{}", label::ADD_ON, label::EVIDENCE);
+        let ours = ListParams::default().labels(&selector);
         for (group, version, kind) in KINDS {
             let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
             let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);

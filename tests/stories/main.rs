@@ -11,6 +11,7 @@ mod bad_input;
 mod changes;
 mod daemon;
 mod delivery;
+mod evidence;
 mod ground;
 mod health;
 mod hooks;
@@ -91,6 +92,8 @@ fn main() -> ExitCode {
         story!(at_rest::what_stops_being_well_is_degraded_and_nothing_else),
         story!(at_rest::what_stops_being_well_in_the_soak_is_rolled_back),
         story!(at_rest::what_others_change_is_shown),
+        story!(evidence::what_failed_is_kept_before_it_is_gone),
+        story!(evidence::what_may_not_be_read_is_said_so),
         story!(hub::what_the_hub_assigns_is_installed_and_reported),
         story!(hub::offline_it_rolls_back_and_the_newest_report_arrives_once),
         story!(hub::what_cannot_be_assigned_is_told_and_changes_nothing),

@@ -314,6 +314,10 @@ pub struct HistoryEntry {
     pub reason: String,
     /// Whether the bundle's digest was verified.
     pub verified: bool,
+    /// ConfigMap in the agent's namespace with what was seen of the failure before the way back; absent where there is
+    /// none. Only the newest three are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<String>,
 }
 
 /// Where a rollout is, as people and metrics name it.

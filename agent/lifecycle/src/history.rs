@@ -176,6 +176,7 @@ mod tests {
             completion_time: None,
             reason: reason.name().to_owned(),
             verified: true,
+            evidence: None,
         }
     }
 }

@@ -23,6 +23,7 @@ mod assignment;
 pub mod bundle;
 pub mod definition;
 pub mod duration;
+pub mod evidence;
 pub mod health;
 mod history;
 pub mod hook;

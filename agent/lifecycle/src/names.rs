@@ -28,6 +28,8 @@ pub mod label {
     pub const RELEASE: &str = "lifecycle.open-cluster-management.io/release";
     /// What a retained release is: `candidate`, `current` or `previous`.
     pub const STATE: &str = "lifecycle.open-cluster-management.io/state";
+    /// On a ConfigMap with evidence of a failure: the operation's number.
+    pub const EVIDENCE: &str = "lifecycle.open-cluster-management.io/evidence";
     /// Who made a `ManagedAddOn`; `hub-sync` writes only those that say `hub-sync`.
     pub const WRITTEN_BY: &str = "lifecycle.open-cluster-management.io/written-by";
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::api::Deletion;
 use crate::assignment::{Assignment, Policy};
+use crate::evidence::Failure;
 use crate::health::{Ill, Verdict};
 use crate::hook::{Hook, Ran, Run};
 use crate::operation::Asked;
@@ -84,6 +85,8 @@ pub enum Action {
     Hook { release: Release, hook: Hook, run: Run, within: Duration },
     /// Write one stage of a release. Going back, Jobs are left out.
     Apply { release: Release, stage: Stage, back: bool },
+    /// Keep what is to be seen of a failure. Tried once, whatever comes of it.
+    Evidence { failure: Failure },
     /// Remove what these releases have and `keep` has not; only webhooks and APIServices if so asked.
     Prune { keep: Option<Release>, of: Vec<Release>, only_extensions: bool },
     /// Mark the retained releases so and forget all others.
@@ -121,6 +124,8 @@ pub enum Outcome {
         stage: Stage,
         left: Vec<String>,
     },
+    /// In the ConfigMap of this name.
+    Evidence(String),
     /// What could not be removed, in words; guarded objects are not in it.
     Pruned {
         left: Vec<String>,

@@ -32,6 +32,9 @@ pub struct Operation {
     /// The bundle's digest was verified.
     #[serde(default)]
     pub verified: bool,
+    /// Where what was seen of its failure is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<String>,
     /// The assignment this answers.
     pub asked: Asked,
     /// What was judged of going back from the target, before the first write.
@@ -82,6 +85,7 @@ impl Operation {
             completion_time: self.completed.map(Time),
             reason: self.reason.name().to_owned(),
             verified: self.verified,
+            evidence: self.evidence.clone(),
         }
     }
 }
@@ -108,6 +112,7 @@ impl Rollout {
             reason,
             message: String::new(),
             verified: false,
+            evidence: None,
             asked,
             safety: None,
             accepted: Vec::new(),

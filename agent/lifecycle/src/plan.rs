@@ -304,7 +304,11 @@ mod tests {
         for (running, ran) in
             [(same.clone(), true), (job(json!({"a": 2})), false), (hook, false), (elsewhere, false)]
         {
-            assert_eq!(has_run(&job(json!({"a": 1})), &[running.clone()]), ran, "{running:?}");
+            assert_eq!(
+                has_run(&job(json!({"a": 1})), std::slice::from_ref(&running)),
+                ran,
+                "{running:?}"
+            );
         }
         let mut map = object("v1", "ConfigMap", "j");
         map.0["spec"] = json!({"a": 1});

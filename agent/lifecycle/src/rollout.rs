@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::{HistoryEntry, ManagedAddOnStatus, OperationKind, Phase};
 use crate::duration::millis;
+use crate::evidence::Failure;
 use crate::health::Ill;
 use crate::hook::Run;
 use crate::operation::Operation;
@@ -37,6 +38,9 @@ pub struct Rollout {
     /// The newest operation, going on or ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<Operation>,
+    /// What failed, until evidence of it is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
     #[serde(default)]
     pub patience: Patience,
     /// Operations begun here, ever.
@@ -60,6 +64,7 @@ impl Default for Rollout {
             touched: Vec::new(),
             before: Vec::new(),
             operation: None,
+            failure: None,
             patience: Patience::default(),
             sequence: 0,
             transitions: 0,
@@ -152,7 +157,8 @@ impl Rollout {
     /// Whether an agent that ends here may have ended because of what it did.
     pub fn is_under_way(&self) -> bool {
         let phase = self.phase();
-        !phase.is_settled() && !matches!(phase, Phase::Pending | Phase::Waiting)
+        let rests = phase.is_settled() || matches!(phase, Phase::Pending | Phase::Waiting);
+        !rests || self.failure.is_some()
     }
 
     /// The release whose health decides now. None where looking at it may be what ends the agent.

@@ -58,9 +58,10 @@ pub fn step(rollout: Rollout, seen: &Observation, now: Timestamp) -> Step {
     if seen.outcome.is_some() || seen.verdict.is_some() {
         rollout.patience.deaths = 0;
     }
-    let before = rollout.state.but_for_time();
+    let place = |rollout: &Rollout| (rollout.state.but_for_time(), rollout.failure.is_some());
+    let before = place(&rollout);
     let mut rollout = advance(rollout, seen, now);
-    let moved = rollout.state.but_for_time() != before;
+    let moved = place(&rollout) != before;
     let due = due(&rollout, seen);
     // What led nowhere is not done again at once, whoever asks for it.
     let nowhere = seen.outcome.is_some() && !moved && due.is_some();
@@ -76,6 +77,9 @@ pub fn step(rollout: Rollout, seen: &Observation, now: Timestamp) -> Step {
 fn advance(rollout: Rollout, seen: &Observation, now: Timestamp) -> Rollout {
     if seen.deleting {
         return removal::advance(rollout, seen, now);
+    }
+    if rollout.failure.is_some() {
+        return evidence(rollout, seen, now);
     }
     match rollout.state.clone() {
         State::Pending | State::Waiting { .. } => begin::advance(rollout, seen, now),
@@ -107,8 +111,23 @@ fn advance(rollout: Rollout, seen: &Observation, now: Timestamp) -> Rollout {
     }
 }
 
+/// What was seen of a failure is kept before the way back destroys it. Where that ends the agent, or comes to nothing, the
+/// way back goes on without.
+fn evidence(rollout: Rollout, seen: &Observation, now: Timestamp) -> Rollout {
+    let rollout = match &seen.outcome {
+        Some(Outcome::Evidence(name)) => rollout.evidence_kept(Some(name)),
+        Some(_) => rollout.evidence_kept(None),
+        None if rollout.patience.is_crash_loop() => rollout.evidence_kept(None),
+        None => return rollout,
+    };
+    advance(rollout, &Observation { outcome: None, ..seen.clone() }, now)
+}
+
 /// What the state asks to be done.
 fn due(rollout: &Rollout, seen: &Observation) -> Option<Action> {
+    if let Some(failure) = rollout.failure.clone().filter(|_| !seen.deleting) {
+        return Some(Action::Evidence { failure });
+    }
     let target = || rollout.target().cloned();
     let from = rollout.current.clone();
     match &rollout.state {
@@ -278,10 +297,11 @@ impl Rollout {
         let nowhere_to_go =
             rollout.target().is_some() && rollout.target() == rollout.current.as_ref();
         if nowhere_to_go || seen.policy().on_failure == crate::OnFailure::Hold {
+            let rollout = rollout.keep_evidence(&fault);
             let rollout = rollout.finish(crate::OperationResult::Failed, fault.clone(), now);
             return rollout.to(State::Failed { cause: fault });
         }
-        back::begin(rollout, fault, false, seen, now)
+        back::begin(rollout.keep_evidence(&fault), fault, false, seen, now)
     }
 
     /// A retry that was asked for before there was a failure asks for nothing after it.

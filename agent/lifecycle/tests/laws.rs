@@ -81,8 +81,10 @@ fn the_random_stories_go_everywhere() {
     }
     let missed: Vec<_> = arrows.difference(&seen.arrows).collect();
     assert!(missed.is_empty(), "arrows that no story took: {missed:?}");
-    let actions =
-        ["apply", "check", "hold", "hook", "prune", "pull", "release", "remove", "retain", "stage"];
+    let actions = [
+        "apply", "check", "evidence", "hold", "hook", "prune", "pull", "release", "remove",
+        "retain", "stage",
+    ];
     assert_eq!(seen.actions.into_iter().collect::<Vec<_>>(), actions);
 }
 

@@ -474,6 +474,7 @@ fn a_broken_upgrade_goes_back_in_order_and_ends_in_rolled_back() {
     let scene = Scene::upgrading(Phase::Verifying).broken().is(Phase::RollingBack);
     let scene =
         scene.shows_operation("Rollback InProgress").conditions("Reconciling Degraded Verified");
+    let scene = scene.does("evidence of 1.5.0").done();
     let mut scene = scene.does("prune extensions of 1.5.0, keep 1.4.0").done();
     for stage in Stage::ALL {
         scene = scene.does(&format!("apply 1.4.0 again: {stage:?}")).done();
@@ -493,7 +494,7 @@ fn a_broken_upgrade_goes_back_in_order_and_ends_in_rolled_back() {
 #[test]
 fn a_rollback_goes_to_what_last_was_available_not_to_the_one_before() {
     let scene = Scene::upgrading(Phase::Available).settled().runs("1.5.0", "1.4.0").assign("1.6.0");
-    let scene = scene.until(Phase::Verifying).broken().done();
+    let scene = scene.until(Phase::Verifying).broken().done().done();
     let scene = scene.does("apply 1.5.0 again: Namespaces").settled().is(Phase::RolledBack);
     scene.runs("1.5.0", "1.4.0");
 }
@@ -525,6 +526,44 @@ fn the_assignment_may_come_back_to_what_runs_after_a_rollback() {
     let scene = Scene::rolled_back().assign("1.4.0").is(Phase::Available).does("-");
     let scene = scene.shows_operation("Rollback Succeeded").because(Reason::ReturnRequested);
     scene.conditions("Ready Verified").runs("1.4.0", "-");
+}
+
+#[test]
+fn evidence_is_kept_before_the_first_write_of_the_way_back() {
+    let failed = || Scene::upgrading(Phase::Verifying).broken().does("evidence of 1.5.0");
+    let evidence = |scene: &Scene, at: usize| scene.rollout.history[at].evidence.clone();
+    let scene = failed().restart().does("evidence of 1.5.0").settled().is(Phase::RolledBack);
+    assert_eq!(evidence(&scene, 1).as_deref(), Some("evidence-add-on-2"));
+    // It holds nothing up: it is tried once.
+    let lost = [
+        failed().refused(Reason::Forbidden),
+        failed().passing(Reason::CheckFailed),
+        failed().missing(),
+        failed().restart().restart().restart(),
+    ];
+    for scene in lost {
+        let scene = scene.does("prune extensions of 1.5.0, keep 1.4.0").settled();
+        assert_eq!(evidence(&scene.is(Phase::RolledBack), 1), None);
+    }
+}
+
+#[test]
+fn evidence_is_kept_of_whatever_failed_after_its_first_write() {
+    let evidence = |scene: &Scene| scene.rollout.history[0].evidence.clone();
+    let held = Scene::held().settled().is(Phase::Failed);
+    assert_eq!(evidence(&held).as_deref(), Some("evidence-add-on-2"));
+    let first = Scene::new().assign("1.4.0").until(Phase::Verifying).broken().settled();
+    assert_eq!(evidence(&first.is(Phase::Failed)).as_deref(), Some("evidence-add-on-1"));
+    let raw = Scene::available("1.4.0").policy(hold).assign("1.5.0").until(Phase::Verifying);
+    let ended = raw.broken().does("evidence of 1.5.0").restart().restart().restart().does("-");
+    assert_eq!(evidence(&ended.is(Phase::Failed).settled()), None);
+    let back = rolling_back().done().missing().does("evidence of 1.4.0").settled();
+    assert_eq!(evidence(&back.is(Phase::Failed)).as_deref(), Some("evidence-add-on-3"));
+    // What nobody reported as broken leaves none, and a deletion waits for none.
+    let asked = Scene::upgrading(Phase::Verifying).assign("1.4.0");
+    asked.does("prune extensions of 1.5.0, keep 1.4.0");
+    let deleted = Scene::upgrading(Phase::Verifying).broken().delete(Deletion::Uninstall);
+    deleted.does("remove 1.4.0 and 1.5.0");
 }
 
 #[test]
@@ -612,7 +651,8 @@ fn a_failed_rollback_is_left_by_retry_return_or_another_version() {
 fn a_failed_first_install_removes_what_it_made() {
     let scene =
         Scene::new().assign("1.4.0").until(Phase::Verifying).broken().is(Phase::RollingBack);
-    let scene = scene.shows_operation("Install InProgress").does("prune of 1.4.0, keep nothing");
+    let scene = scene.shows_operation("Install InProgress").does("evidence of 1.4.0").done();
+    let scene = scene.does("prune of 1.4.0, keep nothing");
     let scene = scene.done().is(Phase::Failed).shows_operation("Install Failed").runs("-", "-");
     let scene =
         scene.does("retain nothing").settled().remembers(&["1 Install 1.4.0 Failed Unhealthy"]);
@@ -723,6 +763,7 @@ fn in_mid_rollout_a_third_version_becomes_the_target_in_place() {
 fn a_third_version_that_fails_goes_back_to_what_last_was_available() {
     let to_third = || Scene::upgrading(Phase::Applying).assign("1.6.0");
     let scene = to_third().until(Phase::Verifying).broken().is(Phase::RollingBack);
+    let scene = scene.does("evidence of 1.6.0").done();
     let scene = scene.does("prune extensions of 1.5.0 and 1.6.0, keep 1.4.0").settled();
     scene.is(Phase::RolledBack).runs("1.4.0", "-");
     // What is half there cannot stay because the third version is refused.
@@ -772,7 +813,7 @@ fn in_mid_rollout_an_assignment_that_cannot_be_followed_waits_for_the_end() {
 fn in_a_first_install_another_version_becomes_the_target_in_place() {
     let scene = Scene::new().assign("1.4.0").until(Phase::Verifying).assign("1.5.0");
     let scene = scene.shows_operation("Install InProgress").until(Phase::Verifying).broken();
-    scene.does("prune of 1.4.0 and 1.5.0, keep nothing").settled().is(Phase::Failed);
+    scene.done().does("prune of 1.4.0 and 1.5.0, keep nothing").settled().is(Phase::Failed);
 }
 
 #[test]
@@ -969,7 +1010,7 @@ fn a_doubt_holds_nothing_and_neither_does_what_is_half_there() {
 fn what_going_back_cannot_put_back_is_told_and_the_rest_goes_back() {
     for asked in [false, true] {
         let scene = Scene::upgrading(Phase::Verifying);
-        let scene = if asked { scene.assign("1.4.0") } else { scene.broken() };
+        let scene = if asked { scene.assign("1.4.0") } else { scene.broken().done() };
         let scene = scene.done().done().does("apply 1.4.0 again: Definitions");
         let scene = scene.leaves("CustomResourceDefinition b: 3 objects would lose spec.a");
         let scene = scene.is(Phase::RollingBack).does("apply 1.4.0 again: Roles").restart();
@@ -1283,7 +1324,8 @@ fn a_way_back_that_ends_three_agents_fails_and_stays() {
     for far in [Back::Withdraw, Back::Apply { stage: 2 }] {
         let scene = rolling_back().until_back(far).restart().restart().is(Phase::RollingBack);
         let scene = scene.restart().is(Phase::Failed).because(Reason::RollbackFailed);
-        scene.rests(60 * MINUTES).does("-").retry("again").settled().is(Phase::Available);
+        let scene = scene.does("evidence of 1.4.0").done().rests(60 * MINUTES).does("-");
+        scene.retry("again").settled().is(Phase::Available);
     }
     let verifying = rolling_back().until_back(Back::Verify { healthy: Duration::ZERO });
     let verifying = verifying.restart().restart().is(Phase::RollingBack).restart();
@@ -1320,7 +1362,7 @@ fn a_crash_loop_ends_with_another_assignment_and_its_release_is_never_looked_at(
 fn with_hold_a_crash_loop_stays_where_it_is() {
     let scene = Scene::available("1.4.0").policy(hold).assign("1.5.0").until(Phase::Applying);
     let scene = scene.restart().restart().restart().is(Phase::Failed);
-    scene.because(Reason::CrashLoop).does("-");
+    scene.because(Reason::CrashLoop).does("evidence of 1.5.0").done().does("-");
 }
 
 #[test]
@@ -1380,7 +1422,12 @@ fn a_ledger_lost_in_mid_rollout_still_covers_what_was_touched() {
     let lost = || Scene::upgrading(Phase::Verifying).forget();
     let scene =
         lost().is(Phase::Checking).shows_operation("Upgrade InProgress").until(Phase::Verifying);
-    scene.broken().does("prune extensions of 1.5.0, keep 1.4.0").settled().runs("1.4.0", "-");
+    scene
+        .broken()
+        .done()
+        .does("prune extensions of 1.5.0, keep 1.4.0")
+        .settled()
+        .runs("1.4.0", "-");
     let back = Scene::upgrading(Phase::Available).settled().policy(any_way_down).assign("1.4.0");
     let back = back.until(Phase::Applying).forget().is(Phase::Checking).assign("1.5.0").settled();
     back.is(Phase::Available).runs("1.5.0", "1.4.0");
@@ -1562,7 +1609,7 @@ fn a_managed_add_on_made_anew_installs_anew() {
     scene.settled().is(Phase::Available).runs("1.4.0", "-");
     let halfway = Scene::available("1.4.0").delete(Deletion::Uninstall).left("Namespace a");
     let halfway = anew(halfway).assign("1.5.0").until(Phase::Verifying).broken();
-    halfway.does("prune of 1.4.0 and 1.5.0, keep nothing");
+    halfway.done().does("prune of 1.4.0 and 1.5.0, keep nothing");
 }
 
 fn any_way_down(policy: &mut Policy) {
@@ -1570,7 +1617,8 @@ fn any_way_down(policy: &mut Policy) {
 }
 
 fn rolling_back() -> Scene {
-    Scene::upgrading(Phase::Verifying).broken().is(Phase::RollingBack)
+    let scene = Scene::upgrading(Phase::Verifying).broken().is(Phase::RollingBack);
+    scene.does("evidence of 1.5.0").done()
 }
 
 /// A scene in every phase, by what it is about.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use lifecycle::evidence::Failure;
 use lifecycle::hook::{Hook, Run};
 use lifecycle::names::annotation;
 use lifecycle::plan::Stage;
@@ -13,7 +14,7 @@ use crate::placed::{Placed, place};
 use crate::prune::{Scope, prune};
 use crate::retained::Content;
 use crate::work::Work;
-use crate::{apply, check, health, hooks, pull, stage};
+use crate::{apply, check, evidence, health, hooks, pull, stage};
 
 impl Driver {
     pub(super) async fn execute(&mut self, action: Action) -> Result<Outcome, Fault> {
@@ -26,6 +27,7 @@ impl Driver {
                 self.hook(&release, hook, &run, within).await
             }
             Action::Apply { release, stage, back } => self.apply(&release, stage, back).await,
+            Action::Evidence { failure } => self.keep_evidence(&failure).await,
             Action::Prune { keep, of, only_extensions } => {
                 self.prune(keep.as_ref(), &of, only_extensions).await
             }
@@ -110,6 +112,19 @@ impl Driver {
         })
     }
 
+    async fn keep_evidence(&mut self, failure: &Failure) -> Result<Outcome, Fault> {
+        let Some(content) = self.content(&failure.release.id).await? else {
+            return Ok(Outcome::Missing);
+        };
+        let rules = self.rules(&content).await?;
+        let placed = self.placed(&content).await?;
+        let terms = self.at_rest(&rules);
+        let text = evidence::collect(&self.work(&content)?, &placed, &terms, failure).await;
+        let name = self.evidence.save(failure, text).await?;
+        self.shared.events.evidence(&self.ledger.object, failure, &name).await;
+        Ok(Outcome::Evidence(name))
+    }
+
     /// Each release's objects go with the rights of the account that brought them.
     async fn prune(
         &mut self,
@@ -180,6 +195,7 @@ impl Driver {
     }
 
     async fn let_go(&mut self) -> Result<Outcome, Fault> {
+        self.evidence.clear().await?;
         self.store.keep(&[]).await?;
         self.ledger.set_finalizer(false).await?;
         Ok(Outcome::Released)

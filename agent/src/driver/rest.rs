@@ -1,9 +1,10 @@
 //! Looks after the release at rest: puts back what others change of it, and watches whether it is well. What is found is
 //! shown and told; it never begins a rollout.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use lifecycle::health::Verdict;
+use lifecycle::health::{Rules, Verdict};
 use lifecycle::running::{Drift, Mending, Wellness};
 use lifecycle::{Fault, ManagedAddOnStatus, Reason, Release, Rollout};
 use tokio::time::Instant;
@@ -151,18 +152,22 @@ impl Driver {
         }
         let rules = self.rules(&content).await?;
         let placed = self.placed(&content).await?;
-        let terms = Terms {
+        Ok(health::look(&self.work(&content)?, &placed, &self.at_rest(&rules)).await)
+    }
+
+    /// By what a release is judged that has had all its time.
+    pub(super) fn at_rest<'a>(&'a self, rules: &'a Arc<Rules>) -> Terms<'a> {
+        Terms {
             since: Duration::MAX,
             jobs: Jobs::IfThere,
             graces: self.shared.graces,
-            rules: &rules,
+            rules,
             judge: &self.shared.judge,
             running: &[],
             // What was excused in the rollout is not well all the same.
             before: &[],
             proves: None,
-        };
-        Ok(health::look(&self.work(&content)?, &placed, &terms).await)
+        }
     }
 
     async fn tell_unwell(&self, before: Option<String>) {

@@ -212,6 +212,7 @@ fn finish(rollout: Rollout, going: Going, left: &[String], now: Timestamp) -> Ro
 
 fn give_up(rollout: Rollout, why: &str, now: Timestamp) -> Rollout {
     let cause = Fault::new(Reason::RollbackFailed, why);
+    let rollout = rollout.keep_evidence(&cause);
     let rollout = rollout.finish(OperationResult::Failed, cause.clone(), now);
     rollout.to(State::Failed { cause })
 }

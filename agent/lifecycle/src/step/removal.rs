@@ -10,6 +10,7 @@ use crate::rollout::Rollout;
 use crate::state::State;
 
 pub(super) fn advance(rollout: Rollout, seen: &Observation, now: Timestamp) -> Rollout {
+    let rollout = Rollout { failure: None, ..rollout };
     let State::Removing { done } = rollout.state else { return begin(rollout, seen, now) };
     match outcome(seen) {
         _ if done => rollout,

@@ -132,6 +132,12 @@ impl Book {
                 assert!(rollout.phase().is_settled());
             }
             Action::Hold => assert!(!look.seen.finalizer && is(&look.after, Phase::Pending)),
+            Action::Evidence { failure } => {
+                assert!(matches!(rollout.phase(), Phase::RollingBack | Phase::Failed));
+                assert!(rollout.history.iter().all(|entry| {
+                    entry.sequence != failure.sequence || entry.evidence.is_none()
+                }));
+            }
             Action::Pull | Action::Stage => {}
         }
     }

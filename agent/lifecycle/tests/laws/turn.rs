@@ -126,6 +126,7 @@ fn stray() -> impl Strategy<Value = Outcome> {
             Outcome::Staged,
             Outcome::Checked(Report::default()),
             Outcome::Hooked(Ran::NotYet("a job".to_owned())),
+            Outcome::Evidence("stray".to_owned()),
             Outcome::Retained,
             Outcome::Released,
         ]),
@@ -224,6 +225,9 @@ impl Ending {
 
 /// Whether nobody waits for it here.
 fn is_stray(phase: Phase, action: Option<&Action>, outcome: &Outcome) -> bool {
+    if let Some(Action::Evidence { .. }) = action {
+        return false;
+    }
     if let (Some(Action::Apply { stage, .. }), Outcome::Applied(other)) = (action, outcome) {
         return stage != other;
     }

@@ -106,7 +106,7 @@ impl Scene {
     /// 1.4.0 is available and 1.5.0 failed and was left where it is.
     pub fn held() -> Self {
         let scene = Scene::available("1.4.0").policy(hold).assign("1.5.0");
-        scene.until(Phase::Verifying).broken().is(Phase::Failed)
+        scene.until(Phase::Verifying).broken().is(Phase::Failed).done()
     }
 }
 
@@ -411,6 +411,9 @@ impl Scene {
             Action::Check { .. } => Outcome::Checked(self.report.clone()),
             Action::Hook { .. } => Outcome::Hooked(Ran::Well),
             Action::Apply { stage, .. } => Outcome::Applied(stage),
+            Action::Evidence { failure } => {
+                Outcome::Evidence(lifecycle::evidence::name("add-on", failure.sequence))
+            }
             Action::Prune { .. } => Outcome::Pruned { left: Vec::new() },
             Action::Retain { keep } => {
                 self.tidy(&keep);

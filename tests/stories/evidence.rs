@@ -1,0 +1,96 @@
+//! What is kept of a failure.
+
+use anyhow::{Context, Result, ensure};
+use lifecycle::Phase;
+use serde_json::{Value, json};
+use testbed::bundle::{Bundle, MISSING, NEVER_READY, READY, Spec};
+use testbed::{AddOn, Managed};
+
+use crate::harness::Bed;
+
+const NAMESPACE: &str = "open-cluster-management-agent-addon";
+
+/// The text that the newest failed operation's history entry names.
+async fn kept(add_on: &AddOn) -> Result<String> {
+    let history = add_on.status().await?.history;
+    let name = history.iter().find_map(|entry| entry.evidence.clone()).context("no evidence")?;
+    let map = add_on.object("v1", "ConfigMap", NAMESPACE, &name).await?.context("no ConfigMap")?;
+    let text = map.pointer("/data/evidence.txt").and_then(Value::as_str);
+    Ok(text.context("no text")?.to_owned())
+}
+
+async fn names(managed: &Managed, add_on: &str) -> Result<Vec<String>> {
+    let about = format!(
+        "lifecycle.open-cluster-management.io/addon={add_on},lifecycle.open-cluster-management.io/evidence"
+    );
+    let maps = format!("get configmaps --namespace {NAMESPACE} --selector {about} --output name");
+    Ok(managed.kubectl(&maps).await?.lines().map(str::to_owned).collect())
+}
+
+pub async fn what_failed_is_kept_before_it_is_gone(bed: &Bed) -> Result<()> {
+    let managed = bed.managed().await?;
+    let add_on = managed.add_on("evidence");
+    let spec = |version, image| {
+        let bundle = Bundle::new().namespace("evidence").deployment("web", image);
+        Spec::inline(version, &bundle).namespace("evidence").policy("timeout", "3s")
+    };
+    add_on.assign(&spec("1.0.0", READY)).await?;
+    add_on.until_available("1.0.0").await?;
+    add_on.assign(&spec("1.1.0", MISSING)).await?;
+    add_on.until_phase(Phase::RolledBack).await?;
+    let text = kept(&add_on).await?;
+    for part in [
+        "version: 1.1.0",
+        "Deployment evidence/web: InProgress: ",
+        "ScalingReplicaSet",
+        "container main: waiting ImagePullBackOff: Back-off pulling image",
+        // No kubelet serves logs on the test bed, and that holds nothing up.
+        "log of main could not be read",
+    ] {
+        ensure!(text.contains(part), "{part} is not in\n{text}");
+    }
+    // The newest three are kept.
+    for version in ["1.2.0", "1.3.0", "1.4.0"] {
+        add_on.assign(&spec(version, NEVER_READY)).await?;
+        add_on
+            .until("to have rolled back", |status| {
+                status.phase == Some(Phase::RolledBack)
+                    && status.desired_version.as_deref() == Some(version)
+            })
+            .await?;
+    }
+    let names_now = names(managed, "evidence").await?;
+    ensure!(names_now.len() == 3, "{names_now:?}");
+    ensure!(kept(&add_on).await?.starts_with("version: 1.4.0"));
+    add_on.delete().await?;
+    add_on.until_gone().await?;
+    ensure!(names(managed, "evidence").await?.is_empty(), "left behind");
+    Ok(())
+}
+
+pub async fn what_may_not_be_read_is_said_so(bed: &Bed) -> Result<()> {
+    let managed = bed.managed().await?;
+    let add_on = managed.add_on("unlogged");
+    managed.kubectl("create namespace unlogged").await?;
+    managed.kubectl("create serviceaccount narrow --namespace unlogged").await?;
+    let verbs = "--verb=get,list,create,patch,delete,watch";
+    for line in [
+        &format!(
+            "create role narrow --namespace unlogged {verbs} --resource=deployments.apps,pods"
+        ),
+        "create rolebinding narrow --namespace unlogged --role=narrow --serviceaccount=unlogged:narrow",
+        "create role impersonate --namespace unlogged --verb=impersonate --resource=serviceaccounts --resource-name=narrow",
+        "create rolebinding impersonate --namespace unlogged --role=impersonate --serviceaccount=open-cluster-management-agent-addon:addon-agent",
+    ] {
+        managed.kubectl(line).await?;
+    }
+    let bundle = Bundle::new().deployment("web", NEVER_READY);
+    let spec = Spec::inline("1.0.0", &bundle).namespace("unlogged").policy("timeout", "3s");
+    add_on.assign(&spec.with("serviceAccountName", json!("narrow"))).await?;
+    add_on.until_phase(Phase::Failed).await?;
+    let text = kept(&add_on).await?;
+    for part in ["log of main could not be read", "events of web could not be read", "pods/log"] {
+        ensure!(text.contains(part), "{part} is not in\n{text}");
+    }
+    Ok(())
+}
