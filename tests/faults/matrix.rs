@@ -137,7 +137,8 @@ pub const MATRIX: [Row; 42] = [
     },
     Row {
         faults: &["watch-410", "watch-stall", "watch-drop"],
-        note: "what a watch drops or a silent watch keeps back is found by the next list, within 50 s",
+        note: "what a watch drops or a silent watch keeps back is found by the next list, within 50 s; the hub is not \
+               listed from time to time, so an event that its watch lost would stay unknown until it begins anew",
         ..row("F21", "a watch expires, is silent, or loses an event")
     },
     Row {
