@@ -279,14 +279,6 @@ impl Driver {
         }
     }
 
-    /// No watch tells at once that an etcd was restored, and what is not to be kept any more must not be put back.
-    async fn repair_what_is_kept(&mut self) {
-        let newest = self.changes.borrow().clone();
-        if let Ok(false) = self.ledger.read_anew(&newest).await {
-            self.repair().await;
-        }
-    }
-
     fn take_slot(&mut self) -> bool {
         if self.slot.is_none() {
             self.slot = self.shared.slots.clone().try_acquire_owned().ok();

@@ -98,6 +98,8 @@ enum Start {
     Forgotten,
     Installing,
     Available,
+    /// Paused since it began.
+    Pulling,
     Upgrading,
     /// Another version took the place of one that was under way.
     Replaced,
@@ -108,8 +110,8 @@ enum Start {
 fn start() -> impl Strategy<Value = Start> {
     use Start::*;
     select(vec![
-        Fresh, Paused, Known, Forgotten, Installing, Available, Upgrading, Replaced, RolledBack,
-        Held,
+        Fresh, Paused, Known, Forgotten, Installing, Available, Pulling, Upgrading, Replaced,
+        RolledBack, Held,
     ])
 }
 
@@ -131,6 +133,9 @@ impl Start {
             Start::Forgotten => Scene::available("1.0.0").unlooked().forget(),
             Start::Installing => Scene::new().assign("1.0.0").until(Phase::Verifying),
             Start::Available => Scene::available("1.0.0"),
+            Start::Pulling => {
+                Scene::available("1.0.0").assign("1.1.0").until(Phase::Pulling).unlooked().pause()
+            }
             Start::Upgrading => Scene::available("1.0.0").assign("1.1.0").until(Phase::Verifying),
             Start::Replaced => {
                 let scene = Scene::available("1.0.0").assign("1.1.0").until(Phase::Applying);

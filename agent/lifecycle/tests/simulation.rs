@@ -68,6 +68,7 @@ fn the_world_is_a_lively_one() {
 
 #[test]
 #[ignore = "takes a minute: cargo simulate"]
+#[expect(clippy::disallowed_methods, reason = "it goes on for a minute of real time")]
 fn for_a_minute() {
     let (begun, turns) = (Instant::now(), Cell::new(0));
     while begun.elapsed() < Duration::from_secs(60) {

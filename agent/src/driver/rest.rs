@@ -94,13 +94,18 @@ impl Driver {
     /// One round, when it is due.
     pub(super) async fn tend(&mut self) {
         let every = self.shared.watching.every;
+        self.rest.repair_at = Instant::now() + round(every);
+        // No watch tells at once that an etcd was restored, and what is not to be kept any more must not be put back.
+        let newest = self.changes.borrow().clone();
+        if !matches!(self.ledger.read_anew(&newest).await, Ok(false)) {
+            return;
+        }
         self.repair().await;
         if Instant::now() >= self.rest.watch_at {
             self.watch().await;
             // In the round that comes next to it.
             self.rest.watch_at = Instant::now() + every.saturating_sub(REPAIR);
         }
-        self.rest.repair_at = Instant::now() + round(every);
     }
 
     /// Puts back what others changed of the release at rest. What cannot be put back now is looked at again.

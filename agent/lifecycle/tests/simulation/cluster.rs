@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use lifecycle::health::Verdict;
+use lifecycle::hook::Ran;
 use lifecycle::plan::Stage;
-use lifecycle::{Action, Outcome, Release, ReleaseId, Retained, RetainedState};
+use lifecycle::{Action, Outcome, Release, ReleaseId, Report, Retained, RetainedState};
 
 #[derive(Clone, Default)]
 pub struct Cluster {
@@ -37,11 +38,16 @@ impl Cluster {
                 self.retain(target.expect("a target is staged"));
                 Outcome::Staged
             }
-            Action::Check { release, .. } if self.is_retained(&release.id) => Outcome::Checked,
+            Action::Check { release, .. } if self.is_retained(&release.id) => {
+                Outcome::Checked(Report::default())
+            }
             Action::Apply { release, stage, .. } if self.is_retained(&release.id) => {
                 self.apply(release, *stage, half)
             }
             Action::Check { .. } | Action::Apply { .. } => Outcome::Missing,
+            // None of its releases has one.
+            Action::Hook { .. } => Outcome::Hooked(Ran::Well),
+            Action::Evidence { .. } => Outcome::Evidence("kept".to_owned()),
             Action::Prune { keep, of, only_extensions } => {
                 self.prune(keep.as_ref(), of, *only_extensions, half)
             }

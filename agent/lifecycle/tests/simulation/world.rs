@@ -73,6 +73,7 @@ impl World {
     }
 
     pub fn happen(&mut self, event: Event) {
+        self.elapsed = Duration::from_secs(1);
         match event {
             Event::Assign(which) => {
                 (self.etcd.wanted, self.etcd.generation) = (which, self.etcd.generation + 1);
@@ -131,7 +132,22 @@ impl World {
                 self.agent = Some(agent);
                 return None;
             }
-            _ => self.save(&after.rollout),
+            Event::Well
+            | Event::Dies(_)
+            | Event::SavedUnheard
+            | Event::Busy
+            | Event::Refused
+            | Event::DoneUnheard
+            | Event::Assign(_)
+            | Event::Retry
+            | Event::Pause(_)
+            | Event::Delete
+            | Event::LosesStatus
+            | Event::LosesRelease(_)
+            | Event::Backup
+            | Event::Restore
+            | Event::Clock(_)
+            | Event::Waits(_) => self.save(&after.rollout),
         }
         self.judge(&before, &after);
         self.elapsed = Duration::ZERO;
@@ -171,6 +187,7 @@ impl World {
         wanted.policy.downgrades = Downgrades::Any;
         Observation {
             assignment: Ok(Arc::new(wanted)),
+            version: RELEASES[etcd.wanted].to_owned(),
             generation: etcd.generation,
             retry: Some(etcd.retry.to_string()),
             paused: etcd.paused,
@@ -222,7 +239,19 @@ impl World {
                 done(false);
                 Some(Outcome::Failed(fault(true)))
             }
-            _ => Some(done(false)),
+            Event::Well
+            | Event::NotSaved
+            | Event::SavedUnheard
+            | Event::Assign(_)
+            | Event::Retry
+            | Event::Pause(_)
+            | Event::Delete
+            | Event::LosesStatus
+            | Event::LosesRelease(_)
+            | Event::Backup
+            | Event::Restore
+            | Event::Clock(_)
+            | Event::Waits(_) => Some(done(false)),
         };
         if *action == Action::Pull && agent.outcome == Some(Outcome::Pulled) {
             agent.pulled = target;
