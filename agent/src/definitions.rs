@@ -68,10 +68,20 @@ pub async fn inhabited(work: &Work<'_>, placed: &Placed) -> Result<Inhabited, Fa
 
 async fn living(work: &Work<'_>, placed: &Placed) -> Result<Option<Definition>, Fault> {
     let (_, api) = work.api(placed).await?;
-    let key = placed.object.key();
-    let found = api.get_opt(placed.object.name()).await.map_err(|e| faults::of_object(&key, &e))?;
-    let object = found.map(|found| Object(serde_json::to_value(found).unwrap_or_default()));
-    Ok(object.as_ref().and_then(Definition::read))
+    let name = placed.object.name();
+    match api.get(name).await {
+        Ok(found) => {
+            let object = Object(serde_json::to_value(found).unwrap_or_default());
+            Ok(Definition::read(&object))
+        }
+        Err(error) if faults::is_absent(&error, name) => Ok(None),
+        Err(error) => Err(for_a_moment(&error, faults::of_object(&placed.object.key(), &error))),
+    }
+}
+
+/// Definitions are always served, and so are the objects of a living one: a 404 that names none of them tells nothing.
+fn for_a_moment(error: &kube::Error, fault: Fault) -> Fault {
+    Fault { passing: fault.passing || faults::is_gone(error), ..fault }
 }
 
 /// The first object of others of which `says` has something to say, page by page.
@@ -89,7 +99,8 @@ async fn first_of_others(
     let api: Api<DynamicObject> = Api::all_with(work.client.clone(), &resource);
     let mut params = ListParams::default().limit(PAGE);
     loop {
-        let page = api.list(&params).await.map_err(|e| faults::of(&unread(""), &e))?;
+        let page = api.list(&params).await;
+        let page = page.map_err(|e| for_a_moment(&e, faults::of(&unread(""), &e)))?;
         let others = page.items.iter().filter(|item| !is_ours(work, item));
         for item in others {
             let object = serde_json::to_value(item).unwrap_or_default();
