@@ -618,10 +618,11 @@ fn a_rollback_whose_release_is_gone_fails() {
 
 #[test]
 fn a_way_back_whose_release_is_gone_is_pulled_when_it_is_what_is_asked() {
-    let mut scene = rolling_back().done().missing().is(Phase::Failed).assign("1.4.0");
+    let failed = rolling_back().done().missing().is(Phase::Failed).does("evidence of 1.4.0");
+    let mut scene = failed.done().assign("1.4.0");
     scene.seen.retained.retain(|kept| kept.release.version.minor != 4);
     let scene = scene.missing().is(Phase::Failed).because(Reason::RollbackFailed);
-    let scene = scene.retry("again").is(Phase::Pulling).does("pull").settled();
+    let scene = scene.done().retry("again").is(Phase::Pulling).does("pull").settled();
     scene.is(Phase::Available).runs("1.4.0", "-").does("-");
 }
 
