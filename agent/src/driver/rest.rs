@@ -118,7 +118,11 @@ impl Driver {
                 self.shared.metrics.repaired(&self.name, repaired);
                 self.rest.drift = std::mem::take(&mut self.rest.drift).see(&mending, now());
             }
-            Err(fault) => tracing::warn!(cause = fault.message, "drift could not be mended"),
+            Err(fault) => {
+                tracing::warn!(cause = fault.message, "drift could not be mended");
+                // What was not looked at may have changed.
+                self.rest.well_with = None;
+            }
         }
         self.rest.known = known;
     }
