@@ -6,7 +6,7 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Client, Resource};
 use lifecycle::evidence::Failure;
 use lifecycle::names::annotation;
-use lifecycle::{Fault, ManagedAddOn, Phase, Reason, Release, Rollout, printable, reason};
+use lifecycle::{Fault, ManagedAddOn, Phase, Reason, Release, Rollout, digest, printable, reason};
 use tokio::time::timeout;
 
 /// A rollout waits no longer than this for its event.
@@ -60,7 +60,8 @@ impl Events {
             type_: EventType::Warning,
             reason: "Kept".to_owned(),
             note: Some(printable(&note)),
-            action: "Kept".to_owned(),
+            // Another list is another event: of a series the first note stays.
+            action: format!("Kept/{}", &digest(note.as_bytes())["sha256:".len()..][..12]),
             secondary: None,
         };
         self.publish(&event, object).await;

@@ -139,7 +139,9 @@ impl Metrics {
         self.show_phase(add_on, after.phase());
         let current = after.current.as_ref().map(|release| release.version.to_string());
         self.show_versions(add_on, [current, desired.map(str::to_owned)]);
-        for entry in after.history.iter().filter(|entry| !before.history.contains(entry)) {
+        // What is added to an operation of the past is no new one.
+        let known = |sequence| before.history.iter().any(|entry| entry.sequence == sequence);
+        for entry in after.history.iter().filter(|entry| !known(entry.sequence)) {
             let labels = [entry.operation.name(), entry.result.name()];
             self.operations.with_label_values(&[add_on, labels[0], labels[1]]).inc();
             if let Some(completed) = &entry.completion_time {
