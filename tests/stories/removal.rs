@@ -79,7 +79,7 @@ pub async fn what_holds_data_or_is_others_stays(bed: &Bed) -> Result<()> {
     add_on.until_gone().await?;
     ensure!(add_on.config("guarded", "settings").await?.is_none(), "left behind");
     let about = "--field-selector reason=Kept,regarding.name=guarded";
-    let events = format!("get events.events.k8s.io --all-namespaces {about} --output yaml");
+    let events = format!("get events.events.k8s.io --all-namespaces {about} --output json");
     let events = managed.kubectl(&events).await?;
     ensure!(events.contains("PersistentVolumeClaim guarded/data ("), "{events}");
     ensure!(events.contains("Namespace guarded-shared ("), "{events}");
