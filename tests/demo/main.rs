@@ -9,10 +9,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use lifecycle::Phase;
 use testbed::wait::until;
-use testbed::{Hub, Managed};
+use testbed::{Hub, Managed, Telling};
 
 use add_on::{NAMESPACE, broken, good, with_extra};
-use telling::Telling;
 
 const CLUSTER: &str = "edge";
 const ADD_ON: &str = "metrics";
@@ -46,14 +45,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    match runtime.block_on(demo(keep)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("\nThis was not as told: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    testbed::telling::run(demo(keep))
 }
 
 async fn demo(keep: bool) -> Result<()> {
@@ -99,12 +91,12 @@ async fn story(telling: &Telling, hub: &Hub, managed: &Managed) -> Result<()> {
 
     telling.chapter("1.4.0 is assigned on the hub and installed on the cluster");
     hub.assign(ADD_ON, &template("1.4.0")).await?;
-    telling.follow(&add_on, "1.4.0", Phase::Available, "1.4.0").await?;
+    telling::follow(telling, &add_on, "1.4.0", Phase::Available, "1.4.0").await?;
     ensure!(add_on.config(NAMESPACE, "legacy").await?.is_some(), "1.4.0 brings ConfigMap legacy");
 
     telling.chapter("1.5.0 is assigned: an upgrade, and what it dropped is pruned");
     hub.assign(ADD_ON, &template("1.5.0")).await?;
-    telling.follow(&add_on, "1.5.0", Phase::Available, "1.5.0").await?;
+    telling::follow(telling, &add_on, "1.5.0", Phase::Available, "1.5.0").await?;
     ensure!(
         add_on.config(NAMESPACE, "legacy").await?.is_none(),
         "ConfigMap legacy should be pruned"
@@ -118,7 +110,7 @@ async fn story(telling: &Telling, hub: &Hub, managed: &Managed) -> Result<()> {
         .await?;
     hub.plane.stop_api().await?;
     telling.line("the hub is down");
-    telling.follow(&add_on, "1.6.0", Phase::RolledBack, "1.5.0").await?;
+    telling::follow(telling, &add_on, "1.6.0", Phase::RolledBack, "1.5.0").await?;
     let image = add_on.image(NAMESPACE, "collector").await?;
     ensure!(
         image.as_deref() == Some(testbed::bundle::READY),
@@ -140,11 +132,11 @@ async fn story(telling: &Telling, hub: &Hub, managed: &Managed) -> Result<()> {
         reported["completionTime"] == serde_json::to_value(completed)?,
         "another time is reported: {reported}"
     );
-    telling.reported(&reported);
+    telling::reported(telling, &reported);
     let rollout = format!("{}/Rollout", lifecycle::names::GROUP);
     let condition = hub.condition(ADD_ON, &rollout).await?;
     telling.line(&format!("condition {rollout}: {} {}", condition["status"], condition["reason"]));
-    telling.timeline(&status);
+    telling::timeline(telling, &status);
     Ok(())
 }
 

@@ -1,91 +1,72 @@
-//! How the story is told: chapters, phases as they happen, and a timeline at the end.
+//! How the add-on's story is told: phases as they happen, and a timeline at the end.
 
 use std::cell::Cell;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use lifecycle::{HistoryEntry, ManagedAddOnStatus, OperationKind, Phase};
 use serde_json::Value;
-use testbed::AddOn;
 use testbed::wait::until;
+use testbed::{AddOn, Telling};
 
 /// Far longer than any chapter takes.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-pub struct Telling {
-    begun: Instant,
+/// Tells each phase on the way to `asked` as it comes, until this one, in which `runs` runs.
+pub async fn follow(
+    telling: &Telling,
+    add_on: &AddOn,
+    asked: &str,
+    phase: Phase,
+    runs: &str,
+) -> Result<()> {
+    let last = Cell::new(None);
+    until(&format!("{} with {runs}", phase.name()), PATIENCE, || async {
+        let status = add_on.status().await?;
+        let answers = status.desired_version.as_deref() == Some(asked);
+        if answers && status.phase != last.get() {
+            last.set(status.phase);
+            telling.line(&brief(&status));
+        }
+        let there = status.current_version.as_deref() == Some(runs);
+        if answers && there && status.phase == Some(phase) {
+            return Ok(Some(()));
+        }
+        bail!("{}", testbed::brief(&status))
+    })
+    .await
 }
 
-impl Telling {
-    pub fn begin() -> Self {
-        Self { begun: Instant::now() }
+pub fn reported(telling: &Telling, status: &Value) {
+    let text = |name: &str| status[name].as_str().unwrap_or("-").to_owned();
+    telling.line("the lease on the hub says:");
+    for name in [
+        "phase",
+        "operation",
+        "result",
+        "currentVersion",
+        "desiredVersion",
+        "startedTime",
+        "completionTime",
+        "reason",
+        "message",
+    ] {
+        println!("            {name:<15} {}", text(name));
     }
+}
 
-    pub fn chapter(&self, title: &str) {
-        println!("\n== {title}");
+pub fn timeline(telling: &Telling, status: &ManagedAddOnStatus) {
+    telling.chapter("Timeline");
+    let mut rows = vec![
+        ["OPERATION", "FROM", "TO", "PHASE", "STARTED", "COMPLETED", "RESULT"].map(str::to_owned),
+    ];
+    let mut runs = "-".to_owned();
+    for entry in status.history.iter().rev() {
+        let (row, now) = row(entry, &runs);
+        rows.push(row);
+        runs = now;
     }
-
-    pub fn line(&self, words: &str) {
-        println!("  {:>6.1} s  {words}", self.begun.elapsed().as_secs_f64());
-    }
-
-    /// Tells each phase on the way to `asked` as it comes, until this one, in which `runs` runs.
-    pub async fn follow(
-        &self,
-        add_on: &AddOn,
-        asked: &str,
-        phase: Phase,
-        runs: &str,
-    ) -> Result<()> {
-        let last = Cell::new(None);
-        until(&format!("{} with {runs}", phase.name()), PATIENCE, || async {
-            let status = add_on.status().await?;
-            let answers = status.desired_version.as_deref() == Some(asked);
-            if answers && status.phase != last.get() {
-                last.set(status.phase);
-                self.line(&brief(&status));
-            }
-            let there = status.current_version.as_deref() == Some(runs);
-            if answers && there && status.phase == Some(phase) {
-                return Ok(Some(()));
-            }
-            bail!("{}", testbed::brief(&status))
-        })
-        .await
-    }
-
-    pub fn reported(&self, status: &Value) {
-        let text = |name: &str| status[name].as_str().unwrap_or("-").to_owned();
-        self.line("the lease on the hub says:");
-        for name in [
-            "phase",
-            "operation",
-            "result",
-            "currentVersion",
-            "desiredVersion",
-            "startedTime",
-            "completionTime",
-            "reason",
-            "message",
-        ] {
-            println!("            {name:<15} {}", text(name));
-        }
-    }
-
-    pub fn timeline(&self, status: &ManagedAddOnStatus) {
-        self.chapter("Timeline");
-        let mut rows = vec![
-            ["OPERATION", "FROM", "TO", "PHASE", "STARTED", "COMPLETED", "RESULT"]
-                .map(str::to_owned),
-        ];
-        let mut runs = "-".to_owned();
-        for entry in status.history.iter().rev() {
-            let (row, now) = row(entry, &runs);
-            rows.push(row);
-            runs = now;
-        }
-        table(&rows);
-    }
+    table(&rows);
 }
 
 fn brief(status: &ManagedAddOnStatus) -> String {

@@ -13,7 +13,7 @@ use crate::bed::{Bed, ONE, Site};
 use crate::delivery::{self, NAMESPACE};
 use crate::fleet::{self, ADD_ON, PATIENCE, until_available};
 use crate::images::NEWER_AGENT;
-use crate::telling::Telling;
+use testbed::Telling;
 
 const TEMPLATE: &str = "addon-lifecycle-0.1.0";
 const NEWER_TEMPLATE: &str = "addon-lifecycle-0.1.1";

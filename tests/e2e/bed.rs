@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 
 use crate::delivery;
 use crate::images::Images;
-use crate::telling::Telling;
+use testbed::Telling;
 
 /// In the order in which OCM takes them.
 pub const ONE: &str = "one";

@@ -10,7 +10,7 @@ use testbed::wait::until;
 
 use crate::bed::{Bed, ONE, TWO};
 use crate::fleet::{self, PATIENCE, until_available};
-use crate::telling::Telling;
+use testbed::Telling;
 
 const NOTES: &str = "notes";
 const GROUP: &str = "addon.open-cluster-management.io";

@@ -12,7 +12,7 @@ use testbed::workspace_dir;
 
 use crate::bed::{Bed, Site};
 use crate::images::AGENT;
-use crate::telling::Telling;
+use testbed::Telling;
 
 pub const ADD_ON: &str = "addon-lifecycle";
 pub const SECRET: &str = "addon-lifecycle-hub-kubeconfig";

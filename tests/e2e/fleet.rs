@@ -10,7 +10,7 @@ use testbed::ocm::Fleet;
 use testbed::wait::until;
 
 use crate::bed::{Bed, ONE, Site, TWO};
-use crate::telling::Telling;
+use testbed::Telling;
 
 pub const ADD_ON: &str = "metrics";
 

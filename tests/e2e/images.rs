@@ -10,7 +10,7 @@ use testbed::node::{Image, PAUSE, build_image};
 use testbed::{release_binary, testbed_dir, workspace_dir};
 use tokio::task::spawn_blocking;
 
-use crate::telling::Telling;
+use testbed::Telling;
 
 pub const AGENT: &str = "registry.example.com/addon-agent:0.1.0";
 /// The same program under another name: another version for OCM.

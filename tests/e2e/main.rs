@@ -8,14 +8,13 @@ mod delivery;
 mod fleet;
 mod images;
 mod removal;
-mod telling;
 
 use std::process::ExitCode;
 
 use anyhow::Result;
+use testbed::Telling;
 
 use bed::Bed;
-use telling::Telling;
 
 const USAGE: &str = "\
 cargo e2e
@@ -39,14 +38,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     }
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    match runtime.block_on(e2e()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("\nThis was not as told: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    testbed::telling::run(e2e())
 }
 
 async fn e2e() -> Result<()> {

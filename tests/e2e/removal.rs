@@ -6,7 +6,7 @@ use testbed::wait::until;
 
 use crate::bed::Bed;
 use crate::fleet::{ADD_ON, PATIENCE};
-use crate::telling::Telling;
+use testbed::Telling;
 
 pub async fn of_the_fleet(telling: &Telling, bed: &Bed) -> Result<()> {
     telling.chapter("The add-on is removed from the fleet while cluster two is offline");

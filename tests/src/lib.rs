@@ -14,6 +14,9 @@ pub use control_plane::{ControlPlane, Options};
 
 pub mod wait;
 
+pub mod telling;
+pub use telling::Telling;
+
 pub mod process;
 
 pub mod binaries;

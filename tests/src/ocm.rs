@@ -12,6 +12,7 @@ mod klusterlet;
 pub use klusterlet::Klusterlet;
 
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use tokio::task::spawn_blocking;
@@ -21,6 +22,9 @@ use crate::binaries::{Binaries, Tool};
 /// Where OCM's operators run the hub's controllers, and the klusterlet's agents.
 const HUB_NAMESPACE: &str = "open-cluster-management-hub";
 const AGENT_NAMESPACE: &str = "open-cluster-management-agent";
+
+/// Joining takes under 30 s on an idle machine.
+const JOIN: Duration = Duration::from_secs(180);
 
 /// OCM's program, built on the first call on a machine.
 async fn binaries() -> Result<Binaries> {

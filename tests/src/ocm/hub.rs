@@ -2,7 +2,6 @@
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
@@ -10,7 +9,7 @@ use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 
-use super::{HUB_NAMESPACE, binaries, controllers, manifests};
+use super::{HUB_NAMESPACE, JOIN, binaries, controllers, manifests};
 use crate::process::Process;
 use crate::wait::until;
 use crate::{ControlPlane, Options};
@@ -19,9 +18,6 @@ const ADD_ON_GROUP: &str = "addon.open-cluster-management.io";
 const CLUSTER_GROUP: &str = "cluster.open-cluster-management.io";
 
 const BOOTSTRAP_USER: &str = "bootstrap";
-
-/// Joining takes under 30 s on an idle machine.
-const JOIN: Duration = Duration::from_secs(180);
 
 /// What a klusterlet may do before it has its own identity, as OCM's command line tool grants it.
 const BOOTSTRAP: &str = "

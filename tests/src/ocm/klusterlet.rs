@@ -1,17 +1,14 @@
 //! The klusterlet of one managed cluster: OCM's registration agent and work agent.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::{AGENT_NAMESPACE, OcmHub, binaries, controllers, manifests};
+use super::{AGENT_NAMESPACE, JOIN, OcmHub, binaries, controllers, manifests};
 use crate::ControlPlane;
 use crate::binaries::Binaries;
 use crate::process::Process;
 use crate::wait::until;
-
-const JOIN: Duration = Duration::from_secs(180);
 
 /// What the klusterlet operator makes in code: the namespaces, and the role into which others are aggregated.
 const OPERATOR: &str = "

@@ -126,29 +126,14 @@ impl World {
         let mut agent = self.agent.take().unwrap_or_else(|| self.start());
         let before = agent.rollout.clone();
         let after = step(before.clone(), &self.seen(&agent), self.now);
-        match event {
-            Event::Dies(Moment::BeforeSaving) => return None,
-            Event::NotSaved => {
-                self.agent = Some(agent);
-                return None;
-            }
-            Event::Well
-            | Event::Dies(_)
-            | Event::SavedUnheard
-            | Event::Busy
-            | Event::Refused
-            | Event::DoneUnheard
-            | Event::Assign(_)
-            | Event::Retry
-            | Event::Pause(_)
-            | Event::Delete
-            | Event::LosesStatus
-            | Event::LosesRelease(_)
-            | Event::Backup
-            | Event::Restore
-            | Event::Clock(_)
-            | Event::Waits(_) => self.save(&after.rollout),
+        if event == Event::Dies(Moment::BeforeSaving) {
+            return None;
         }
+        if event == Event::NotSaved {
+            self.agent = Some(agent);
+            return None;
+        }
+        self.save(&after.rollout);
         self.judge(&before, &after);
         self.elapsed = Duration::ZERO;
         (agent.rollout, agent.outcome) = (after.rollout, None);
