@@ -36,11 +36,8 @@ pub(super) fn prepare(
     now: Timestamp,
     again: Again,
 ) -> Rollout {
-    if let Some(replaced) = replaced(&rollout, seen, now) {
-        return replaced;
-    }
-    if let Some(fault) = rollout.crash_loop() {
-        return rollout.reject(fault, again, seen, now);
+    if let Some(ended) = ended(&rollout, seen, now, again) {
+        return ended;
     }
     let rollout = unsure_longer(rollout, seen);
     let Some(outcome) = outcome(seen) else { return rollout };
@@ -83,6 +80,14 @@ fn remember(mut rollout: Rollout, outcome: &Outcome) -> Rollout {
     rollout
 }
 
+/// By another assignment, or because it ended the agent again and again.
+fn ended(rollout: &Rollout, seen: &Observation, now: Timestamp, again: Again) -> Option<Rollout> {
+    replaced(rollout, seen, now).or_else(|| {
+        let fault = rollout.crash_loop()?;
+        Some(rollout.clone().reject(fault, again, seen, now))
+    })
+}
+
 /// By another assignment, while nothing of this one is written.
 fn replaced(rollout: &Rollout, seen: &Observation, now: Timestamp) -> Option<Rollout> {
     if !rollout.untouched() {
@@ -108,11 +113,8 @@ pub(super) fn pre_upgrade(
     now: Timestamp,
     spent: Duration,
 ) -> Rollout {
-    if let Some(replaced) = replaced(&rollout, seen, now) {
-        return replaced;
-    }
-    if let Some(fault) = rollout.crash_loop() {
-        return rollout.reject(fault, Again::Check, seen, now);
+    if let Some(ended) = ended(&rollout, seen, now, Again::Check) {
+        return ended;
     }
     let rollout = Rollout { state: State::PreUpgrade { spent }, ..rollout };
     let late = spent >= seen.policy().timeout;
