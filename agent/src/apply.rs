@@ -29,13 +29,13 @@ pub use replace::anew;
 /// Writes what belongs to a stage; hooks belong to none.
 ///
 /// `back`: this puts the last good release back, so finished Jobs are not run again, and what would lose data by it is
-/// left as it is; returns that in words. Nor are Jobs run again that the version that runs, `running`, brought and that
-/// are gone.
+/// left as it is; returns that in words. Nor are Jobs run again that the version that runs brought, `running_jobs`, and
+/// that are gone.
 pub async fn apply(
     work: &Work<'_>,
     release: &[Placed],
     stage: Stage,
-    running: &[Object],
+    running_jobs: &[Object],
     back: bool,
     may_adopt: bool,
 ) -> Result<Vec<String>, Fault> {
@@ -49,12 +49,12 @@ pub async fn apply(
     first_fault(each(late.map(|placed| judge(work, placed, may_adopt))).await)?;
     let written = of_stage.iter().map(|placed| async {
         // Since the check another may have come; on the way back a mark that was taken off makes no stranger.
-        owned(work, placed, may_adopt || back).await?;
-        if has_run(&placed.object, running) && work.living(placed).await?.is_none() {
+        let living = owned(work, placed, may_adopt || back).await?;
+        if has_run(&placed.object, running_jobs) && living.is_none() {
             return Ok(None);
         }
-        if may_adopt {
-            adopt::take_over(work, placed).await?;
+        if may_adopt && let Some(living) = living {
+            adopt::take_over(work, placed, living).await?;
         }
         if back && let Some(why) = stays::why(work, placed).await? {
             return Ok(Some(why));

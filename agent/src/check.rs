@@ -13,7 +13,7 @@ use lifecycle::{Fault, Owner, Reason, Report, printable};
 use crate::apply::dry_run;
 use crate::definitions;
 use crate::placed::{Brought, Placed, unknown_kind};
-use crate::work::{Work, each};
+use crate::work::{Living, Work, each};
 
 /// What the check is told beside the release itself.
 pub struct Terms {
@@ -108,7 +108,7 @@ async fn judge(
         return Ok((!brought.defines(object)).then(|| unknown_kind(object)));
     }
     let fault = match owned(work, placed, terms.adopt).await {
-        Ok(()) => match dry_run(work, placed).await {
+        Ok(_) => match dry_run(work, placed).await {
             Ok(()) => definitions::refuse_harm(work, placed).await.err(),
             Err(fault) => Some(fault),
         },
@@ -130,17 +130,17 @@ async fn judge(
     }
 }
 
-/// Refuses an existing object that is another's.
-pub async fn owned(work: &Work<'_>, placed: &Placed, adopt: bool) -> Result<(), Fault> {
-    let Some(living) = work.living(placed).await? else { return Ok(()) };
+/// Refuses an existing object that is another's; returns what lives.
+pub async fn owned(work: &Work<'_>, placed: &Placed, adopt: bool) -> Result<Option<Living>, Fault> {
+    let Some(living) = work.living(placed).await? else { return Ok(None) };
     let key = placed.object.key();
     let refused = |whose: String| {
         Err(Fault::new(Reason::NotOurs, format!("{key} exists already and is {whose}")))
     };
     match living.owner() {
-        Some(owner) if owner == work.add_on => Ok(()),
+        Some(owner) if owner == work.add_on => Ok(Some(living)),
         Some(other) => refused(format!("add-on {other}'s")),
-        None if adopt => Ok(()),
+        None if adopt => Ok(Some(living)),
         None => refused("not this add-on's; policy.adopt would take it over".to_owned()),
     }
 }

@@ -187,9 +187,8 @@ async fn events(work: &Work<'_>, namespace: &str, name: &str, mask: &Mask) -> Ve
         Ok(found) => {
             let events =
                 found.items.into_iter().filter_map(|event| serde_json::to_value(event).ok());
-            let lines: Vec<String> = events.map(|it| evidence::event(&it, mask)).collect();
+            let mut lines: Vec<String> = events.map(|it| evidence::event(&it, mask)).collect();
             // They begin with their times.
-            let mut lines = lines;
             lines.sort();
             lines.split_off(lines.len().saturating_sub(MOST_EVENTS))
         }

@@ -15,7 +15,6 @@ use lifecycle::hook::{Hook, Run};
 use lifecycle::plan::{Stage, is_job};
 use lifecycle::{Object, ObjectKey};
 
-use crate::faults;
 use crate::hooks;
 use crate::placed::Placed;
 use crate::work::{AT_ONCE, Work, each};
@@ -51,8 +50,8 @@ pub struct Terms<'a> {
     /// Its own rules, and who asks them.
     pub rules: &'a Arc<Rules>,
     pub judge: &'a Judge,
-    /// What the version before it had.
-    pub running: &'a [Object],
+    /// The Jobs of the version before it.
+    pub running_jobs: &'a [Object],
     /// What was not whole before the first write.
     pub before: &'a [Ill],
     /// The operation whose verifying hooks are to be looked at; none on the way back.
@@ -78,7 +77,7 @@ pub async fn look(work: &Work<'_>, release: &[Placed], terms: &Terms<'_>) -> Ver
 /// What of the running version is not whole, as far as it can be seen.
 pub async fn ill(work: &Work<'_>, running: &[Placed]) -> Vec<Ill> {
     let workloads = running.iter().filter(|placed| placed.stage() == Stage::Workloads);
-    let found = each(workloads.map(|placed| living(work, placed))).await;
+    let found = each(workloads.map(|placed| work.whole(placed))).await;
     let found = found.into_iter().flatten().flatten();
     // It had all the time it needs.
     let judged: Vec<(Object, Health)> = found
@@ -135,12 +134,12 @@ pub async fn unwell(work: &Work<'_>, release: &[Placed], terms: &Terms<'_>) -> V
 async fn one<'a>(work: &Work<'_>, placed: &'a Placed, terms: &Terms<'_>) -> Looked<'a> {
     let object = &placed.object;
     let around = Around { since: terms.since, graces: terms.graces, ..Around::default() };
-    match living(work, placed).await {
+    match work.whole(placed).await {
         Ok(Some(living)) => {
             Looked { object, health: assess_with(&living, &around), living: Some(living) }
         }
-        Ok(None) => Looked { object, health: absent(object, terms.running), living: None },
-        Err(message) => Looked { object, health: Health::unknown(message), living: None },
+        Ok(None) => Looked { object, health: absent(object, terms.running_jobs), living: None },
+        Err(fault) => Looked { object, health: Health::unknown(fault.message), living: None },
     }
 }
 
@@ -155,13 +154,6 @@ async fn ask_rules(looked: &mut [Looked<'_>], terms: &Terms<'_>) {
     for (health, told) in healths.into_iter().zip(terms.judge.ask(terms.rules, living).await) {
         *health = told;
     }
-}
-
-async fn living(work: &Work<'_>, placed: &Placed) -> Result<Option<Object>, String> {
-    let (_, api) = work.api(placed).await.map_err(|fault| fault.message)?;
-    let found = api.get_opt(placed.object.name()).await;
-    let found = found.map_err(|e| faults::of_object(&placed.object.key(), &e).message)?;
-    Ok(found.map(|living| Object(serde_json::to_value(living).unwrap_or_default())))
 }
 
 /// Judges workloads that are not well anew, with their pods, and with the nodes where these may excuse them.

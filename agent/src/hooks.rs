@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
+use lifecycle::Fault;
 use lifecycle::hook::{Hook, Ran, Run, is_of, job, ran};
-use lifecycle::{Fault, Object};
 
 use crate::apply::anew;
 use crate::check::owned;
-use crate::faults;
 use crate::placed::Placed;
 use crate::work::{Work, each};
 
@@ -35,7 +34,7 @@ pub async fn stand(
 ) -> Result<Ran, Fault> {
     let looks =
         each(of(release, hook).map(|placed| async {
-            living(work, placed).await.map(|living| (&placed.object, living))
+            work.whole(placed).await.map(|living| (&placed.object, living))
         }));
     let hooks: Result<Vec<_>, Fault> = looks.await.into_iter().collect();
     Ok(ran(hooks?, run))
@@ -47,17 +46,10 @@ pub fn of(release: &[Placed], hook: Hook) -> impl Iterator<Item = &Placed> {
 
 async fn begin(work: &Work<'_>, placed: &Placed, run: &Run, within: Duration) -> Result<(), Fault> {
     owned(work, placed, false).await?;
-    if living(work, placed).await?.is_some_and(|living| is_of(&living, run)) {
+    if work.whole(placed).await?.is_some_and(|living| is_of(&living, run)) {
         return Ok(());
     }
     tracing::info!(hook = %placed.object.key(), "running");
     let object = job(&placed.object, run, within);
     anew(work, &Placed { object, kind: placed.kind.clone() }).await
-}
-
-async fn living(work: &Work<'_>, placed: &Placed) -> Result<Option<Object>, Fault> {
-    let (_, api) = work.api(placed).await?;
-    let found = api.get_opt(placed.object.name()).await;
-    let found = found.map_err(|e| faults::of_object(&placed.object.key(), &e))?;
-    Ok(found.map(|living| Object(serde_json::to_value(living).unwrap_or_default())))
 }

@@ -55,6 +55,14 @@ impl<'a> Work<'a> {
         })
     }
 
+    /// The living object, whole.
+    pub async fn whole(&self, placed: &Placed) -> Result<Option<Object>, Fault> {
+        let (_, api) = self.api(placed).await?;
+        let found = api.get_opt(placed.object.name()).await;
+        let found = found.map_err(|e| faults::of_object(&placed.object.key(), &e))?;
+        Ok(found.map(|living| Object(serde_json::to_value(living).unwrap_or_default())))
+    }
+
     /// What the living object says of itself; `None` when there is none.
     pub async fn living(&self, placed: &Placed) -> Result<Option<Living>, Fault> {
         let (_, api) = self.api(placed).await?;

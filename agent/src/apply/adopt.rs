@@ -9,13 +9,12 @@ use serde_json::{Value, json};
 
 use crate::faults;
 use crate::placed::Placed;
-use crate::work::Work;
+use crate::work::{Living, Work};
 
 /// Controllers of Kubernetes itself write fields that no manifest sets.
 const CONTROLLERS: [&str; 3] = ["kube-controller-manager", "kubelet", "kube-scheduler"];
 
-pub async fn take_over(work: &Work<'_>, placed: &Placed) -> Result<(), Fault> {
-    let Some(living) = work.living(placed).await? else { return Ok(()) };
+pub async fn take_over(work: &Work<'_>, placed: &Placed, living: Living) -> Result<(), Fault> {
     if living.owner().is_some() {
         return Ok(());
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use lifecycle::evidence::Failure;
 use lifecycle::hook::{Hook, Run};
 use lifecycle::names::annotation;
-use lifecycle::plan::Stage;
+use lifecycle::plan::{Stage, is_job};
 use lifecycle::{Action, Fault, Object, Outcome, Release, ReleaseId, Report};
 
 use super::Driver;
@@ -101,11 +101,11 @@ impl Driver {
         back: bool,
     ) -> Result<Outcome, Fault> {
         let Some(content) = self.content(&release.id).await? else { return Ok(Outcome::Missing) };
-        let running = self.running().await?;
+        let running_jobs = self.running_jobs().await?;
         let placed = self.placed(&content).await?;
         let adopt = self.adopts() && !back;
         let left =
-            apply::apply(&self.work(&content)?, &placed, stage, &running, back, adopt).await?;
+            apply::apply(&self.work(&content)?, &placed, stage, &running_jobs, back, adopt).await?;
         Ok(match left.is_empty() {
             true => Outcome::Applied(stage),
             false => Outcome::AppliedBut { stage, left },
@@ -232,11 +232,16 @@ impl Driver {
         Ok(Some(content))
     }
 
-    /// The objects of the version that runs; none where its release is not at hand.
-    pub(super) async fn running(&mut self) -> Result<Vec<Object>, Fault> {
+    /// The Jobs of the version that runs; none where its release is not at hand.
+    pub(super) async fn running_jobs(&mut self) -> Result<Vec<Object>, Fault> {
         let Some(current) = self.ledger.rollout.current.clone() else { return Ok(Vec::new()) };
         let Some(content) = self.content(&current.id).await? else { return Ok(Vec::new()) };
-        Ok(self.placed(&content).await?.into_iter().map(|placed| placed.object).collect())
+        // Placing a release looks up every kind in it.
+        if !content.objects.iter().any(is_job) {
+            return Ok(Vec::new());
+        }
+        let objects = self.placed(&content).await?.into_iter().map(|placed| placed.object);
+        Ok(objects.filter(is_job).collect())
     }
 
     pub(super) async fn placed(&self, content: &Content) -> Result<Vec<Placed>, Fault> {

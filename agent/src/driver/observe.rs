@@ -96,7 +96,7 @@ impl Driver {
 
     async fn health(&mut self, content: &Content) -> Result<Verdict, Fault> {
         let rules = self.rules(content).await?;
-        let running = self.running().await?;
+        let running_jobs = self.running_jobs().await?;
         let back = matches!(self.ledger.rollout.state, State::RollingBack { .. });
         let placed = self.placed(content).await?;
         let terms = Terms {
@@ -105,7 +105,7 @@ impl Driver {
             graces: self.shared.graces,
             rules: &rules,
             judge: &self.shared.judge,
-            running: &running,
+            running_jobs: &running_jobs,
             before: &self.ledger.rollout.before,
             proves: self.ledger.rollout.proves(),
         };

@@ -172,7 +172,7 @@ impl Driver {
             graces: self.shared.graces,
             rules,
             judge: &self.shared.judge,
-            running: &[],
+            running_jobs: &[],
             // What was excused in the rollout is not well all the same.
             before: &[],
             proves: None,
