@@ -25,6 +25,7 @@ use crate::events::Events;
 use crate::health::Judge;
 use crate::lease::Holder;
 use crate::metrics::Metrics;
+use crate::successor::Successors;
 use crate::{admin, pull};
 
 /// A watch is begun anew with a list this often: what a dead connection or a gap in the events kept back is known within
@@ -41,6 +42,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     let admin = tokio::spawn(admin::serve(listener, metrics.clone(), not_ready, shutdown.clone()));
     let cluster = Cluster::connect(settings.kubeconfig.as_deref()).await?;
     let shared = Arc::new(Shared {
+        successors: Successors::new(cluster.own(), &settings.namespace),
         namespace: settings.namespace,
         metrics,
         events: Events::new(cluster.own()),
@@ -174,6 +176,7 @@ impl Agent {
                     differs
                 });
                 self.readiness.send_replace(None);
+                self.raise_successors();
             }
             Event::Apply(guarded) => {
                 if let Some((name, object)) = readable(guarded) {
@@ -187,8 +190,17 @@ impl Agent {
                 let name = name.unwrap_or_default();
                 self.drop_driver(&name);
                 self.publish(|all| _ = all.remove(&name));
+                self.raise_successors();
             }
         }
+    }
+
+    /// What went away though nobody ordered it comes back.
+    fn raise_successors(&self) {
+        let (successors, ended) = (self.shared.successors.clone(), self.ended.clone());
+        tokio::spawn(async move {
+            ended.run_until_cancelled(successors.raise_all()).await;
+        });
     }
 
     fn publish(&self, change: impl FnOnce(&mut BTreeMap<String, Arc<ManagedAddOn>>)) {

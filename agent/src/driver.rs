@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use lifecycle::health::{Graces, Rules};
 use lifecycle::{
-    Action, Assignment, Beside, Fault, ManagedAddOn, Outcome, Reason, ReleaseId, State, step,
+    Action, Assignment, Beside, Fault, Leaving, ManagedAddOn, Outcome, Reason, ReleaseId, State,
+    step,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -25,6 +26,7 @@ use crate::ledger::{Ledger, Saved, Told, now};
 use crate::metrics::Metrics;
 use crate::pull::Pulled;
 use crate::retained::{Content, Store};
+use crate::successor::Successors;
 
 use rest::Rest;
 pub use rest::Watching;
@@ -39,6 +41,7 @@ pub struct Shared {
     pub namespace: String,
     pub metrics: Arc<Metrics>,
     pub events: Events,
+    pub successors: Successors,
     pub http: reqwest::Client,
     pub judge: Judge,
     pub graces: Graces,
@@ -100,7 +103,7 @@ impl Driver {
         let client = shared.cluster.own();
         let store = Store::new(client.clone(), &shared.namespace, name);
         let ledger = loop {
-            match Ledger::open(client.clone(), name, &store).await {
+            match Ledger::open(client.clone(), name, &store, &shared.successors).await {
                 Ok(Some(ledger)) => break ledger,
                 Ok(None) if is_gone(&mut changes).await => return None,
                 Ok(None) => {}
@@ -204,6 +207,7 @@ impl Driver {
             orphaned,
             unwell: self.rest.unwell(),
             drifted: self.rest.drift().told().cloned(),
+            unclear: Leaving::of(&self.ledger.object) == Leaving::Unclear,
         }
     }
 
@@ -227,7 +231,7 @@ impl Driver {
         tracing::debug!(?action, "acting");
         let may_be_abandoned =
             matches!(action, Action::Pull | Action::Stage | Action::Check { .. });
-        let released = action == Action::Release;
+        let released = matches!(action, Action::Release | Action::PassOn);
         let mut changes = self.changes.clone();
         let acting_on = of_interest(&self.ledger.object);
         let outcome = tokio::select! {
@@ -306,7 +310,7 @@ async fn is_gone(changes: &mut watch::Receiver<Arc<ManagedAddOn>>) -> bool {
 
 /// What of a `ManagedAddOn` can make an action pointless; its status and our own marks cannot.
 fn of_interest(object: &ManagedAddOn) -> (Option<i64>, bool) {
-    (object.metadata.generation, object.metadata.deletion_timestamp.is_some())
+    (object.metadata.generation, Leaving::of(object) == Leaving::Ordered)
 }
 
 async fn differs(changes: &mut watch::Receiver<Arc<ManagedAddOn>>, acting_on: (Option<i64>, bool)) {

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use crate::faults;
 use crate::retained::Store;
+use crate::successor::Successors;
 
 /// Time spent is saved at least this often while it is counted; a kill loses no more of it.
 const SPENT_EVERY: Duration = Duration::from_secs(5);
@@ -51,13 +52,21 @@ pub enum Saved {
 
 impl Ledger {
     /// Reads the ledger; one that is lost is made anew from the retained releases.
-    pub async fn open(client: Client, name: &str, store: &Store) -> Result<Option<Self>, Fault> {
+    pub async fn open(
+        client: Client,
+        name: &str,
+        store: &Store,
+        successors: &Successors,
+    ) -> Result<Option<Self>, Fault> {
         let api: Api<ManagedAddOn> = Api::all(client);
         let read = |e: kube::Error| faults::of("the ManagedAddOn could not be read", &e);
         let Some(object) = api.get_opt(name).await.map_err(read)? else { return Ok(None) };
         let rollout = match load(&object)? {
             Some(rollout) => rollout,
-            None => Rollout::rebuild(&store.list().await.map_err(read)?),
+            None => match successors.inherit(&object).await.map_err(read)? {
+                Some(inherited) => inherited,
+                None => Rollout::rebuild(&store.list().await.map_err(read)?),
+            },
         };
         Ok(Some(Self { api, object, rollout, saved_at: Instant::now(), told: None }))
     }

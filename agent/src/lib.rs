@@ -26,6 +26,7 @@ mod pull;
 mod release_finalizers;
 mod retained;
 mod stage;
+mod successor;
 mod work;
 
 use std::process::ExitCode;

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::{Api, Client, ResourceExt};
 use lifecycle::duration::whole_seconds;
+use lifecycle::names::label;
 use lifecycle::{Fault, ManagedAddOn, Reason};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -88,6 +89,11 @@ impl Desk {
             Act::Follow { name, uid, mca_uid } => {
                 self.annotate(name, uid, json!({ORPHANED: null, MCA_UID: mca_uid})).await
             }
+            Act::HandOver { name, uid } => {
+                let (labels, notes) =
+                    (json!({label::WRITTEN_BY: null}), json!({ORPHANED: null, MCA_UID: null}));
+                self.mark(name, json!({"uid": uid, "labels": labels, "annotations": notes})).await
+            }
         };
         match done {
             Ok(()) => info!(?act, "followed the hub"),
@@ -114,7 +120,11 @@ impl Desk {
     }
 
     async fn annotate(&self, name: &str, uid: &str, annotations: Value) -> kube::Result<()> {
-        let patch = json!({"metadata": {"uid": uid, "annotations": annotations}});
+        self.mark(name, json!({"uid": uid, "annotations": annotations})).await
+    }
+
+    async fn mark(&self, name: &str, metadata: Value) -> kube::Result<()> {
+        let patch = json!({"metadata": metadata});
         let params =
             PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() };
         in_time(self.managed.patch_metadata(name, &params, &Patch::Merge(&patch))).await.map(drop)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use kube::ResourceExt;
 use lifecycle::names::label;
-use lifecycle::{Fault, ManagedAddOn, Reason};
+use lifecycle::{Fault, ManagedAddOn, Reason, is_the_klusterlets};
 
 use crate::hub::Hub;
 use crate::words::{MCA_UID, ORPHANED, WRITER};
@@ -19,6 +19,8 @@ pub enum Act {
     Orphan { name: String, uid: String, why: String },
     /// There is a `ManagedClusterAddOn` again, or another one than before: it is the one to follow.
     Follow { name: String, uid: String, mca_uid: String },
+    /// The klusterlet keeps it: it follows no `ManagedClusterAddOn` of itself, and somebody asks for it.
+    HandOver { name: String, uid: String },
 }
 
 /// In the order of names; none twice for the same `ManagedAddOn`.
@@ -27,11 +29,18 @@ pub fn acts(hub: &Hub, add_ons: &BTreeMap<String, Arc<ManagedAddOn>>) -> Vec<Act
 }
 
 fn act(hub: &Hub, add_on: &ManagedAddOn) -> Option<Act> {
-    if !is_ours(add_on) || is_deleting(add_on) {
+    if is_deleting(add_on) {
+        return None;
+    }
+    let orphaned = add_on.annotations().contains_key(ORPHANED);
+    if is_the_klusterlets(add_on) {
+        return (is_ours(add_on) || orphaned)
+            .then_some(Act::HandOver { name: add_on.name_any(), uid: add_on.uid()? });
+    }
+    if !is_ours(add_on) {
         return None;
     }
     let followed = add_on.annotations().get(MCA_UID)?;
-    let orphaned = add_on.annotations().contains_key(ORPHANED);
     let (name, uid) = (add_on.name_any(), add_on.uid()?);
     if hub.deleted.contains(followed) {
         return Some(Act::Delete { name, uid });
@@ -77,6 +86,7 @@ pub fn is_deleting(add_on: &ManagedAddOn) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
     use kube::runtime::watcher::Event;
 
     use super::*;
@@ -144,6 +154,23 @@ mod tests {
         let mut going = followed("metrics", "u1");
         going.metadata.deletion_timestamp = Some(jiff::Timestamp::UNIX_EPOCH.into());
         check(&hub, going, None);
+    }
+
+    #[test]
+    fn what_the_klusterlet_keeps_is_handed_over() {
+        let hand_over = Act::HandOver { name: "metrics".to_owned(), uid: "metrics-uid".to_owned() };
+        let gone = hub([Event::Apply(mca("metrics", "u1")), Event::Delete(mca("metrics", "u1"))]);
+        check(&gone, kept_by_the_klusterlet(followed("metrics", "u1")), Some(hand_over.clone()));
+        let mut orphaned = kept_by_the_klusterlet(local("metrics"));
+        check(&gone, orphaned.clone(), None);
+        orphaned.annotations_mut().insert(ORPHANED.to_owned(), "why".to_owned());
+        check(&gone, orphaned, Some(hand_over));
+    }
+
+    fn kept_by_the_klusterlet(mut add_on: ManagedAddOn) -> ManagedAddOn {
+        let owner = OwnerReference { kind: "AppliedManifestWork".to_owned(), ..Default::default() };
+        add_on.metadata.owner_references = Some(vec![owner]);
+        add_on
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! cluster whose add-on blinks off for every upgrade falls out of placements that ask for the add-on. It stops when a
 //! rollout or a rollback failed for good, when what runs became unhealthy, on removal, and before the first version.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,13 +46,19 @@ type Place = (String, String);
 /// Works for good.
 pub async fn follow(managed: Client, mut sources: Sources) {
     let mut due: BTreeMap<Place, Instant> = BTreeMap::new();
+    let mut left: BTreeSet<Place> = BTreeSet::new();
     loop {
         let healthy = sources.healthy();
+        for place in sources.removed(&left) {
+            remove(&managed, &place).await;
+            left.remove(&place);
+        }
         due.retain(|place, _| healthy.contains(place));
         for place in healthy {
             let due = due.entry(place.clone()).or_insert_with(Instant::now);
             if *due <= Instant::now() {
                 renew(&managed, &place).await;
+                left.insert(place);
                 *due = Instant::now() + at_least(PERIOD, fastrand::f64());
             }
         }
@@ -67,6 +73,12 @@ pub async fn follow(managed: Client, mut sources: Sources) {
 }
 
 impl Sources {
+    /// Leases of what is being uninstalled, or is gone.
+    fn removed(&self, left: &BTreeSet<Place>) -> Vec<Place> {
+        let add_ons = self.add_ons.borrow();
+        left.iter().filter(|(add_on, _)| is_removed(&add_ons, add_on)).cloned().collect()
+    }
+
     fn healthy(&mut self) -> Vec<Place> {
         let picture = self.picture.borrow_and_update();
         let add_ons = self.add_ons.borrow_and_update();
@@ -119,6 +131,20 @@ fn is_unwell(status: &ManagedAddOnStatus) -> bool {
             && condition.status == "True"
             && condition.reason == Reason::RunningUnhealthy.name()
     })
+}
+
+fn is_removed(add_ons: &BTreeMap<String, Arc<ManagedAddOn>>, add_on: &str) -> bool {
+    let phase = |add_on: &Arc<ManagedAddOn>| add_on.status.as_ref().and_then(|status| status.phase);
+    add_ons.get(add_on).is_none_or(|add_on| phase(add_on) == Some(Phase::Removing))
+}
+
+/// One that is somebody else's stays; one that could not be removed ends by itself, unrenewed.
+async fn remove(managed: &Client, (add_on, namespace): &Place) {
+    let leases = Api::namespaced(managed.clone(), namespace);
+    match leases::remove(&leases, &lease(add_on, namespace, Timestamp::now())).await {
+        Ok(()) => debug!(add_on, "health lease removed"),
+        Err(error) => warn!(add_on, error = chain(&error), "cannot remove the health lease"),
+    }
 }
 
 async fn renew(managed: &Client, (add_on, namespace): &Place) {
@@ -209,6 +235,17 @@ mod tests {
         let standings = Standings::from([("metrics".to_owned(), Standing::Unasked)]);
         let told = healthy(&hub(Some("elsewhere")), &available(), &standings);
         assert_eq!(told, [place("elsewhere")]);
+    }
+
+    #[test]
+    fn what_is_uninstalled_keeps_no_lease() {
+        let mut add_ons = available();
+        assert!(!is_removed(&add_ons, "metrics"));
+        assert!(is_removed(&add_ons, "logs"));
+        let mut going = followed("metrics", "u1");
+        going.status = Some(status(json!({"phase": "Removing"})));
+        add_ons.insert("metrics".to_owned(), Arc::new(going));
+        assert!(is_removed(&add_ons, "metrics"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Writes a lease that may or may not be there, and none that is somebody else's.
 
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
@@ -47,6 +47,17 @@ pub async fn write(
     let patch = Patch::Merge(patch(old, new));
     in_time(api.patch(&new.name_any(), &params, &patch)).await?;
     Ok(Outcome::Written)
+}
+
+/// Removes the lease that `ours` would be, if it is there and has our labels.
+pub async fn remove(api: &Api<Lease>, ours: &Lease) -> kube::Result<()> {
+    let Some(old) = in_time(api.get_opt(&ours.name_any())).await? else { return Ok(()) };
+    if !is_ours(&old, ours) {
+        return Ok(());
+    }
+    let preconditions = Preconditions { uid: old.uid(), resource_version: None };
+    let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+    in_time(api.delete(&ours.name_any(), &params)).await.map(drop)
 }
 
 /// It has the labels that ours has.

@@ -2,9 +2,10 @@
 //!
 //! **Down** flow assignments. A `ManagedClusterAddOn` without a `ClusterManagementAddOn` of its name is stand-alone:
 //! its `AddOnTemplate` becomes a `ManagedAddOn`. Its deletion, when seen, deletes that `ManagedAddOn`; its absence does
-//! not. In a fleet the klusterlet's work agent assigns, and only reports flow here.
+//! not. In a fleet the klusterlet's work agent assigns and removes; here the hub is only asked whether a removal was
+//! ordered, and OCM's rollout is put right where it noted success too early.
 //!
-//! **Up** flow reports, each a pure function of a `ManagedAddOn` as saved: a status lease and conditions. Nothing else
+//! **Up** flow reports, each a pure function of a `ManagedAddOn` as saved: a status lease and conditions. Little else
 //! goes to the hub but a heartbeat, and nothing while nothing changes.
 //!
 //! ```text
@@ -12,11 +13,14 @@
 //!   hub ─────── watch ──► picture of the hub ─┬─► assign ──► ManagedAddOns
 //!                                             │     └─ standings ─┐
 //!   agent ──── newest ManagedAddOns ──────────┼─────────────────┬─┴─► publish ──────► status leases, conditions
+//!                                             ├─────────────────┼───► latch ────────► lastAppliedConfig taken back
+//!                                             │                 ├───► removal ──────► ManagedAddOns: ordered or evicted
 //!                                             └─────────────────┴───► health leases (on the managed cluster)
 //!                                                                     heartbeat
 //! ```
 //!
-//! Six tasks, each with its own state: `reload`, `watch`, `assign`, `publish`, `health_lease`, `heartbeat`. Between
+//! Eight tasks, each with its own state: `reload`, `watch`, `assign`, `publish`, `latch`, `removal`, `health_lease`,
+//! `heartbeat`. Between
 //! them go whole pictures, never events, so that one that was busy or offline acts on the newest. Decisions are in
 //! modules without I/O: `hub`, `assignment`, `claim`, `case`, `report`, `conditions`.
 
@@ -34,9 +38,11 @@ mod assign;
 mod assignment;
 mod case;
 mod claim;
+mod removal;
 mod standing;
 
 mod conditions;
+mod latch;
 mod publish;
 mod report;
 
@@ -119,8 +125,11 @@ async fn work(
         standings: standings.subscribe(),
     };
     let assign = assign::Desk::new(hub.clone(), managed.clone());
-    let assign = assign.follow(picture.subscribe(), add_ons, standings);
+    let assign = assign.follow(picture.subscribe(), add_ons.clone(), standings);
     let publish = publish::Desk::new(hub.clone(), cluster.clone()).follow(sources);
+    let removal = removal::Desk::new(hub.clone(), &cluster, managed.clone());
+    let removal = removal.follow(add_ons.clone(), state.subscribe());
+    let latch = latch::follow(hub.clone(), cluster.clone(), picture.subscribe(), add_ons);
     let heartbeat = heartbeat::beat(hub, cluster.clone(), state.subscribe());
 
     tokio::join!(
@@ -128,6 +137,8 @@ async fn work(
         watch::follow(link, cluster, picture, state.subscribe()).instrument(info_span!("watch")),
         assign.instrument(info_span!("assign")),
         publish.instrument(info_span!("publish")),
+        latch.instrument(info_span!("latch")),
+        removal.instrument(info_span!("removal")),
         health_lease::follow(managed, serving).instrument(info_span!("health_lease")),
         heartbeat.instrument(info_span!("heartbeat")),
     );

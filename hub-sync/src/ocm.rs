@@ -36,11 +36,13 @@ pub struct Config {
 }
 
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct ManagedClusterAddOnStatus {
     pub namespace: Option<String>,
     /// As they are, so that others' survive a write unchanged.
     pub conditions: Vec<Value>,
+    /// As they are, for the same reason.
+    pub config_references: Vec<Value>,
 }
 
 /// What an add-on consists of in one version.

@@ -55,6 +55,12 @@ pub fn is_not_found(error: &kube::Error) -> bool {
     has_code(error, 404)
 }
 
+/// There is no such object: where the kind is not served for a moment, the answer has the same code but no name.
+pub fn is_absent(error: &kube::Error, name: &str) -> bool {
+    let named = |status: &Status| status.details.as_ref().is_some_and(|it| it.name == name);
+    is_not_found(error) && answer(error).is_some_and(named)
+}
+
 pub fn is_forbidden(error: &kube::Error) -> bool {
     has_code(error, 403)
 }

@@ -47,6 +47,17 @@ impl AddOn {
         Ok(())
     }
 
+    /// Makes it the klusterlet's, by the name of the klusterlet's record of it.
+    pub async fn own(&self, record: &str) -> Result<()> {
+        let owner = json!([{
+            "apiVersion": "work.open-cluster-management.io/v1", "kind": "AppliedManifestWork",
+            "name": record, "uid": "3c2f2c5e-0000-4000-8000-000000000000",
+        }]);
+        let patch = Patch::Merge(json!({"metadata": {"ownerReferences": owner}}));
+        self.api.patch(&self.name, &PatchParams::default(), &patch).await?;
+        Ok(())
+    }
+
     pub async fn delete(&self) -> Result<()> {
         self.api.delete(&self.name, &DeleteParams::default()).await?;
         Ok(())

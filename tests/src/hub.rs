@@ -132,6 +132,37 @@ impl Hub {
         found.cloned().with_context(|| format!("no condition {kind} on {add_on}"))
     }
 
+    /// Makes an add-on the fleet's.
+    pub async fn fleet(&self, add_on: &str) -> Result<()> {
+        let object = json!({
+            "apiVersion": format!("{GROUP}/v1alpha1"), "kind": "ClusterManagementAddOn",
+            "metadata": {"name": add_on}, "spec": {},
+        });
+        self.plane.apply_yaml(&object.to_string()).await
+    }
+
+    /// A ManifestWork that is being deleted, and waits for the klusterlet.
+    pub async fn going_work(&self, name: &str) -> Result<()> {
+        let object = json!({
+            "apiVersion": "work.open-cluster-management.io/v1", "kind": "ManifestWork",
+            "metadata": {
+                "name": name, "namespace": self.cluster,
+                "finalizers": ["cluster.open-cluster-management.io/manifest-work-cleanup"],
+            },
+            "spec": {"workload": {"manifests": []}},
+        });
+        self.plane.apply_yaml(&object.to_string()).await?;
+        let delete = ["delete", "manifestwork", name, "-n", &self.cluster, "--wait=false"];
+        self.plane.kubectl(&delete).await.map(drop)
+    }
+
+    /// Writes what OCM notes of the rollout of configurations.
+    pub async fn set_config_references(&self, add_on: &str, references: Value) -> Result<()> {
+        let patch = Patch::Merge(json!({"status": {"configReferences": references}}));
+        self.add_ons().patch_status(add_on, &PatchParams::default(), &patch).await?;
+        Ok(())
+    }
+
     /// Writes conditions as another controller would.
     pub async fn set_conditions(&self, add_on: &str, conditions: Value) -> Result<()> {
         let patch = Patch::Merge(json!({"status": {"conditions": conditions}}));

@@ -12,6 +12,7 @@ mod changes;
 mod daemon;
 mod delivery;
 mod evidence;
+mod fleet;
 mod ground;
 mod health;
 mod hooks;
@@ -21,6 +22,7 @@ mod removal;
 mod restart;
 mod rollout;
 mod safety;
+mod samples;
 mod world;
 
 use std::process::ExitCode;
@@ -101,6 +103,10 @@ fn main() -> ExitCode {
         story!(hub::a_deletion_that_is_seen_uninstalls_and_an_absence_does_not),
         story!(hub::a_managed_add_on_of_others_is_left_alone),
         story!(hub::the_hub_may_come_later_and_its_credentials_may_change),
+        story!(fleet::an_eviction_leaves_everything_and_shows_it),
+        story!(fleet::a_removal_waits_for_the_hub_and_is_done_if_it_was_ordered),
+        story!(fleet::what_is_noted_too_early_is_taken_back),
+        story!(samples::the_samples_are_taken_and_their_rule_is_right),
         story!(delivery::the_hub_takes_its_manifests),
         story!(delivery::templates_that_no_agent_could_follow_are_refused),
         story!(delivery::removing_the_agent_first_neither_hangs_nor_loses_anything),

@@ -27,6 +27,7 @@ pub mod evidence;
 pub mod health;
 mod history;
 pub mod hook;
+mod leaving;
 pub mod names;
 mod object;
 mod observation;
@@ -47,6 +48,7 @@ pub mod yaml;
 
 pub use api::*;
 pub use assignment::{Assignment, LARGEST_BUNDLE, Policy, Pull, Values};
+pub use leaving::{EVICTED, Leaving, ORDERED, is_the_klusterlets, records};
 pub use object::{Object, ObjectKey};
 pub use observation::{Action, Observation, Outcome, Report};
 pub use operation::{Asked, Operation};

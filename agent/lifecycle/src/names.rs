@@ -30,6 +30,8 @@ pub mod label {
     pub const STATE: &str = "lifecycle.open-cluster-management.io/state";
     /// On a ConfigMap with evidence of a failure: the operation's number.
     pub const EVIDENCE: &str = "lifecycle.open-cluster-management.io/evidence";
+    /// On a Secret: a `ManagedAddOn` is made anew from it.
+    pub const SUCCESSOR: &str = "lifecycle.open-cluster-management.io/successor";
     /// Who made a `ManagedAddOn`; `hub-sync` writes only those that say `hub-sync`.
     pub const WRITTEN_BY: &str = "lifecycle.open-cluster-management.io/written-by";
 }
@@ -45,6 +47,8 @@ pub mod annotation {
     pub const PAUSED: &str = "lifecycle.open-cluster-management.io/paused";
     /// A new value tries a failed or rejected assignment again.
     pub const RETRY: &str = "lifecycle.open-cluster-management.io/retry";
+    /// On a `ManagedAddOn` that the klusterlet deletes: whether that was `ordered`, or it was only `evicted`.
+    pub const REMOVAL: &str = "lifecycle.open-cluster-management.io/removal";
     /// Which `AddOnTemplate` an assignment came from.
     pub const TEMPLATE: &str = "lifecycle.open-cluster-management.io/template";
     /// Present: removal and prune also delete what holds data.

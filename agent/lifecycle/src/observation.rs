@@ -8,6 +8,7 @@ use crate::assignment::{Assignment, Policy};
 use crate::evidence::Failure;
 use crate::health::{Ill, Verdict};
 use crate::hook::{Hook, Ran, Run};
+use crate::leaving::Leaving;
 use crate::operation::Asked;
 use crate::plan::Stage;
 use crate::reason::Fault;
@@ -26,8 +27,8 @@ pub struct Observation {
     /// The retry annotation.
     pub retry: Option<String>,
     pub paused: bool,
-    /// The `ManagedAddOn` has a deletionTimestamp.
-    pub deleting: bool,
+    /// The `ManagedAddOn` is being deleted, and that is an order or may be none.
+    pub leaving: Leaving,
     /// Read apart from the assignment, so that it holds even when the rest cannot be read.
     pub deletion: Deletion,
     /// Our finalizer is on the `ManagedAddOn`.
@@ -95,6 +96,8 @@ pub enum Action {
     Remove { of: Vec<Release> },
     /// Forget the retained releases and let the `ManagedAddOn` go.
     Release,
+    /// Let the `ManagedAddOn` go, and have it made anew as it is: nobody ordered its removal.
+    PassOn,
 }
 
 /// What a check without findings has to say.

@@ -197,6 +197,16 @@ impl Rollout {
         self.state.traits().spent
     }
 
+    /// For a `ManagedAddOn` that takes the place of another with the same spec: what was an answer to that one's
+    /// generation is one to this one's.
+    pub fn inherited(mut self, generation: i64, anew: i64) -> Self {
+        if let Some(operation) = &mut self.operation {
+            let same = operation.asked.generation == generation;
+            operation.asked.generation = if same { anew } else { 0 };
+        }
+        self
+    }
+
     /// Equal but for time spent, which may be saved later.
     pub fn same_but_for_time(&self, other: &Rollout) -> bool {
         let still = |rollout: &Rollout| {

@@ -23,6 +23,8 @@ pub struct Beside {
     pub unwell: Option<String>,
     /// Whether others change the release at rest; absent until somebody looked.
     pub drifted: Option<Drifted>,
+    /// It is being deleted, and it is not known yet whether that is an order.
+    pub unclear: bool,
 }
 
 pub fn status(
@@ -46,7 +48,7 @@ pub fn status(
         started_time: operation.map(|operation| Time(operation.started)),
         completion_time: operation.and_then(|operation| operation.completed).map(Time),
         reason: Some(reason(rollout).name().to_owned()),
-        message: Some(message(rollout)).filter(|message| !message.is_empty()),
+        message: Some(message(rollout, beside)).filter(|message| !message.is_empty()),
         conditions: conditions(rollout, beside, before, now),
         history: rollout.history.clone(),
         rollout: serde_json::to_value(rollout).ok(),
@@ -75,7 +77,14 @@ pub fn reason(rollout: &Rollout) -> Reason {
     }
 }
 
-fn message(rollout: &Rollout) -> String {
+/// What a person can do where the hub cannot be asked.
+const UNCLEAR: &str = "deleted by the klusterlet, and nothing is removed before the hub says whether that was ordered; the \
+    annotation lifecycle.open-cluster-management.io/removal: ordered or evicted says it by hand";
+
+fn message(rollout: &Rollout, beside: &Beside) -> String {
+    if beside.unclear {
+        return UNCLEAR.to_owned();
+    }
     let operation = rollout.operation.as_ref();
     let said = match (&rollout.state, operation) {
         (State::Waiting { reason: Reason::Paused }, _) => {
@@ -121,7 +130,7 @@ fn conditions(
     // What is known of the release at rest says nothing once another is on its way.
     let at_rest = rollout.kept().is_some();
     let unwell = beside.unwell.as_ref().filter(|_| at_rest).map(|unwell| printable(unwell));
-    let said = message(rollout);
+    let said = message(rollout, beside);
     let (health, about) = match &unwell {
         Some(unwell) => (Reason::RunningUnhealthy, unwell),
         None => (because, &said),

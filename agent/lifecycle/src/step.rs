@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use crate::duration::whole_seconds;
 use crate::health::Verdict;
 use crate::hook::{Hook, Run};
+use crate::leaving::Leaving;
 use crate::observation::{Action, Observation, Outcome, Report};
 use crate::plan::Stage;
 use crate::reason::{Fault, Owner, Reason};
@@ -75,8 +76,10 @@ pub fn step(rollout: Rollout, seen: &Observation, now: Timestamp) -> Step {
 
 /// The new state.
 fn advance(rollout: Rollout, seen: &Observation, now: Timestamp) -> Rollout {
-    if seen.deleting {
-        return removal::advance(rollout, seen, now);
+    match seen.leaving {
+        Leaving::Ordered => return removal::advance(rollout, seen, now),
+        // Until it is known to be an order it changes nothing.
+        Leaving::No | Leaving::Unclear | Leaving::Evicted => {}
     }
     if rollout.failure.is_some() {
         return evidence(rollout, seen, now);
@@ -125,7 +128,10 @@ fn evidence(rollout: Rollout, seen: &Observation, now: Timestamp) -> Rollout {
 
 /// What the state asks to be done.
 fn due(rollout: &Rollout, seen: &Observation) -> Option<Action> {
-    if let Some(failure) = rollout.failure.clone().filter(|_| !seen.deleting) {
+    if seen.leaving == Leaving::Evicted {
+        return Some(Action::PassOn);
+    }
+    if let Some(failure) = rollout.failure.clone().filter(|_| seen.leaving != Leaving::Ordered) {
         return Some(Action::Evidence { failure });
     }
     let target = || rollout.target().cloned();

@@ -8,8 +8,8 @@ use lifecycle::health::{Ill, Verdict};
 use lifecycle::hook::Ran;
 use lifecycle::plan::Stage;
 use lifecycle::{
-    Back, Deletion, Downgrades, ManagedAddOnStatus, OnFailure, OnUnsafe, Outcome, Phase, Policy,
-    Reason, Retained, RetainedState, Rollout, State, Upgrades,
+    Back, Deletion, Downgrades, Leaving, ManagedAddOnStatus, OnFailure, OnUnsafe, Outcome, Phase,
+    Policy, Reason, Retained, RetainedState, Rollout, State, Upgrades,
 };
 use scene::words::release;
 use scene::{Scene, hold};
@@ -1604,7 +1604,7 @@ fn deletion_during_a_rollout_ends_its_operation() {
 
 #[test]
 fn a_managed_add_on_made_anew_installs_anew() {
-    let anew = |scene: Scene| scene.with(|seen| seen.deleting = false).runs("-", "-");
+    let anew = |scene: Scene| scene.with(|seen| seen.leaving = Leaving::No).runs("-", "-");
     let scene = Scene::available("1.4.0").delete(Deletion::Uninstall).done();
     let scene = anew(scene).is(Phase::Pending).look().shows_operation("Install InProgress");
     scene.settled().is(Phase::Available).runs("1.4.0", "-");
@@ -1615,6 +1615,42 @@ fn a_managed_add_on_made_anew_installs_anew() {
 
 fn any_way_down(policy: &mut Policy) {
     policy.downgrades = Downgrades::Any;
+}
+
+#[test]
+fn a_deletion_that_may_be_no_order_changes_nothing() {
+    for (what, scene) in everywhere() {
+        let still = scene.clone().look();
+        let doubted = scene.with(|seen| seen.leaving = Leaving::Unclear).look();
+        assert_eq!(doubted.rollout, still.rollout, "{what}");
+        assert_eq!(doubted.action, still.action, "{what}");
+    }
+}
+
+#[test]
+fn what_is_evicted_is_passed_on_as_it_is() {
+    let scenes = [
+        Scene::available("1.4.0"),
+        Scene::upgrading(Phase::Applying),
+        Scene::upgrading(Phase::Verifying),
+        Scene::rolled_back(),
+        Scene::held(),
+    ];
+    for scene in scenes {
+        let phase = scene.rollout.phase();
+        let scene = scene.with(|seen| seen.leaving = Leaving::Evicted).look();
+        assert_eq!(scene.rollout.phase(), phase);
+        scene.does("pass on");
+    }
+}
+
+#[test]
+fn who_takes_over_a_ledger_goes_on_from_there() {
+    let failed = Scene::rolled_back();
+    let inherited = failed.rollout.clone().inherited(failed.seen.generation, 1);
+    let asked = |rollout: &Rollout| rollout.operation.as_ref().map(|it| it.asked.generation);
+    assert_eq!(asked(&inherited), Some(1));
+    assert_eq!(asked(&failed.rollout.clone().inherited(-1, 1)), Some(0));
 }
 
 fn rolling_back() -> Scene {

@@ -34,6 +34,7 @@ impl Driver {
             Action::Retain { keep } => self.store.keep(&keep).await.map(|()| Outcome::Retained),
             Action::Remove { of } => self.remove(&of).await,
             Action::Release => self.let_go().await,
+            Action::PassOn => self.pass_on().await,
         }
     }
 
@@ -197,6 +198,13 @@ impl Driver {
     async fn let_go(&mut self) -> Result<Outcome, Fault> {
         self.evidence.clear().await?;
         self.store.keep(&[]).await?;
+        self.shared.successors.forget(&self.name).await?;
+        self.ledger.set_finalizer(false).await?;
+        Ok(Outcome::Released)
+    }
+
+    async fn pass_on(&mut self) -> Result<Outcome, Fault> {
+        self.shared.successors.save(&self.ledger.object, &self.ledger.rollout).await?;
         self.ledger.set_finalizer(false).await?;
         Ok(Outcome::Released)
     }

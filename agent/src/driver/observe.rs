@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lifecycle::health::{Rules, Verdict};
 use lifecycle::names::{FINALIZER, annotation};
-use lifecycle::{Assignment, Deletion, Fault, Observation, Reason, State, versions};
+use lifecycle::{Assignment, Deletion, Fault, Leaving, Observation, Reason, State, versions};
 use tokio::time::Instant;
 
 use super::Driver;
@@ -31,7 +31,7 @@ impl Driver {
             generation: object.metadata.generation.unwrap_or_default(),
             retry: note(annotation::RETRY).cloned(),
             paused: note(annotation::PAUSED).is_some_and(|paused| paused == "true"),
-            deleting: object.metadata.deletion_timestamp.is_some(),
+            leaving: Leaving::of(object),
             deletion: policy.and_then(|policy| policy.deletion).unwrap_or(Deletion::Uninstall),
             finalizer: finalizers.iter().any(|finalizer| finalizer == FINALIZER),
             slot,

@@ -6,8 +6,8 @@ use std::time::Duration;
 use lifecycle::health::Verdict;
 use lifecycle::hook::Hook;
 use lifecycle::{
-    Action, Again, Asked, ManagedAddOnStatus, Observation, OnUnsafe, OperationKind, Outcome, Phase,
-    Release, ReleaseId, Rollout, State, Step, step,
+    Action, Again, Asked, Leaving, ManagedAddOnStatus, Observation, OnUnsafe, OperationKind,
+    Outcome, Phase, Release, ReleaseId, Rollout, State, Step, step,
 };
 
 use super::graph;
@@ -84,7 +84,10 @@ impl Book {
         self.failures_come_once(before, &after.rollout);
         let begins_to_prune = before.phase() == Phase::Verifying && is(after, Phase::Pruning);
         assert!(!begins_to_prune || self.healthy >= seen.policy().soak, "pruned before the soak");
-        assert!(!seen.deleting || is(after, Phase::Removing), "deletion is not heard");
+        assert!(
+            seen.leaving != Leaving::Ordered || is(after, Phase::Removing),
+            "deletion is not heard"
+        );
         let crashes = after.rollout.patience.is_crash_loop() && after.action.is_some();
         assert!(!crashes || is(after, Phase::Removing), "what ends agents is done again");
     }
@@ -122,15 +125,19 @@ impl Book {
                 assert_eq!(keep.as_ref(), kept);
             }
             Action::Remove { of } => {
-                assert!(look.seen.deleting && rollout.current.iter().all(|it| of.contains(it)));
+                assert!(
+                    look.seen.leaving == Leaving::Ordered
+                        && rollout.current.iter().all(|it| of.contains(it))
+                );
                 assert!(self.applied.iter().all(|it| of.contains(it)), "something is left behind");
             }
-            Action::Release => assert!(look.seen.deleting),
+            Action::Release => assert!(look.seen.leaving == Leaving::Ordered),
             Action::Retain { keep } => {
                 let kept = |release: &Release| keep.iter().any(|(id, _)| *id == release.id);
                 assert!(rollout.current.iter().chain(&rollout.touched).all(kept));
                 assert!(rollout.phase().is_settled());
             }
+            Action::PassOn => assert_eq!(look.seen.leaving, Leaving::Evicted),
             Action::Hold => assert!(!look.seen.finalizer && is(&look.after, Phase::Pending)),
             Action::Evidence { failure } => {
                 assert!(matches!(rollout.phase(), Phase::RollingBack | Phase::Failed));

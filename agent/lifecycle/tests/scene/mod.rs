@@ -10,8 +10,9 @@ use jiff::Timestamp;
 use lifecycle::health::Verdict;
 use lifecycle::hook::Ran;
 use lifecycle::{
-    Action, Assignment, Beside, Deletion, Fault, ManagedAddOnStatus, Observation, Outcome, Phase,
-    Policy, Reason, Release, Report, Retained, RetainedState, Rollout, Safety, Step, status, step,
+    Action, Assignment, Beside, Deletion, Fault, Leaving, ManagedAddOnStatus, Observation, Outcome,
+    Phase, Policy, Reason, Release, Report, Retained, RetainedState, Rollout, Safety, Step, status,
+    step,
 };
 use words::{assignment, described, release};
 
@@ -64,7 +65,7 @@ impl Scene {
                 generation: 0,
                 retry: None,
                 paused: false,
-                deleting: false,
+                leaving: Leaving::No,
                 deletion: Deletion::Uninstall,
                 finalizer: true,
                 slot: true,
@@ -169,7 +170,7 @@ impl Scene {
     }
 
     pub fn delete(self, deletion: Deletion) -> Self {
-        self.with(|seen| (seen.deleting, seen.deletion) = (true, deletion))
+        self.with(|seen| (seen.leaving, seen.deletion) = (Leaving::Ordered, deletion))
     }
 
     pub fn slot(self, free: bool) -> Self {
@@ -390,6 +391,7 @@ impl Scene {
         let beside = Beside {
             generation: Some(self.seen.generation),
             desired_version: self.seen.wanted().map(|wanted| wanted.version.to_string()),
+            unclear: self.seen.leaving == Leaving::Unclear,
             ..self.beside.clone()
         };
         status(rollout, &beside, &self.saved.conditions, self.now)
@@ -420,7 +422,7 @@ impl Scene {
                 Outcome::Retained
             }
             Action::Remove { .. } => Outcome::Removed { left: Vec::new() },
-            Action::Release => {
+            Action::Release | Action::PassOn => {
                 self.seen.retained.clear();
                 self.gone = true;
                 Outcome::Released

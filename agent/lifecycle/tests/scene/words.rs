@@ -66,6 +66,7 @@ pub fn described(action: &Action) -> String {
         }
         Action::Remove { of } => format!("remove {}", versions(of)),
         Action::Release => "release".to_owned(),
+        Action::PassOn => "pass on".to_owned(),
     }
 }
 

@@ -60,6 +60,8 @@ impl Cluster {
                 *self = Self::default();
                 Outcome::Released
             }
+            // Nobody here is evicted.
+            Action::PassOn => Outcome::Released,
         }
     }
 

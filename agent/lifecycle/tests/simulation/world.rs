@@ -7,8 +7,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use lifecycle::health::Verdict;
 use lifecycle::{
-    Action, Beside, Deletion, Downgrades, Fault, ManagedAddOnStatus, Observation, OperationKind,
-    Outcome, Phase, Reason, Release, Rollout, State, Step, status, step,
+    Action, Beside, Deletion, Downgrades, Fault, Leaving, ManagedAddOnStatus, Observation,
+    OperationKind, Outcome, Phase, Reason, Release, Rollout, State, Step, status, step,
 };
 
 use super::cluster::{Cluster, verdict_of};
@@ -176,7 +176,7 @@ impl World {
             generation: etcd.generation,
             retry: Some(etcd.retry.to_string()),
             paused: etcd.paused,
-            deleting: etcd.deleting,
+            leaving: if etcd.deleting { Leaving::Ordered } else { Leaving::No },
             deletion: if etcd.orphan { Deletion::Orphan } else { Deletion::Uninstall },
             finalizer: etcd.cluster.finalizer,
             slot: true,
