@@ -2,6 +2,7 @@
 
 mod prospect;
 mod rights;
+mod warnings;
 
 use std::collections::BTreeSet;
 
@@ -46,8 +47,13 @@ pub async fn check(
     }
     let brought = brought(work, release).await;
     let judged = each(release.iter().map(|placed| judge(work, placed, &brought, terms))).await;
-    for finding in judged {
-        findings.extend(finding?);
+    let mut warnings = Vec::new();
+    for judged in judged {
+        match judged? {
+            Judged::Fine => {}
+            Judged::Finding(fault) => findings.push(fault),
+            Judged::Warning(words) => warnings.push(words),
+        }
     }
     if let Some(missing) = rights::missing(work, release).await? {
         // What each object says of it would be the same at greater length.
@@ -66,7 +72,8 @@ pub async fn check(
         From::Lost => Some(prospect::safety(work, release, None).await?),
         From::Running(_, running) => Some(prospect::safety(work, release, Some(running)).await?),
     };
-    Ok(Report { safety, ..Report::default() })
+    let warnings = warnings::warnings(work, release, warnings).await;
+    Ok(Report { safety, warnings, ..Report::default() })
 }
 
 /// Two objects that become one in this cluster: a cluster-scoped one with and without namespace.
@@ -96,16 +103,27 @@ async fn is_settled(work: &Work<'_>, placed: &Placed) -> bool {
     tried.is_ok_and(|tried| tried.metadata.generation == living.0.metadata.generation)
 }
 
-/// A finding about one object; a passing fault ends the whole check, which is then tried again.
+/// What is said of one object.
+enum Judged {
+    Fine,
+    Finding(Fault),
+    /// It stops nothing.
+    Warning(String),
+}
+
+/// Judges one object; a passing fault ends the whole check, which is then tried again.
 async fn judge(
     work: &Work<'_>,
     placed: &Placed,
     brought: &Brought,
     terms: &Terms,
-) -> Result<Option<Fault>, Fault> {
+) -> Result<Judged, Fault> {
     let object = &placed.object;
     if placed.kind.is_none() {
-        return Ok((!brought.defines(object)).then(|| unknown_kind(object)));
+        return Ok(match brought.defines(object) {
+            true => Judged::Fine,
+            false => Judged::Finding(unknown_kind(object)),
+        });
     }
     let fault = match owned(work, placed, terms.adopt).await {
         Ok(_) => match dry_run(work, placed).await {
@@ -115,18 +133,19 @@ async fn judge(
         Err(fault) => Some(fault),
     };
     match fault {
-        None => Ok(None),
+        None => Ok(Judged::Fine),
         Some(fault) if fault.passing => Err(fault),
         // Judged at the head of its own stage.
         Some(fault) if brought.explains(object, fault.reason) => {
             tracing::debug!(object = %object.key(), finding = fault.message, "judged later");
-            Ok(None)
+            Ok(Judged::Fine)
         }
         Some(fault) if fault.reason == Reason::ImmutableField && is_replaceable(object) => {
-            tracing::info!(object = %object.key(), "will be deleted and created anew: {}", fault.message);
-            Ok(None)
+            let key = object.key();
+            let words = format!("{key} is deleted and created anew: a field cannot be changed");
+            Ok(Judged::Warning(words))
         }
-        Some(fault) => Ok(Some(fault)),
+        Some(fault) => Ok(Judged::Finding(fault)),
     }
 }
 
@@ -135,7 +154,9 @@ pub async fn owned(work: &Work<'_>, placed: &Placed, adopt: bool) -> Result<Opti
     let Some(living) = work.living(placed).await? else { return Ok(None) };
     let key = placed.object.key();
     let refused = |whose: String| {
-        Err(Fault::new(Reason::NotOurs, format!("{key} exists already and is {whose}")))
+        let managers = living.managers();
+        let message = format!("{key} exists already and is {whose}{managers}");
+        Err(Fault::new(Reason::NotOurs, message))
     };
     match living.owner() {
         Some(owner) if owner == work.add_on => Ok(Some(living)),

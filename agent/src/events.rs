@@ -29,7 +29,7 @@ impl Events {
         let event = Event {
             type_,
             reason: reason(rollout).name().to_owned(),
-            note: Some(if message.is_empty() { going(rollout) } else { message.to_owned() }),
+            note: Some(note(rollout, message)),
             // Events that agree but for the note become one series, which keeps the first note.
             action: format!("{}/{sequence}", rollout.phase().name()),
             secondary: None,
@@ -103,6 +103,14 @@ impl Events {
             Ok(Err(error)) => tracing::debug!(%error, "an event was not recorded"),
             Err(_) => tracing::debug!("an event was not recorded in time"),
         }
+    }
+}
+
+fn note(rollout: &Rollout, message: &str) -> String {
+    match (rollout.phase(), message) {
+        (_, "") => going(rollout),
+        (Phase::Applying, warnings) => printable(&format!("{}; {warnings}", going(rollout))),
+        (_, message) => message.to_owned(),
     }
 }
 

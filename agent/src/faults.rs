@@ -84,6 +84,12 @@ fn is_immutable(message: &str) -> bool {
     .any(|words| message.contains(words))
 }
 
+/// Quota or Pod Security refuses pods, whoever makes them.
+pub fn is_about_pods(status: &Status) -> bool {
+    let words = ["exceeded quota: ", "violates PodSecurity "];
+    status.code == 403 && words.iter().any(|words| status.message.contains(words))
+}
+
 pub fn is_gone(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 404)
 }

@@ -23,6 +23,7 @@ pub struct Metrics {
     phase_seconds: HistogramVec,
     rollbacks: IntCounterVec,
     rejections: IntCounterVec,
+    check_warnings: IntCounterVec,
     drift_repaired: IntCounterVec,
     degraded: IntGaugeVec,
     hub_connected: IntGauge,
@@ -106,6 +107,11 @@ impl Metrics {
                 "Assignments refused before the first write.",
                 &["addon", "reason"],
             )?,
+            check_warnings: counters(
+                "addon_agent_check_warnings_total",
+                "What checks warned of before a version was written.",
+                &["addon"],
+            )?,
             drift_repaired: counters(
                 "addon_agent_drift_repaired_total",
                 "Objects put back to what their version says.",
@@ -159,7 +165,10 @@ impl Metrics {
         let by_itself =
             |rollout: &Rollout| matches!(rollout.state, State::RollingBack { asked: false, .. });
         let why: Reason = reason(after);
-        if after.phase() == Phase::Rejected {
+        if after.phase() == Phase::Applying {
+            let warned = after.operation.as_ref().map_or(0, |operation| operation.warnings.len());
+            self.check_warnings.with_label_values(&[add_on]).inc_by(warned as u64);
+        } else if after.phase() == Phase::Rejected {
             self.rejections.with_label_values(&[add_on, why.name()]).inc();
         } else if by_itself(after) {
             self.rollbacks.with_label_values(&[add_on, why.name()]).inc();
@@ -225,6 +234,7 @@ impl Metrics {
             _ = self.rollbacks.remove_label_values(&[add_on, reason.name()]);
             _ = self.rejections.remove_label_values(&[add_on, reason.name()]);
         }
+        _ = self.check_warnings.remove_label_values(&[add_on]);
         _ = self.drift_repaired.remove_label_values(&[add_on]);
         _ = self.degraded.remove_label_values(&[add_on]);
     }

@@ -1,11 +1,13 @@
 //! What every action on an add-on's objects needs: the cluster, the account, and a bound on requests at once.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 
 use futures::StreamExt;
 use kube::Client;
 use kube::api::Api;
 use kube::core::{DynamicObject, PartialObjectMeta};
+use lifecycle::names::FIELD_MANAGER;
 use lifecycle::{Fault, Object, Reason, ServiceAccount};
 
 use crate::cluster::{Cluster, Kind, is_unknown_kind};
@@ -14,6 +16,9 @@ use crate::placed::{Placed, unknown_kind};
 
 /// Requests at once for one add-on: enough to hide latency, few enough for a small API server.
 pub const AT_ONCE: usize = 8;
+
+/// Field managers told of one object.
+const MOST_MANAGERS: usize = 5;
 
 /// The add-on's rights and name.
 pub struct Work<'a> {
@@ -93,6 +98,23 @@ impl Living {
     pub fn owner(&self) -> Option<&str> {
         let labels = self.0.metadata.labels.as_ref()?;
         labels.get(lifecycle::names::label::ADD_ON).map(String::as_str)
+    }
+
+    /// Who writes it, as far as field managers say: ` (managed by helm, kubectl)`.
+    pub fn managers(&self) -> String {
+        let entries = self.0.metadata.managed_fields.iter().flatten();
+        let managers: BTreeSet<&str> = entries
+            .filter(|entry| entry.subresource.as_deref().is_none_or(str::is_empty))
+            .filter_map(|entry| entry.manager.as_deref())
+            .filter(|manager| *manager != FIELD_MANAGER)
+            .take(MOST_MANAGERS)
+            .collect();
+        match managers.is_empty() {
+            true => String::new(),
+            false => {
+                format!(" (managed by {})", managers.into_iter().collect::<Vec<_>>().join(", "))
+            }
+        }
     }
 
     pub fn uid(&self) -> Option<String> {

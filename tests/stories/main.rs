@@ -65,6 +65,7 @@ fn main() -> ExitCode {
         story!(safety::a_definition_that_would_harm_living_objects_is_refused),
         story!(safety::going_back_leaves_a_definition_whose_objects_would_lose_fields),
         story!(safety::what_cannot_be_gone_back_from_waits_for_a_word),
+        story!(safety::what_the_check_warns_of_stops_nothing),
         story!(safety::whoever_says_proceed_goes_back_as_far_as_it_goes),
         story!(adoption::existing_objects_are_taken_over_whole),
         story!(restart::a_killed_agent_goes_on_where_it_was),

@@ -158,3 +158,38 @@ pub async fn whoever_says_proceed_goes_back_as_far_as_it_goes(bed: &Bed) -> Resu
     ensure!(add_on.config(name, "settings").await?.as_deref() == Some("old"), "the rest goes back");
     Ok(())
 }
+
+pub async fn what_the_check_warns_of_stops_nothing(bed: &Bed) -> Result<()> {
+    let name = "warned";
+    let managed = bed.managed().await?;
+    let add_on = managed.add_on(name);
+    let quota = json!({
+        "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "few", "namespace": name},
+        "spec": {"hard": {"pods": "1"}},
+    });
+    let namespace = json!({
+        "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name},
+    });
+    managed.plane.apply_yaml(&format!("{namespace}\n---\n{quota}")).await?;
+    let fixed = |value: &str| {
+        json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "fixed"},
+            "immutable": true, "data": {"value": value},
+        })
+    };
+    let old = Bundle::new().config("settings", "old").deployment("web", READY).object(fixed("old"));
+    add_on.assign(&spec(name, "1.0.0", &old)).await?;
+    add_on.until_available("1.0.0").await?;
+    // One pod is all that there is room for, and it is there.
+    let new = Bundle::new().config("settings", "new").deployment("web", READY).object(fixed("new"));
+    add_on.assign(&spec(name, "1.1.0", &new)).await?;
+    let status = add_on.until_available("1.1.0").await?;
+    let ledger = status.rollout.context("no ledger")?;
+    let warnings = ledger["operation"]["warnings"].to_string();
+    ensure!(warnings.contains("ConfigMap warned/fixed is deleted and created anew"), "{warnings}");
+    ensure!(warnings.contains("pods of Deployment warned/web would be refused now"), "{warnings}");
+    ensure!(warnings.contains("exceeded quota: few"), "{warnings}");
+    let metrics = managed.metrics().await?;
+    ensure!(metrics.contains("addon_agent_check_warnings_total{addon=\"warned\"} 2"), "{metrics}");
+    Ok(())
+}

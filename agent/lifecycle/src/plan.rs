@@ -201,6 +201,41 @@ fn matches_ledger(rule: &Value) -> bool {
         )
 }
 
+/// A pod as a workload makes it; none where it makes none now.
+pub fn pod_of(workload: &Object) -> Option<Value> {
+    let of_workloads = ["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"];
+    if workload.group() != "apps" || !of_workloads.contains(&workload.kind()) {
+        return None;
+    }
+    if workload.0.pointer("/spec/replicas") == Some(&Value::from(0)) {
+        return None;
+    }
+    let template = workload.0.pointer("/spec/template").filter(|it| it.is_object())?;
+    let mut pod = template.clone();
+    pod["apiVersion"] = "v1".into();
+    pod["kind"] = "Pod".into();
+    if !pod["metadata"].is_object() {
+        pod["metadata"] = Value::Object(serde_json::Map::new());
+    }
+    Some(pod)
+}
+
+/// Namespace and name of the services that answer for a webhook configuration.
+pub fn services_of(object: &Object) -> BTreeSet<(String, String)> {
+    if object.group() != "admissionregistration.k8s.io" {
+        return BTreeSet::new();
+    }
+    let webhooks = object.0.get("webhooks").and_then(Value::as_array).into_iter().flatten();
+    let services = webhooks.filter_map(|webhook| {
+        let text = |field: &str| {
+            let service = webhook.pointer("/clientConfig/service")?;
+            service.get(field)?.as_str().map(str::to_owned)
+        };
+        Some((text("namespace")?, text("name")?))
+    });
+    services.collect()
+}
+
 /// Refuses a bundle that lost more than half of its objects, and at least ten: likelier a mistake than a wish.
 pub fn refuse_shrunk(now: usize, before: usize) -> Result<(), Fault> {
     let lost = before.saturating_sub(now);
@@ -372,6 +407,31 @@ mod tests {
         ] {
             assert_eq!(refuse_lock_out(&webhook(policy, rule.clone())).is_err(), refused, "{rule}");
         }
+    }
+
+    #[test]
+    fn a_workloads_pod_is_its_template() {
+        let pod = |kind: &str, replicas: u32| {
+            let mut workload = object("apps/v1", kind, "w");
+            workload.0["spec"] =
+                json!({"replicas": replicas, "template": {"spec": {"containers": []}}});
+            pod_of(&workload)
+        };
+        let made =
+            json!({"apiVersion": "v1", "kind": "Pod", "metadata": {}, "spec": {"containers": []}});
+        assert_eq!(pod("Deployment", 1), Some(made));
+        assert_eq!(pod("Deployment", 0), None);
+        assert_eq!(pod("ControllerRevision", 1), None);
+        assert_eq!(pod_of(&object("apps/v1", "Deployment", "without-spec")), None);
+    }
+
+    #[test]
+    fn the_services_of_a_webhook_are_named() {
+        let mut hook = webhook("Fail", json!({}));
+        hook.0["webhooks"][0]["clientConfig"] = json!({"service": {"namespace": "n", "name": "s"}});
+        assert_eq!(services_of(&hook), BTreeSet::from([("n".to_owned(), "s".to_owned())]));
+        hook.0["webhooks"][0]["clientConfig"] = json!({"url": "https://example.com"});
+        assert!(services_of(&hook).is_empty());
     }
 
     #[test]

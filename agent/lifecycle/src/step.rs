@@ -262,6 +262,16 @@ impl Rollout {
         self
     }
 
+    /// What the check warned of is said while the version is written.
+    fn say_warnings(self) -> Self {
+        let warnings = self.operation.as_ref().map_or(&[][..], |operation| &operation.warnings);
+        let said = match warnings {
+            [] => String::new(),
+            some => format!("the check warns: {}", some.join("; ")),
+        };
+        self.say(said)
+    }
+
     /// What a person should read now.
     fn say(mut self, message: impl Into<String>) -> Self {
         if let Some(operation) = &mut self.operation {

@@ -1008,6 +1008,20 @@ fn a_doubt_holds_nothing_and_neither_does_what_is_half_there() {
 }
 
 #[test]
+fn what_the_check_warns_of_is_said_while_it_is_written_and_stops_nothing() {
+    let mut scene = Scene::available("1.4.0");
+    scene.report.warnings = vec!["a".to_owned(), "b".to_owned()];
+    let scene = scene.assign("1.5.0").until(Phase::Applying);
+    assert_eq!(scene.message(), "the check warns: a; b");
+    let scene = scene.done().restart().done();
+    assert_eq!(scene.message(), "the check warns: a; b");
+    let scene = scene.settled().is(Phase::Available);
+    assert_eq!(scene.message(), "1.5.0 is available");
+    let warned = scene.rollout.operation.as_ref().map(|operation| operation.warnings.len());
+    assert_eq!(warned, Some(2), "kept in the ledger");
+}
+
+#[test]
 fn what_going_back_cannot_put_back_is_told_and_the_rest_goes_back() {
     for asked in [false, true] {
         let scene = Scene::upgrading(Phase::Verifying);

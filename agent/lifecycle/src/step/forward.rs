@@ -185,7 +185,7 @@ fn checked(rollout: Rollout, seen: &Observation) -> Rollout {
     {
         rollout.touched.push(target);
     }
-    rollout.say("").to(State::Applying { stage: 0, spent: Duration::ZERO })
+    rollout.say_warnings().to(State::Applying { stage: 0, spent: Duration::ZERO })
 }
 
 fn unsure(rollout: Rollout, fault: &Fault, seen: &Observation, now: Timestamp) -> Rollout {
@@ -247,7 +247,7 @@ pub(super) fn apply(
                     State::Verifying { spent, healthy: Duration::ZERO, failing: Duration::ZERO }
                 }
             };
-            rollout.say("").to(state)
+            rollout.say_warnings().to(state)
         }
         Some(Outcome::Missing) => pull_anew(rollout, seen),
         Some(Outcome::Failed(fault)) if rollout.may_be_mended(fault, TRIES_TO_WRITE) && !late => {

@@ -1,0 +1,76 @@
+//! What a check tells and does not refuse for: pods that would be refused now, webhooks without a service.
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, PostParams};
+use lifecycle::plan::{pod_of, services_of};
+use lifecycle::{Object, printable};
+use serde_json::json;
+
+use crate::faults;
+use crate::placed::Placed;
+use crate::work::{Work, each};
+
+/// Workloads tried, and warnings told.
+const MOST: usize = 20;
+const MOST_TOLD: usize = 8;
+
+pub async fn warnings(
+    work: &Work<'_>,
+    release: &[Placed],
+    mut warnings: Vec<String>,
+) -> Vec<String> {
+    let workloads = release.iter().filter(|placed| pod_of(&placed.object).is_some()).take(MOST);
+    let refused = each(workloads.map(|placed| refused_pods(work, &placed.object))).await;
+    warnings.extend(refused.into_iter().flatten());
+    let unserved = each(release.iter().map(|placed| unserved_webhook(work, placed, release))).await;
+    warnings.extend(unserved.into_iter().flatten());
+    warnings.truncate(MOST_TOLD);
+    warnings.iter_mut().for_each(|warning| *warning = printable(warning));
+    warnings
+}
+
+/// A workload is taken by the API server although its pods are not: only a pod finds quota and Pod Security in its way. One
+/// is tried; that others end meanwhile, and make room, cannot be known.
+async fn refused_pods(work: &Work<'_>, workload: &Object) -> Option<String> {
+    let mut pod = pod_of(workload)?;
+    pod["metadata"]["generateName"] = json!("tried-");
+    let pod: Pod = serde_json::from_value(pod).ok()?;
+    let pods: Api<Pod> = Api::namespaced(work.client.clone(), workload.namespace()?);
+    let params = PostParams { dry_run: true, field_manager: None };
+    match pods.create(&params, &pod).await {
+        Err(kube::Error::Api(status)) if faults::is_about_pods(&status) => {
+            Some(format!("pods of {} would be refused now: {}", workload.key(), status.message))
+        }
+        // Anything else is no warning: the account may not make pods itself, or what they need comes with the bundle.
+        Ok(_) | Err(_) => None,
+    }
+}
+
+/// A webhook comes last, when what the bundle brings is up; a service that nobody brings makes it refuse or let through
+/// everything.
+async fn unserved_webhook(work: &Work<'_>, placed: &Placed, release: &[Placed]) -> Option<String> {
+    for (namespace, name) in services_of(&placed.object) {
+        let brought = release.iter().any(|other| {
+            let object = &other.object;
+            object.kind() == "Service"
+                && object.name() == name
+                && object.namespace() == Some(namespace.as_str())
+        });
+        let services: Api<k8s_openapi::api::core::v1::Service> =
+            Api::namespaced(work.client.clone(), &namespace);
+        let absent = match services.get_metadata(&name).await {
+            Ok(_) => false,
+            Err(error) => faults::is_absent(&error, &name),
+        };
+        if absent {
+            let key = placed.object.key();
+            return Some(match brought {
+                true => {
+                    format!("{key} is written last, after its service {namespace}/{name} is up")
+                }
+                false => format!("{key} has no service: there is no {namespace}/{name}"),
+            });
+        }
+    }
+    None
+}
