@@ -166,10 +166,10 @@ impl Lane {
 
     /// Returns when the agent lives and has nothing to do.
     pub async fn quiet(&self) -> Result<()> {
-        if self.managed.agent_exited()?.is_some() {
-            self.managed.start_agent(&self.agent_flags()).await?;
-        }
         until("the agent to be ready and quiet", PATIENCE, || async {
+            if self.died()? {
+                self.restart()?;
+            }
             let ready = self.managed.ask("/readyz").await? == "ok";
             let quiet = self.script.last().is_none_or(|last| last.elapsed() > QUIET);
             Ok((ready && quiet).then_some(()))

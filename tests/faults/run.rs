@@ -237,6 +237,7 @@ impl<'a> Run<'a> {
         let fired = self.lane.script.fired();
         let now = Instant::now();
         let over = self.over(plan).unwrap_or(now);
+        self.lane.script.disarm();
         let lasted = fired.as_ref().map_or(Duration::ZERO, |fired| over - fired.at);
         Trial {
             plan,

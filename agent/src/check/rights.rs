@@ -1,6 +1,6 @@
 //! Asks the API server whether the service account may do all that a rollout and its way back need.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
@@ -15,55 +15,69 @@ use crate::work::{Work, each};
 /// Server-side apply patches and creates; prune and rollback delete; drift is seen by listing.
 const VERBS: [&str; 5] = ["get", "list", "create", "patch", "delete"];
 
+/// Asked first: most accounts may do everything, and one answer then stands for all verbs.
+const ALL: &str = "*";
+
+/// Objects of a kind, in a namespace or in all.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Right {
+struct Place {
     group: String,
     resource: String,
     namespace: Option<String>,
-    verb: &'static str,
 }
 
 /// One finding for all rights that are not there.
 pub async fn missing(work: &Work<'_>, objects: &[Placed]) -> Result<Option<Fault>, Fault> {
-    let needed: BTreeSet<Right> = objects.iter().flat_map(rights).collect();
+    let places: BTreeSet<Place> = objects.iter().filter_map(place).collect();
     let reviews: Api<SelfSubjectAccessReview> = Api::all(work.client.clone());
-    let answers = each(needed.into_iter().map(|right| review(&reviews, right))).await;
-    let mut refused: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-    for answer in answers {
-        if let Some(right) = answer? {
-            refused.entry(right.object()).or_default().push(right.verb);
+    let refused = each(places.iter().map(|place| refused(&reviews, place))).await;
+    let mut words = Vec::new();
+    for (place, verbs) in places.iter().zip(refused) {
+        let verbs = verbs?;
+        if !verbs.is_empty() {
+            words.push(format!("{} {}", verbs.join("/"), place.words()));
         }
     }
-    if refused.is_empty() {
+    if words.is_empty() {
         return Ok(None);
     }
-    let words = refused.iter().map(|(object, verbs)| format!("{} {object}", verbs.join("/")));
-    let words: Vec<String> = words.collect();
     let message = format!("{} may not {}", work.account.user(), words.join(", "));
     Ok(Some(Fault::new(Reason::Forbidden, message)))
 }
 
-fn rights(placed: &Placed) -> Vec<Right> {
-    let Some(kind) = &placed.kind else { return Vec::new() };
-    let right = |verb| Right {
-        group: kind.resource.group.clone(),
-        resource: kind.resource.plural.clone(),
+fn place(placed: &Placed) -> Option<Place> {
+    let resource = &placed.kind.as_ref()?.resource;
+    Some(Place {
+        group: resource.group.clone(),
+        resource: resource.plural.clone(),
         namespace: placed.object.namespace().map(str::to_owned),
-        verb,
-    };
-    VERBS.into_iter().map(right).collect()
+    })
 }
 
-/// The right, if it is not there.
-async fn review(
+/// What of all that is needed may not be done there.
+async fn refused(
     reviews: &Api<SelfSubjectAccessReview>,
-    right: Right,
-) -> Result<Option<Right>, Fault> {
+    place: &Place,
+) -> Result<Vec<&'static str>, Fault> {
+    if may(reviews, place, ALL).await? {
+        return Ok(Vec::new());
+    }
+    let answers = each(VERBS.map(|verb| may(reviews, place, verb))).await;
+    let answers: Vec<bool> = answers.into_iter().collect::<Result<_, Fault>>()?;
+    let refused = VERBS.into_iter().zip(answers).filter(|(_, may)| !may);
+    Ok(refused.map(|(verb, _)| verb).collect())
+}
+
+async fn may(
+    reviews: &Api<SelfSubjectAccessReview>,
+    place: &Place,
+    verb: &str,
+) -> Result<bool, Fault> {
     let attributes = ResourceAttributes {
-        group: Some(right.group.clone()),
-        resource: Some(right.resource.clone()),
-        namespace: right.namespace.clone(),
-        verb: Some(right.verb.to_owned()),
+        group: Some(place.group.clone()),
+        resource: Some(place.resource.clone()),
+        namespace: place.namespace.clone(),
+        verb: Some(verb.to_owned()),
         ..ResourceAttributes::default()
     };
     let spec = SelfSubjectAccessReviewSpec {
@@ -75,13 +89,12 @@ async fn review(
         .create(&PostParams::default(), &asked)
         .await
         .map_err(|e| faults::of("the service account's rights could not be asked for", &e))?;
-    let allowed = answer.status.is_some_and(|status| status.allowed);
-    Ok((!allowed).then_some(right))
+    Ok(answer.status.is_some_and(|status| status.allowed))
 }
 
-impl Right {
+impl Place {
     /// `deployments.apps in shop`
-    fn object(&self) -> String {
+    fn words(&self) -> String {
         let group = if self.group.is_empty() { "" } else { "." };
         let place = self.namespace.as_ref().map_or(String::new(), |name| format!(" in {name}"));
         format!("{}{group}{}{place}", self.resource, self.group)

@@ -90,6 +90,11 @@ impl Script {
         self.over(act);
     }
 
+    /// What has not happened yet does not happen any more.
+    pub fn disarm(&self) {
+        self.now().planned.clear();
+    }
+
     /// How many requests were in vain in an outage.
     pub fn in_vain(&self) -> usize {
         self.now().in_vain
