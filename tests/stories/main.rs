@@ -23,6 +23,7 @@ mod restart;
 mod rollout;
 mod safety;
 mod samples;
+mod waiting;
 mod world;
 
 use std::process::ExitCode;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         story!(policy::a_failed_version_is_tried_again_only_when_asked),
         story!(policy::on_failure_hold_stays_where_it_failed),
         story!(policy::a_requested_rollback_goes_to_the_previous_version),
+        story!(waiting::outside_its_windows_nothing_new_starts),
         story!(removal::uninstall_removes_everything_in_reverse_order),
         story!(removal::what_holds_data_or_is_others_stays),
         story!(removal::removing_says_what_blocks),

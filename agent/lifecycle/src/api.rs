@@ -171,7 +171,7 @@ pub struct PolicySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32), regex(pattern = DURATION))]
     pub soak: Option<String>,
-    /// When a rollout may start. Absent: always.
+    /// When a rollout may start; one of them has to be open. Absent or empty: always.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     pub windows: Option<Vec<Window>>,
@@ -187,12 +187,13 @@ pub struct PolicySpec {
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Window {
-    /// Five cron fields.
+    /// When it opens: five cron fields, such as "0 2 * * 6", by the clocks of the time zone.
     #[schemars(length(min = 1, max = 128))]
     pub schedule: String,
+    /// How long it stays open, from 1m to 744h.
     #[schemars(length(max = 32), regex(pattern = DURATION))]
     pub duration: String,
-    /// IANA name. Default: UTC.
+    /// IANA name, such as Europe/Berlin. Default: UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64))]
     pub time_zone: Option<String>,

@@ -14,6 +14,7 @@ use crate::health::Rules;
 use crate::names::{DEFAULT_NAMESPACE, DEFAULT_SERVICE_ACCOUNT};
 use crate::reason::{Fault, Reason};
 use crate::release::{self, Release, ServiceAccount, Shape};
+use crate::windows::Windows;
 use crate::{duration, versions};
 
 /// A bundle's YAML may be this large: far above what fits into a Secret, far below what hurts.
@@ -54,6 +55,7 @@ pub struct Policy {
     pub timeout: Duration,
     /// Default 30 seconds: three probe periods of Kubernetes' own default.
     pub soak: Duration,
+    pub windows: Windows,
     pub deletion: Deletion,
     pub adopt: bool,
 }
@@ -67,6 +69,7 @@ impl Default for Policy {
             downgrades: Downgrades::default(),
             timeout: Duration::from_secs(15 * 60),
             soak: Duration::from_secs(30),
+            windows: Windows::default(),
             deletion: Deletion::default(),
             adopt: false,
         }
@@ -88,6 +91,8 @@ impl Policy {
             downgrades: spec.downgrades.unwrap_or_default(),
             timeout: time("timeout", &spec.timeout, default.timeout)?,
             soak: time("soak", &spec.soak, default.soak)?,
+            windows: Windows::read(spec.windows.as_deref().unwrap_or_default())
+                .map_err(|e| invalid(format!("policy.windows: {e}")))?,
             deletion: spec.deletion.unwrap_or_default(),
             adopt: spec.adopt.unwrap_or_default(),
         })
@@ -142,11 +147,7 @@ impl Pull {
 
 /// Fields that are in the API before their behaviour is: half of it would be worse than none.
 fn refuse_unsupported(spec: &ManagedAddOnSpec) -> Result<(), Fault> {
-    let used = [
-        ("source.oci", spec.source.oci.is_some()),
-        ("requires", spec.requires.is_some()),
-        ("policy.windows", spec.policy.as_ref().is_some_and(|policy| policy.windows.is_some())),
-    ];
+    let used = [("source.oci", spec.source.oci.is_some()), ("requires", spec.requires.is_some())];
     match used.into_iter().find(|(_, used)| *used) {
         None => Ok(()),
         Some((field, _)) => Err(Fault::new(

@@ -44,6 +44,7 @@ mod state;
 mod status;
 mod step;
 pub mod versions;
+pub mod windows;
 pub mod yaml;
 
 pub use api::*;

@@ -55,6 +55,8 @@ pub mod annotation {
     pub const DELETE_DATA: &str = "lifecycle.open-cluster-management.io/delete-data";
     /// The version for which a sharply shrunk bundle is accepted.
     pub const ALLOW_SHRINK: &str = "lifecycle.open-cluster-management.io/allow-shrink";
+    /// The version for which `policy.windows` do not hold.
+    pub const IGNORE_WINDOWS: &str = "lifecycle.open-cluster-management.io/ignore-windows";
     /// On Jobs of a bundle: `pre-upgrade` or `verify`, when they are run instead of being applied with the rest.
     pub const HOOK: &str = "lifecycle.open-cluster-management.io/hook";
     /// On a hook's Job in the cluster: the operation that ran it.

@@ -27,6 +27,8 @@ pub struct Observation {
     /// The retry annotation.
     pub retry: Option<String>,
     pub paused: bool,
+    /// Somebody said that this version may start outside every window.
+    pub any_time: bool,
     /// The `ManagedAddOn` is being deleted, and that is an order or may be none.
     pub leaving: Leaving,
     /// Read apart from the assignment, so that it holds even when the rest cannot be read.

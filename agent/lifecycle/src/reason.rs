@@ -51,6 +51,8 @@ reasons! {
     Paused => Nobody,
     /// As many rollouts as are allowed at once are going on.
     Queued => Nobody,
+    /// No maintenance window of `policy.windows` is open.
+    OutsideWindow => Nobody,
     /// Going back would not be safe, and `policy.onUnsafe` holds.
     RollbackUnsafe => Nobody,
     /// Removal is going on.

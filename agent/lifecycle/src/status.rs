@@ -85,16 +85,7 @@ fn message(rollout: &Rollout, beside: &Beside) -> String {
     if beside.unclear {
         return UNCLEAR.to_owned();
     }
-    let operation = rollout.operation.as_ref();
-    let said = match (&rollout.state, operation) {
-        (State::Waiting { reason: Reason::Paused }, _) => {
-            "paused by annotation; nothing new starts"
-        }
-        (State::Waiting { reason: Reason::RollbackUnsafe }, Some(operation)) => &operation.message,
-        (State::Waiting { .. }, _) => "waiting for other rollouts here to end",
-        (_, operation) => operation.map_or("", |operation| &operation.message),
-    };
-    printable(said)
+    printable(rollout.operation.as_ref().map_or("", |operation| &operation.message))
 }
 
 /// One line without control characters, at most [`LONGEST_MESSAGE`] bytes.

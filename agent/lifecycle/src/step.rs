@@ -35,6 +35,9 @@ const LOOKS_AT_GOING: u32 = 20;
 /// How often a refusal that is the environment's to mend is looked at again, ± 25 %.
 const LOOK_AGAIN: Duration = Duration::from_secs(5 * 60);
 
+/// What waits for a time looks at the clock this often at least: clocks are set, and machines sleep.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60 * 60);
+
 /// Tries in which removed objects may go for good, about a minute: a namespace takes some seconds.
 const TRIES_TO_GO: u32 = 7;
 
@@ -70,7 +73,7 @@ pub fn step(rollout: Rollout, seen: &Observation, now: Timestamp) -> Step {
         rollout.patience = rollout.patience.longer(seen.jitter);
     }
     let action = due.filter(|_| rollout.patience.rest.is_zero());
-    let wake = if action.is_some() { None } else { wake(&rollout, moved) };
+    let wake = if action.is_some() { None } else { wake(&rollout, seen, now, moved) };
     Step { rollout, action, wake }
 }
 
@@ -177,13 +180,17 @@ fn hooks(rollout: &Rollout, seen: &Observation, hook: Hook) -> Option<Action> {
     Some(Action::Hook { release, hook, run, within: seen.policy().timeout })
 }
 
-fn wake(rollout: &Rollout, moved: bool) -> Option<Duration> {
+fn wake(rollout: &Rollout, seen: &Observation, now: Timestamp, moved: bool) -> Option<Duration> {
     if !rollout.patience.rest.is_zero() {
         return Some(rollout.patience.rest);
     }
     // Another state may want something else of the same world.
     if moved {
         return Some(Duration::ZERO);
+    }
+    if rollout.state == (State::Waiting { reason: Reason::OutsideWindow }) {
+        let opens = begin::closed(rollout, seen, now).and_then(|closed| closed.wait(now));
+        return Some(opens.map_or(LONGEST_SLEEP, |wait| wait.min(LONGEST_SLEEP)));
     }
     rollout.watched().map(|_| LOOK)
 }
@@ -193,6 +200,12 @@ impl Rollout {
     fn to(self, state: State) -> Self {
         let patience = if self.state == state { self.patience } else { Patience::default() };
         Self { state, patience, ..self }
+    }
+
+    /// Waits, before the first write.
+    fn hold_up(self, why: Fault) -> Self {
+        let Fault { reason, message, .. } = why;
+        self.say(message).to(State::Waiting { reason })
     }
 
     /// Tries the same again in a while: a passing fault changes nothing but the message.

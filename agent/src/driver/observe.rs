@@ -31,6 +31,7 @@ impl Driver {
             generation: object.metadata.generation.unwrap_or_default(),
             retry: note(annotation::RETRY).cloned(),
             paused: note(annotation::PAUSED).is_some_and(|paused| paused == "true"),
+            any_time: note(annotation::IGNORE_WINDOWS) == Some(&object.spec.version),
             leaving: Leaving::of(object),
             deletion: policy.and_then(|policy| policy.deletion).unwrap_or(Deletion::Uninstall),
             finalizer: finalizers.iter().any(|finalizer| finalizer == FINALIZER),

@@ -44,6 +44,9 @@ pub async fn the_api_refuses_what_is_no_assignment(bed: &Bed) -> Result<()> {
         ("downgrades", json!("")),
         ("deletion", json!("Keep")),
         ("adopt", json!("yes")),
+        ("windows", json!(vec![json!({"schedule": "0 2 * * 6", "duration": "4h"}); 17])),
+        ("windows", json!([{"schedule": "0 2 * * 6", "duration": "a while"}])),
+        ("windows", json!([{"schedule": "0 2 * * 6"}])),
     ] {
         refused_by_the_api(&running, good.clone().policy(field, value), field).await?;
     }
@@ -73,6 +76,7 @@ pub async fn refuses_fields_without_meaning(bed: &Bed) -> Result<()> {
     let inline = |manifests| json!({"inline": {"manifests": manifests}});
     let huge = "99999999999999999999.0.0";
     let bad = Reason::InvalidAssignment;
+    let window = |schedule, duration, zone| json!([{"schedule": schedule, "duration": duration, "timeZone": zone}]);
     let rule = |current| json!([{"apiVersion": "example.com/v1", "kind": "A", "current": current}]);
     for (spec, reason, word) in [
         (good.clone().with("version", json!(huge)), Reason::InvalidVersion, huge),
@@ -92,6 +96,10 @@ pub async fn refuses_fields_without_meaning(bed: &Bed) -> Result<()> {
         (good.clone().with("health", rule("object.status.ready ==")), bad, "is not CEL"),
         (good.clone().with("health", rule("status.ready")), bad, "status is unknown"),
         (good.clone().with("health", rule(NESTED)), bad, "in a loop"),
+        (good.clone().policy("windows", window("soon", "4h", "UTC")), bad, "policy.windows"),
+        (good.clone().policy("windows", window("0 0 30 2 *", "4h", "UTC")), bad, "never comes"),
+        (good.clone().policy("windows", window("0 2 * * 6", "0s", "UTC")), bad, "from one minute"),
+        (good.clone().policy("windows", window("0 2 * * 6", "4h", "Mars/Base")), bad, "Mars/Base"),
     ] {
         running.refuses(&spec, reason, &[word]).await?;
     }
@@ -103,12 +111,10 @@ pub async fn refuses_fields_that_are_not_supported_yet(bed: &Bed) -> Result<()> 
     let running = Running::start(bed, "not-yet").await?;
     let good = Spec::inline(NEW, &running.good("new"));
     let oci = json!({"oci": {"repository": "example.com/a", "digest": format!("sha256:{}", "a".repeat(64))}});
-    let windows = json!([{"schedule": "0 2 * * 6", "duration": "4h"}]);
     let requires = json!([{"addOn": "base", "versions": ">=2"}]);
     for (spec, field) in [
         (good.clone().with("source", oci), "source.oci"),
         (good.clone().with("requires", requires), "requires"),
-        (good.clone().policy("windows", windows), "policy.windows"),
     ] {
         running.refuses(&spec, Reason::NotYetSupported, &[field]).await?;
     }

@@ -12,6 +12,7 @@ use crate::reason::{Fault, Reason};
 use crate::rollout::Rollout;
 use crate::state::{Again, State};
 use crate::versions;
+use crate::windows::Closed;
 
 pub(super) fn advance(rollout: Rollout, seen: &Observation, now: Timestamp) -> Rollout {
     if is_held(&rollout, seen) {
@@ -35,9 +36,9 @@ pub(super) fn advance(rollout: Rollout, seen: &Observation, now: Timestamp) -> R
             return back::begin(rollout, why, true, seen, now);
         }
     }
-    match blocked(seen) {
+    match blocked(&rollout, seen, now) {
         // It is initiated when it is asked for, not when its turn comes.
-        Some(reason) => open(rollout, seen, now).to(State::Waiting { reason }),
+        Some(why) => open(rollout, seen, now).hold_up(why),
         // The finalizer comes first: what is begun must not be forgotten.
         None if !seen.finalizer => rollout.to(State::Pending),
         None => start(open(rollout, seen, now), assignment, seen),
@@ -64,12 +65,28 @@ pub(super) fn due(rollout: &Rollout, seen: &Observation) -> Option<Action> {
 }
 
 /// Why nothing new may start at this moment.
-pub(super) fn blocked(seen: &Observation) -> Option<Reason> {
-    match (seen.paused, seen.slot) {
-        (true, _) => Some(Reason::Paused),
-        (false, false) => Some(Reason::Queued),
-        (false, true) => None,
+pub(super) fn blocked(rollout: &Rollout, seen: &Observation, now: Timestamp) -> Option<Fault> {
+    let queued = || Fault::new(Reason::Queued, "waiting for other rollouts here to end");
+    held(rollout, seen, now).or_else(|| (!seen.slot).then(queued))
+}
+
+/// Why nothing new may start, however few rollouts are under way.
+pub(super) fn held(rollout: &Rollout, seen: &Observation, now: Timestamp) -> Option<Fault> {
+    if seen.paused {
+        return Some(Fault::new(Reason::Paused, "paused by annotation; nothing new starts"));
     }
+    let closed = closed(rollout, seen, now)?;
+    Some(Fault::new(Reason::OutsideWindow, closed.told()))
+}
+
+/// What runs already is nothing new, and what was prepared in its window is gone on with.
+pub(super) fn closed(rollout: &Rollout, seen: &Observation, now: Timestamp) -> Option<Closed> {
+    let runs = seen.wanted().is_some() && seen.wanted() == rollout.current.as_ref();
+    let prepared = matches!(rollout.state, State::PreUpgrade { .. });
+    if runs || prepared || seen.any_time {
+        return None;
+    }
+    seen.assignment.as_ref().ok()?.policy.windows.closed(now)
 }
 
 /// Held because going back would not be safe, and nobody has said anything since.

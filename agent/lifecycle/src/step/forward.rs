@@ -50,9 +50,9 @@ pub(super) fn prepare(
         (Outcome::Checked(report), Again::Check) => {
             let rollout = rollout.judged(report);
             if !needs_hooks(&rollout, report) {
-                return checked(rollout, seen);
+                return checked(rollout, seen, now);
             }
-            held_up(&rollout, seen)
+            held_up(&rollout, seen, now)
                 .unwrap_or_else(|| rollout.say("").to(State::PreUpgrade { spent: Duration::ZERO }))
         }
         (Outcome::Missing, _) => pull_anew(rollout, seen),
@@ -120,7 +120,7 @@ pub(super) fn pre_upgrade(
     let late = spent >= seen.policy().timeout;
     let failed = |why: String| Fault::new(Reason::HookFailed, why);
     match outcome(seen) {
-        Some(Outcome::Hooked(Ran::Well)) => checked(rollout, seen),
+        Some(Outcome::Hooked(Ran::Well)) => checked(rollout, seen, now),
         Some(Outcome::Hooked(Ran::Badly(what))) => {
             let fault = failed(format!("a hook before the upgrade failed: {what}"));
             rollout.reject(fault, Again::Check, seen, now)
@@ -148,15 +148,12 @@ pub(super) fn pre_upgrade(
 }
 
 /// Nothing new is written while somebody holds it up. What is half there already is not left so.
-fn held_up(rollout: &Rollout, seen: &Observation) -> Option<Rollout> {
+fn held_up(rollout: &Rollout, seen: &Observation, now: Timestamp) -> Option<Rollout> {
     if !rollout.untouched() {
         return None;
     }
-    if let Some(reason) = begin::blocked(seen) {
-        return Some(rollout.clone().to(State::Waiting { reason }));
-    }
-    let Fault { reason, message, .. } = begin::objection(rollout, seen)?;
-    Some(rollout.clone().say(message).to(State::Waiting { reason }))
+    let why = begin::blocked(rollout, seen, now).or_else(|| begin::objection(rollout, seen))?;
+    Some(rollout.clone().hold_up(why))
 }
 
 /// What was pulled is not at hand any more. A store that keeps losing it is not asked without a pause.
@@ -175,8 +172,8 @@ fn answers(rollout: &Rollout, seen: &Observation) -> bool {
 }
 
 /// The last moment before the first write.
-fn checked(rollout: Rollout, seen: &Observation) -> Rollout {
-    if let Some(waiting) = held_up(&rollout, seen) {
+fn checked(rollout: Rollout, seen: &Observation, now: Timestamp) -> Rollout {
+    if let Some(waiting) = held_up(&rollout, seen, now) {
         return waiting;
     }
     let mut rollout = rollout;
@@ -209,8 +206,8 @@ fn unsure_longer(rollout: Rollout, seen: &Observation) -> Rollout {
     rollout
 }
 
-/// From the first write on, a new assignment that can be followed changes the target in place. While paused, what is
-/// under way is finished first, unless it is to go back.
+/// From the first write on, a new assignment that can be followed changes the target in place. While nothing
+/// new may start, what is under way is finished first, unless it is to go back.
 fn redirected(rollout: &Rollout, seen: &Observation, now: Timestamp) -> Option<Rollout> {
     if answers(rollout, seen) {
         return None;
@@ -220,7 +217,10 @@ fn redirected(rollout: &Rollout, seen: &Observation, now: Timestamp) -> Option<R
         let why = begin::returning(assignment);
         return Some(back::begin(rollout.clone(), why, true, seen, now));
     }
-    let assignment = begin::refusal(rollout, seen).ok().filter(|_| !seen.paused)?;
+    let assignment = begin::refusal(rollout, seen).ok()?;
+    if begin::held(rollout, seen, now).is_some() {
+        return None;
+    }
     Some(begin::start(begin::open(rollout.clone(), seen, now), assignment, seen))
 }
 

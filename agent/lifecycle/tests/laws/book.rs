@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use lifecycle::health::Verdict;
 use lifecycle::hook::Hook;
 use lifecycle::{
     Action, Again, Asked, Leaving, ManagedAddOnStatus, Observation, OnUnsafe, OperationKind,
-    Outcome, Phase, Release, ReleaseId, Rollout, State, Step, step,
+    Outcome, Phase, Reason, Release, ReleaseId, Rollout, State, Step, step,
 };
 
 use super::graph;
@@ -68,13 +69,14 @@ impl Book {
     }
 
     fn judge(&self, look: &Look) {
-        let Look { before, seen, after, .. } = look;
+        let Look { before, seen, after, now } = look;
         assert!(graph::leads(before.phase(), after.rollout.phase()), "no such arrow");
         looking_again_changes_nothing(look);
         something_comes_next(after);
         operations_are_counted_and_kept(before, &after.rollout);
         current_changes_only_by_success(before, &after.rollout);
         while_blocked_nothing_starts(before, seen, &after.rollout);
+        outside_every_window_nothing_new_starts(look, *now);
         what_is_unsafe_is_held(before, seen, &after.rollout);
         self.nothing_is_repeated_at_once(look);
         if let Some(action) = &after.action {
@@ -335,12 +337,29 @@ fn current_changes_only_by_success(before: &Rollout, after: &Rollout) {
 }
 
 fn while_blocked_nothing_starts(before: &Rollout, seen: &Observation, after: &Rollout) {
+    assert!(!starts(before, after) || !seen.paused && seen.slot, "started although blocked");
+}
+
+/// Something is begun, or written for the first time.
+fn starts(before: &Rollout, after: &Rollout) -> bool {
     let begun = matches!(after.phase(), Phase::Pulling | Phase::Staging | Phase::Checking);
     let resting =
         before.phase().is_settled() || matches!(before.phase(), Phase::Pending | Phase::Waiting);
     let written = after.phase() == Phase::Applying && before.phase() == Phase::Checking;
-    let starts = resting && begun || written && before.touched.is_empty();
-    assert!(!starts || !seen.paused && seen.slot, "started although blocked");
+    resting && begun || written && before.touched.is_empty()
+}
+
+/// But what runs already may be put back, and what was prepared in its window is gone on with.
+fn outside_every_window_nothing_new_starts(look: &Look, now: Timestamp) {
+    let (before, after) = (&look.before, &look.after.rollout);
+    let waits = after.state == State::Waiting { reason: Reason::OutsideWindow };
+    assert!(!waits || look.after.wake.is_some(), "nobody will see that a window opens");
+    let closed = look.seen.policy().windows.closed(now).is_some() && !look.seen.any_time;
+    let is_new = target(after).is_some() && target(after) != before.current.as_ref();
+    let prepared = matches!(before.state, State::PreUpgrade { .. });
+    if closed && is_new && !prepared {
+        assert!(!starts(before, after), "started outside every window");
+    }
 }
 
 /// Nothing is written that could not be taken back, unless somebody said so.

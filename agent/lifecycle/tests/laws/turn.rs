@@ -50,6 +50,9 @@ enum Change {
     /// From here on a check finds this in the way of going back.
     Hinder(Option<&'static str>),
     Pause(bool),
+    /// Windows that open every few minutes, or every day.
+    Windows(&'static [[&'static str; 3]]),
+    AnyTime(bool),
     Slot(bool),
     Retry(&'static str),
     Kubernetes(&'static str),
@@ -136,6 +139,10 @@ fn stray() -> impl Strategy<Value = Outcome> {
     ]
 }
 
+/// Always, for one minute of three, and at a time that most stories do not reach.
+const WINDOWS: [&[[&str; 3]]; 3] =
+    [&[], &[["*/3 * * * *", "1m", "UTC"]], &[["0 11 * * *", "1h", "UTC"]]];
+
 fn change() -> impl Strategy<Value = Change> {
     let releases = vec!["1.0.0", "1.1.0", "1.2.0", "1.1.0 moved", "1.1.0 rebuilt", "2.0.0-rc.1"];
     prop_oneof![
@@ -148,6 +155,8 @@ fn change() -> impl Strategy<Value = Change> {
         1 => select(vec![OnUnsafe::Hold, OnUnsafe::Proceed]).prop_map(Change::OnUnsafe),
         1 => select(vec![None, Some("one"), Some("two")]).prop_map(Change::Hinder),
         3 => any::<bool>().prop_map(Change::Pause),
+        2 => select(WINDOWS.to_vec()).prop_map(Change::Windows),
+        1 => any::<bool>().prop_map(Change::AnyTime),
         2 => any::<bool>().prop_map(Change::Slot),
         2 => select(vec!["a", "b"]).prop_map(Change::Retry),
         1 => select(vec!["1.27.0", "1.31.4"]).prop_map(Change::Kubernetes),
@@ -188,6 +197,8 @@ impl Change {
                 scene.look()
             }
             Change::Pause(paused) => scene.with(|seen| seen.paused = *paused),
+            Change::Windows(windows) => scene.windows(windows),
+            Change::AnyTime(any) => scene.with(|seen| seen.any_time = *any),
             Change::Slot(free) => scene.slot(*free),
             Change::Retry(value) => scene.retry(value),
             Change::Kubernetes(version) => scene.needs_kubernetes(">=1.28").kubernetes(version),

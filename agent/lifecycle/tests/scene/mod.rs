@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use lifecycle::health::Verdict;
 use lifecycle::hook::Ran;
+use lifecycle::windows::Windows;
 use lifecycle::{
     Action, Assignment, Beside, Deletion, Fault, Leaving, ManagedAddOnStatus, Observation, Outcome,
     Phase, Policy, Reason, Release, Report, Retained, RetainedState, Rollout, Safety, Step, status,
@@ -65,6 +66,7 @@ impl Scene {
                 generation: 0,
                 retry: None,
                 paused: false,
+                any_time: false,
                 leaving: Leaving::No,
                 deletion: Deletion::Uninstall,
                 finalizer: true,
@@ -163,6 +165,26 @@ impl Scene {
 
     pub fn resume(self) -> Self {
         self.with(|seen| seen.paused = false)
+    }
+
+    /// Assignments from here on start in such windows only: schedule, duration, time zone.
+    pub fn windows(self, windows: &[[&str; 3]]) -> Self {
+        let window = |[schedule, duration, zone]: &[&str; 3]| lifecycle::Window {
+            schedule: (*schedule).to_owned(),
+            duration: (*duration).to_owned(),
+            time_zone: Some((*zone).to_owned()),
+        };
+        let windows: Vec<_> = windows.iter().map(window).collect();
+        let windows = Windows::read(&windows).expect("windows");
+        self.policy(|policy| policy.windows = windows.clone())
+    }
+
+    /// Looks again when the clock shows this.
+    pub fn at(mut self, time: &str) -> Self {
+        let time: Timestamp = time.parse().expect("a time");
+        self.seen.elapsed = time.duration_since(self.now).unsigned_abs();
+        self.now = time;
+        self.look()
     }
 
     pub fn retry(self, value: &str) -> Self {

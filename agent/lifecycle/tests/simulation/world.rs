@@ -176,6 +176,7 @@ impl World {
             generation: etcd.generation,
             retry: Some(etcd.retry.to_string()),
             paused: etcd.paused,
+            any_time: false,
             leaving: if etcd.deleting { Leaving::Ordered } else { Leaving::No },
             deletion: if etcd.orphan { Deletion::Orphan } else { Deletion::Uninstall },
             finalizer: etcd.cluster.finalizer,
