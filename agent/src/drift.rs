@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::api::ListParams;
 use lifecycle::names::label;
 use lifecycle::plan::{Stage, is_job};
-use lifecycle::running::Mending;
-use lifecycle::{Fault, ObjectKey};
+use lifecycle::running::{Added, Mending, added};
+use lifecycle::{Fault, ObjectKey, shared_fields};
 
 use crate::apply::write;
 use crate::check::owned;
@@ -19,6 +20,14 @@ use crate::work::{Work, each};
 /// The resourceVersion that each object had when it was last as its release says.
 pub type Known = BTreeMap<ObjectKey, String>;
 
+type Living = BTreeMap<ObjectKey, Metadata>;
+
+/// Of a living object.
+struct Metadata {
+    version: String,
+    managed: Vec<ManagedFieldsEntry>,
+}
+
 /// Returns what was changed. `known` is empty after a restart: then everything is written once, which
 /// changes nothing where nothing had changed.
 pub async fn repair(work: &Work<'_>, release: &[Placed], known: &mut Known) -> Mending {
@@ -28,7 +37,12 @@ pub async fn repair(work: &Work<'_>, release: &[Placed], known: &mut Known) -> M
     for stage in Stage::ALL {
         let of_stage = release.iter().filter(|placed| placed.stage() == stage);
         for (places, living) in look(work, of_stage).await {
-            places.iter().for_each(|placed| _ = unseen.remove(&placed.object.key()));
+            for placed in &places {
+                let key = placed.object.key();
+                unseen.remove(&key);
+                let added = beside(placed, release, living.get(&key));
+                mending.added.insert(key, added);
+            }
             put_back(work, release, &places, &living, known, &mut mending).await;
         }
     }
@@ -36,18 +50,27 @@ pub async fn repair(work: &Work<'_>, release: &[Placed], known: &mut Known) -> M
     mending
 }
 
+/// What others added to an object.
+fn beside(placed: &Placed, release: &[Placed], living: Option<&Metadata>) -> Vec<Added> {
+    let Some(living) = living else { return Vec::new() };
+    let object = &placed.object;
+    let shared = shared_fields::pointers(object, release.iter().map(|other| &other.object));
+    added(object, &shared, &living.managed)
+}
+
 /// What cannot be put back now is told and looked at again; it holds up nothing else.
 async fn put_back(
     work: &Work<'_>,
     release: &[Placed],
     places: &[&Placed],
-    living: &Known,
+    living: &Living,
     known: &mut Known,
     mending: &mut Mending,
 ) {
+    let seen = |key: &ObjectKey| living.get(key).map(|living| &living.version);
     let changed = places.iter().filter(|placed| {
         let key = placed.object.key();
-        !living.contains_key(&key) || living.get(&key) != known.get(&key)
+        !living.contains_key(&key) || seen(&key) != known.get(&key)
     });
     let written = each(changed.map(|placed| async {
         // Only another add-on's mark makes an object another's: a mark that was taken off is drift.
@@ -60,7 +83,7 @@ async fn put_back(
     for (key, written) in written.await {
         match written {
             Ok(Some(version)) => {
-                if living.get(&key) != Some(&version) {
+                if seen(&key) != Some(&version) {
                     tracing::info!(object = %key, "put back as its version says");
                     mending.mended.push(key.clone());
                 }
@@ -87,7 +110,7 @@ async fn may_put_back(work: &Work<'_>, placed: &Placed) -> Result<(), Fault> {
 async fn look<'a>(
     work: &Work<'_>,
     objects: impl Iterator<Item = &'a Placed>,
-) -> Vec<(Vec<&'a Placed>, Known)> {
+) -> Vec<(Vec<&'a Placed>, Living)> {
     let mut places: BTreeMap<_, Vec<&Placed>> = BTreeMap::new();
     for placed in objects.filter(|placed| !is_job(&placed.object)) {
         let object = &placed.object;
@@ -106,7 +129,7 @@ async fn look<'a>(
 }
 
 /// All of ours of one kind in one place.
-async fn list(work: &Work<'_>, placed: &Placed) -> Result<Known, Fault> {
+async fn list(work: &Work<'_>, placed: &Placed) -> Result<Living, Fault> {
     let (kind, api) = work.api(placed).await?;
     let ours = ListParams::default().labels(&format!("{}={}", label::ADD_ON, work.add_on));
     let found = match api.list_metadata(&ours).await {
@@ -123,7 +146,8 @@ async fn list(work: &Work<'_>, placed: &Placed) -> Result<Known, Fault> {
     };
     let named = found.into_iter().filter_map(|item| {
         let key = ObjectKey { name: item.metadata.name?, ..placed.object.key() };
-        Some((key, item.metadata.resource_version?))
+        let managed = item.metadata.managed_fields.unwrap_or_default();
+        Some((key, Metadata { version: item.metadata.resource_version?, managed }))
     });
     Ok(named.collect())
 }

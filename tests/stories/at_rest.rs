@@ -121,6 +121,22 @@ pub async fn what_others_change_is_shown(_: &Bed) -> Result<()> {
     let message = condition.map(|condition| condition.message.clone()).unwrap_or_default();
     ensure!(message.ends_with(": ConfigMap shop/v"), "{message}");
 
+    // What others add stays, and is told with who did it.
+    let added =
+        json!({"data": {"added": "secret"}, "metadata": {"annotations": {"example.com/a": "b"}}});
+    managed.kubectl(&format!("{patch} {added} --field-manager somebody")).await?;
+    let told = drifted("False FieldsOfOthers").await?;
+    let condition = told.conditions.iter().find(|condition| condition.type_ == "Drifted");
+    let message = condition.map(|condition| condition.message.clone()).unwrap_or_default();
+    let expected = "set by others and left so: ConfigMap shop/v: data.added, metadata.annotations.example.com/a by somebody";
+    ensure!(message == expected, "{message}");
+    let config = managed.kubectl("get configmap v --namespace shop --output yaml").await?;
+    ensure!(config.contains("added: secret"), "{config}");
+    let none =
+        json!({"data": {"added": null}, "metadata": {"annotations": {"example.com/a": null}}});
+    managed.kubectl(&format!("{patch} {none} --field-manager somebody")).await?;
+    drifted("False AsReleased").await?;
+
     // What is another add-on's now is not taken from it.
     let theirs = json!({"metadata": {"labels": {
         "lifecycle.open-cluster-management.io/addon": "another",

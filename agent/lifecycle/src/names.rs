@@ -5,6 +5,16 @@ pub const GROUP: &str = "lifecycle.open-cluster-management.io";
 /// Field manager of everything written to the managed cluster.
 pub const FIELD_MANAGER: &str = "addon-lifecycle-agent";
 
+/// Kubernetes' own field managers, also as k3s runs them in one process: they write fields that no manifest sets.
+pub const CONTROLLERS: [&str; 6] = [
+    "cloud-controller-manager",
+    "k3s",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kubelet",
+];
+
 /// Where Secrets and leases live unless told otherwise; OCM's own default for add-ons.
 pub const DEFAULT_NAMESPACE: &str = "open-cluster-management-agent-addon";
 

@@ -1,6 +1,7 @@
 //! What is told of a release at rest: whether it is well, and whether others change it. Told only once it lasts, so that
 //! what comes and goes floods nobody. Decides nothing: a rollout never begins or ends for it.
 
+mod added;
 mod drift;
 mod wellness;
 
@@ -8,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use crate::api::ManagedAddOnStatus;
 
+pub use added::{Added, added};
 pub use drift::{Drift, Drifted, Mending};
 pub use wellness::Wellness;
 

@@ -4,15 +4,12 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry};
 use kube::api::{Patch, PatchParams};
 use lifecycle::Fault;
-use lifecycle::names::FIELD_MANAGER;
+use lifecycle::names::{CONTROLLERS, FIELD_MANAGER};
 use serde_json::{Value, json};
 
 use crate::faults;
 use crate::placed::Placed;
 use crate::work::{Living, Work};
-
-/// Controllers of Kubernetes itself write fields that no manifest sets.
-const CONTROLLERS: [&str; 3] = ["kube-controller-manager", "kubelet", "kube-scheduler"];
 
 pub async fn take_over(work: &Work<'_>, placed: &Placed, living: Living) -> Result<(), Fault> {
     if living.owner().is_some() {

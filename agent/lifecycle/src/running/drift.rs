@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::saved;
+use super::{Added, saved};
 use crate::api::ManagedAddOnStatus;
 use crate::object::ObjectKey;
 
 /// So many looks in a row at which an object had to be put back mean that somebody fights for it.
 const CONTESTED: u32 = 3;
 
-/// Objects that are named; the others are counted.
+/// Objects that are named, and fields of each; the others are counted.
 const NAMED: usize = 3;
 
 /// What one look found changed.
@@ -21,6 +21,8 @@ pub struct Mending {
     pub mended: Vec<ObjectKey>,
     /// Not put back, and why.
     pub unmended: Vec<(ObjectKey, String)>,
+    /// What others added to each object that was seen.
+    pub added: BTreeMap<ObjectKey, Vec<Added>>,
 }
 
 /// What is told of it.
@@ -36,6 +38,8 @@ pub struct Drift {
     told: Option<Drifted>,
     /// At how many looks in a row each object had to be put back.
     in_a_row: BTreeMap<ObjectKey, u32>,
+    /// What others added, as far as it was seen.
+    added: BTreeMap<ObjectKey, Vec<Added>>,
 }
 
 impl Drift {
@@ -62,16 +66,21 @@ impl Drift {
             .collect();
         let contested: Vec<&ObjectKey> =
             in_a_row.iter().filter(|(_, times)| **times >= CONTESTED).map(|(key, _)| key).collect();
-        let told = told(look, &contested, now).or(self.told.filter(|told| !told.drifted));
-        Self { told: told.or_else(|| Some(as_released())), in_a_row }
+        let mut added = self.added;
+        added.extend(look.added.clone());
+        let told = told(look, &contested, now)
+            .or_else(|| beside(&added))
+            .or(self.told.filter(|told| told.reason == MENDED));
+        Self { told: told.or_else(|| Some(as_released())), in_a_row, added }
     }
 }
 
 const NOT_MENDED: &str = "NotMended";
 const CONTESTED_REASON: &str = "Contested";
 const MENDED: &str = "Mended";
+const FIELDS_OF_OTHERS: &str = "FieldsOfOthers";
 const AS_RELEASED: &str = "AsReleased";
-const REASONS: [&str; 4] = [NOT_MENDED, CONTESTED_REASON, MENDED, AS_RELEASED];
+const REASONS: [&str; 5] = [NOT_MENDED, CONTESTED_REASON, MENDED, FIELDS_OF_OTHERS, AS_RELEASED];
 
 /// What this look adds; the worst first. What is put back again and again is told without a time, so that it is told once.
 fn told(look: &Mending, contested: &[&ObjectKey], now: Timestamp) -> Option<Drifted> {
@@ -94,14 +103,29 @@ fn told(look: &Mending, contested: &[&ObjectKey], now: Timestamp) -> Option<Drif
     })
 }
 
+/// What the release says is so all the same. Told without a time, so that it is told once.
+fn beside(added: &BTreeMap<ObjectKey, Vec<Added>>) -> Option<Drifted> {
+    let each = added.iter().flat_map(|(key, added)| added.iter().map(move |it| (key, it)));
+    let each = each.map(|(key, Added { manager, fields })| {
+        format!("{key}: {} by {manager}", listed(fields, ", "))
+    });
+    let each: Vec<String> = each.collect();
+    let message = format!("set by others and left so: {}", listed(&each, "; "));
+    let told = Drifted { drifted: false, reason: FIELDS_OF_OTHERS, message };
+    (!each.is_empty()).then_some(told)
+}
+
 fn as_released() -> Drifted {
     Drifted { drifted: false, reason: AS_RELEASED, message: String::new() }
 }
 
 fn named<'a>(keys: impl IntoIterator<Item = &'a ObjectKey>) -> String {
-    let keys: Vec<String> = keys.into_iter().map(ToString::to_string).collect();
-    let shown = keys.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
-    match keys.len().saturating_sub(NAMED) {
+    listed(&keys.into_iter().map(ToString::to_string).collect::<Vec<_>>(), ", ")
+}
+
+fn listed(items: &[String], separator: &str) -> String {
+    let shown = items.iter().take(NAMED).cloned().collect::<Vec<_>>().join(separator);
+    match items.len().saturating_sub(NAMED) {
         0 => shown,
         more => format!("{shown} (and {more} more)"),
     }
@@ -150,6 +174,48 @@ mod tests {
     }
 
     #[test]
+    fn what_others_add_is_told_while_it_is_there() {
+        let table: [(&str, &[&str]); 5] = [
+            (
+                "+a +a",
+                &["False FieldsOfOthers: set by others and left so: ConfigMap shop/a: data.a by kubectl";
+                    2],
+            ),
+            // What could not be looked at is as it was.
+            (
+                "+a nothing",
+                &["False FieldsOfOthers: set by others and left so: ConfigMap shop/a: data.a by kubectl";
+                    2],
+            ),
+            (
+                "+a -a",
+                &[
+                    "False FieldsOfOthers: set by others and left so: ConfigMap shop/a: data.a by kubectl",
+                    "False AsReleased: ",
+                ],
+            ),
+            (
+                "a +abcd",
+                &[
+                    "False Mended: 1 put back at 2026-01-01T00:00:00Z: ConfigMap shop/a",
+                    "False FieldsOfOthers: set by others and left so: ConfigMap shop/a: data.a by kubectl; \
+                     ConfigMap shop/b: data.b by kubectl; ConfigMap shop/c: data.c by kubectl (and 1 more)",
+                ],
+            ),
+            (
+                "+a !b",
+                &[
+                    "False FieldsOfOthers: set by others and left so: ConfigMap shop/a: data.a by kubectl",
+                    "True NotMended: ConfigMap shop/b differs and was not put back: forbidden",
+                ],
+            ),
+        ];
+        for (looks, told) in table {
+            assert_eq!(see(looks), told, "{looks}");
+        }
+    }
+
+    #[test]
     fn what_was_told_is_told_on_after_a_restart() {
         let status = serde_json::json!({"conditions": [{
             "type": "Drifted", "status": "False", "reason": "Mended", "message": "1 put back",
@@ -161,7 +227,8 @@ mod tests {
         assert_eq!(Drift::default().told(), None);
     }
 
-    /// A look a minute; letters are objects that are put back, or not, after `!`.
+    /// A look a minute; letters are objects that are put back; or not, after `!`; or have a field of others, after `+`, or
+    /// none, after `-`.
     fn see(looks: &str) -> Vec<String> {
         let mut drift = Drift::default();
         let mut now: Timestamp = "2026-01-01T00:00:00Z".parse().expect("a time");
@@ -183,15 +250,24 @@ mod tests {
             namespace: Some("shop".to_owned()),
             name: name.to_string(),
         };
-        match (look, look.strip_prefix('!')) {
-            ("nothing", _) => Mending::default(),
-            (_, Some(names)) => Mending {
-                unmended: names.chars().map(|name| (key(name), "forbidden".to_owned())).collect(),
-                ..Mending::default()
-            },
-            (names, None) => {
-                Mending { mended: names.chars().map(key).collect(), ..Mending::default() }
+        let fields =
+            |name| Added { manager: "kubectl".to_owned(), fields: vec![format!("data.{name}")] };
+        let mut mending = Mending::default();
+        match (look, look.chars().next()) {
+            ("nothing", _) => {}
+            (_, Some('!')) => {
+                let names = look.chars().skip(1);
+                mending.unmended = names.map(|it| (key(it), "forbidden".to_owned())).collect();
             }
+            (_, Some('+')) => {
+                let names = look.chars().skip(1);
+                mending.added = names.map(|it| (key(it), vec![fields(it)])).collect();
+            }
+            (_, Some('-')) => {
+                mending.added = look.chars().skip(1).map(|it| (key(it), Vec::new())).collect();
+            }
+            (names, _) => mending.mended = names.chars().map(key).collect(),
         }
+        mending
     }
 }
