@@ -3,6 +3,7 @@
 mod adopt;
 mod replace;
 mod stays;
+mod trial;
 
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ const ESTABLISHED_WITHIN: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_millis(100);
 
 pub use replace::anew;
+pub use trial::dry_run;
 
 /// Writes what belongs to a stage; hooks belong to none.
 ///
@@ -76,7 +78,7 @@ async fn judge(work: &Work<'_>, placed: &Placed, may_adopt: bool) -> Result<(), 
             Ok(())
         }
         Err(fault) => Err(unless_unserved(work, placed, fault)),
-        Ok(()) => Ok(()),
+        Ok(_) => Ok(()),
     }
 }
 
@@ -88,14 +90,6 @@ fn unless_unserved(work: &Work<'_>, placed: &Placed, fault: Fault) -> Fault {
     }
     work.cluster.forget(placed.object.api_version(), placed.object.kind());
     Fault { passing: true, ..fault }
-}
-
-pub async fn dry_run(work: &Work<'_>, placed: &Placed) -> Result<(), Fault> {
-    let (_, api) = work.api(placed).await?;
-    let name = placed.object.name();
-    let params = PatchParams::apply(FIELD_MANAGER).force().dry_run().validation_strict();
-    let tried = api.patch(name, &params, &Patch::Apply(&placed.object)).await;
-    tried.map(|_| ()).map_err(|e| faults::of_object(&placed.object.key(), &e))
 }
 
 /// Puts an object as its release says; returns the resourceVersion it then has.

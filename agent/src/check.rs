@@ -16,6 +16,8 @@ use crate::definitions;
 use crate::placed::{Brought, Placed, unknown_kind};
 use crate::work::{Living, Work, each};
 
+use warnings::Heard;
+
 /// What the check is told beside the release itself.
 pub struct Terms {
     /// Existing objects of others may be taken over.
@@ -47,10 +49,10 @@ pub async fn check(
     }
     let brought = brought(work, release).await;
     let judged = each(release.iter().map(|placed| judge(work, placed, &brought, terms))).await;
-    let mut warnings = Vec::new();
+    let (mut warnings, mut heard) = (Vec::new(), Vec::new());
     for judged in judged {
         match judged? {
-            Judged::Fine => {}
+            Judged::Fine(said) => heard.extend(said),
             Judged::Finding(fault) => findings.push(fault),
             Judged::Warning(words) => warnings.push(words),
         }
@@ -72,7 +74,7 @@ pub async fn check(
         From::Lost => Some(prospect::safety(work, release, None).await?),
         From::Running(_, running) => Some(prospect::safety(work, release, Some(running)).await?),
     };
-    let warnings = warnings::warnings(work, release, warnings).await;
+    let warnings = warnings::warnings(work, release, warnings, &heard).await;
     Ok(Report { safety, warnings, ..Report::default() })
 }
 
@@ -105,7 +107,8 @@ async fn is_settled(work: &Work<'_>, placed: &Placed) -> bool {
 
 /// What is said of one object.
 enum Judged {
-    Fine,
+    /// With what the API server warned of.
+    Fine(Vec<Heard>),
     Finding(Fault),
     /// It stops nothing.
     Warning(String),
@@ -121,32 +124,33 @@ async fn judge(
     let object = &placed.object;
     if placed.kind.is_none() {
         return Ok(match brought.defines(object) {
-            true => Judged::Fine,
+            true => Judged::Fine(Vec::new()),
             false => Judged::Finding(unknown_kind(object)),
         });
     }
-    let fault = match owned(work, placed, terms.adopt).await {
-        Ok(_) => match dry_run(work, placed).await {
-            Ok(()) => definitions::refuse_harm(work, placed).await.err(),
-            Err(fault) => Some(fault),
-        },
-        Err(fault) => Some(fault),
-    };
-    match fault {
-        None => Ok(Judged::Fine),
-        Some(fault) if fault.passing => Err(fault),
+    match tried(work, placed, terms.adopt).await {
+        Ok(heard) => Ok(Judged::Fine(heard)),
+        Err(fault) if fault.passing => Err(fault),
         // Judged at the head of its own stage.
-        Some(fault) if brought.explains(object, fault.reason) => {
+        Err(fault) if brought.explains(object, fault.reason) => {
             tracing::debug!(object = %object.key(), finding = fault.message, "judged later");
-            Ok(Judged::Fine)
+            Ok(Judged::Fine(Vec::new()))
         }
-        Some(fault) if fault.reason == Reason::ImmutableField && is_replaceable(object) => {
+        Err(fault) if fault.reason == Reason::ImmutableField && is_replaceable(object) => {
             let key = object.key();
             let words = format!("{key} is deleted and created anew: a field cannot be changed");
             Ok(Judged::Warning(words))
         }
-        Some(fault) => Ok(Judged::Finding(fault)),
+        Err(fault) => Ok(Judged::Finding(fault)),
     }
+}
+
+async fn tried(work: &Work<'_>, placed: &Placed, adopt: bool) -> Result<Vec<Heard>, Fault> {
+    owned(work, placed, adopt).await?;
+    let said = dry_run(work, placed).await?;
+    definitions::refuse_harm(work, placed).await?;
+    let key = placed.object.key();
+    Ok(said.into_iter().map(|words| Heard { key: key.clone(), words }).collect())
 }
 
 /// Refuses an existing object that is another's; returns what lives.

@@ -182,6 +182,8 @@ pub async fn what_the_check_warns_of_stops_nothing(bed: &Bed) -> Result<()> {
     add_on.until_available("1.0.0").await?;
     // One pod is all that there is room for, and it is there.
     let new = Bundle::new().config("settings", "new").deployment("web", READY).object(fixed("new"));
+    let outdated = |name: &str| json!({"apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": name}, "subsets": []});
+    let new = new.object(outdated("one")).object(outdated("two"));
     add_on.assign(&spec(name, "1.1.0", &new)).await?;
     let status = add_on.until_available("1.1.0").await?;
     let ledger = status.rollout.context("no ledger")?;
@@ -189,7 +191,9 @@ pub async fn what_the_check_warns_of_stops_nothing(bed: &Bed) -> Result<()> {
     ensure!(warnings.contains("ConfigMap warned/fixed is deleted and created anew"), "{warnings}");
     ensure!(warnings.contains("pods of Deployment warned/web would be refused now"), "{warnings}");
     ensure!(warnings.contains("exceeded quota: few"), "{warnings}");
+    let deprecated = "Endpoints warned/one (and 1 more): v1 Endpoints is deprecated";
+    ensure!(warnings.contains(deprecated), "{warnings}");
     let metrics = managed.metrics().await?;
-    ensure!(metrics.contains("addon_agent_check_warnings_total{addon=\"warned\"} 2"), "{metrics}");
+    ensure!(metrics.contains("addon_agent_check_warnings_total{addon=\"warned\"} 3"), "{metrics}");
     Ok(())
 }

@@ -23,7 +23,7 @@ pub async fn why(work: &Work<'_>, placed: &Placed) -> Result<Option<String>, Fau
             return Err(fault);
         }
         Err(fault) => fault,
-        Ok(()) => match definitions::refuse_harm(work, placed).await {
+        Ok(_) => match definitions::refuse_harm(work, placed).await {
             Ok(()) => return Ok(None),
             Err(fault) if fault.passing => return Err(fault),
             // Also where it cannot be told: then nothing is risked.
