@@ -100,10 +100,12 @@ pub async fn collect(
     release: &[Placed],
     terms: &Terms<'_>,
     failure: &Failure,
+    mask: &Mask,
 ) -> String {
     let until = Instant::now() + DEADLINE;
-    let mask = &Mask::of(release.iter().map(|placed| &placed.object));
-    let looked = timeout_at(until, health::unwell(work, release, terms)).await.unwrap_or_default();
+    let about = release.iter().filter(|placed| failure.is_about(&placed.object));
+    let about: Vec<Placed> = about.cloned().collect();
+    let looked = timeout_at(until, health::unwell(work, &about, terms)).await.unwrap_or_default();
     let mut parts = Vec::new();
     for unwell in looked.iter().take(MOST_OBJECTS) {
         parts.push(part(work, unwell, mask, until));

@@ -11,7 +11,7 @@ use crate::harness::Bed;
 const NAMESPACE: &str = "open-cluster-management-agent-addon";
 
 /// The text that the newest failed operation's history entry names.
-async fn kept(add_on: &AddOn) -> Result<String> {
+pub async fn kept(add_on: &AddOn) -> Result<String> {
     let history = add_on.status().await?.history;
     let name = history.iter().find_map(|entry| entry.evidence.clone()).context("no evidence")?;
     let map = add_on.object("v1", "ConfigMap", NAMESPACE, &name).await?.context("no ConfigMap")?;

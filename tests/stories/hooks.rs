@@ -1,12 +1,13 @@
 //! Jobs that are run at a moment of a rollout: before its first write, and to verify what it came to.
 
 use anyhow::{Result, ensure};
-use lifecycle::{Phase, Reason};
+use lifecycle::{ManagedAddOnStatus, Phase, Reason};
 use serde_json::{Value, json};
 use testbed::brief;
 use testbed::bundle::{Bundle, JOB, NEVER_READY, Spec};
 
 use crate::bad_input::running::{NEW, OLD, Running, good, uid};
+use crate::evidence::kept;
 use crate::harness::Bed;
 
 fn hook(name: &str, hook: &str, image: &str) -> Value {
@@ -67,6 +68,13 @@ pub async fn what_prepares_an_upgrade_refuses_it_when_it_fails(bed: &Bed) -> Res
     let words = ["a hook before the upgrade failed", "Job prepared/dump"];
     let failing = Spec::inline(NEW, &bundle(NEVER_READY));
     running.refuses(&failing, Reason::HookFailed, &words).await?;
+    let named = |status: &ManagedAddOnStatus| status.history[0].evidence.is_some();
+    running.add_on.until("to have kept evidence", named).await?;
+    let text = kept(&running.add_on).await?;
+    for part in ["version: 1.5.0", "reason: HookFailed", "Job prepared/dump: Failed", "event "] {
+        ensure!(text.contains(part), "{part} is not in\n{text}");
+    }
+    ensure!(!text.contains("NotFound"), "what was not written is not missing:\n{text}");
     running.goes_on_to(&Spec::inline(NEW, &bundle(JOB)), "new").await?;
     let dump = running.object("batch/v1", "Job", "dump").await?;
     ensure!(operation(&dump) == "3", "{dump:#}");

@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::hook::Hook;
 use crate::object::Object;
 use crate::operation::Operation;
-use crate::reason::Fault;
+use crate::reason::{Fault, Reason};
 use crate::release::Release;
 use crate::rollout::{Patience, Rollout};
 
@@ -38,6 +39,13 @@ pub struct Failure {
     pub sequence: u64,
     pub release: Release,
     pub cause: Fault,
+}
+
+impl Failure {
+    /// Before the first write only what was run for it can have failed.
+    pub fn is_about(&self, object: &Object) -> bool {
+        self.cause.reason != Reason::HookFailed || Hook::of(object) == Some(Hook::PreUpgrade)
+    }
 }
 
 impl Rollout {
@@ -204,6 +212,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::names::annotation;
 
     #[test]
     fn a_pod_is_told_in_a_few_lines() {
@@ -250,6 +259,19 @@ mod tests {
     }
 
     #[test]
+    fn of_a_hook_before_the_first_write_only_hooks_tell() {
+        let hook =
+            |hook: &str| Object(json!({"metadata": {"annotations": {annotation::HOOK: hook}}}));
+        let objects = [hook("pre-upgrade"), hook("verify"), Object(json!({"metadata": {}}))];
+        let about = |reason| {
+            let failure = failure(reason);
+            objects.iter().map(|object| failure.is_about(object)).collect::<Vec<_>>()
+        };
+        assert_eq!(about(Reason::HookFailed), [true, false, false]);
+        assert_eq!(about(Reason::TimedOut), [true, true, true]);
+    }
+
+    #[test]
     fn the_newest_three_are_kept() {
         let kept = |sequences: &[u64]| {
             outdated(sequences.iter().map(|sequence| (name("shop", *sequence), *sequence)))
@@ -260,20 +282,24 @@ mod tests {
 
     #[test]
     fn the_whole_is_bounded() {
-        let failure = Failure {
-            sequence: 1,
-            release: Release {
-                id: crate::ReleaseId("a".to_owned()),
-                version: semver::Version::new(1, 0, 0),
-                digest: String::new(),
-            },
-            cause: Fault::new(crate::Reason::TimedOut, "not healthy in time"),
-        };
+        let failure = failure(Reason::TimedOut);
         let parts = vec!["x".repeat(100_000); 20];
         let text = text(&failure, &parts, &Mask::default());
         assert!(
             text.starts_with("version: 1.0.0\nreason: TimedOut\ncause: not healthy in time\n\nxx")
         );
         assert!(text.len() < LONGEST + 10);
+    }
+
+    fn failure(reason: Reason) -> Failure {
+        Failure {
+            sequence: 1,
+            release: Release {
+                id: crate::ReleaseId("a".to_owned()),
+                version: semver::Version::new(1, 0, 0),
+                digest: String::new(),
+            },
+            cause: Fault::new(reason, "not healthy in time"),
+        }
     }
 }

@@ -383,15 +383,22 @@ fn a_failed_preparation_refuses_the_upgrade_before_its_first_write() {
     let scene = scene.is(Phase::Rejected).because(Reason::HookFailed).runs("1.4.0", "-");
     assert_eq!(scene.message(), "a hook before the upgrade failed: Job a/dump: no room");
     assert_eq!(scene.rollout.touched, []);
+    let scene = scene.restart().does("evidence of 1.5.0").done().is(Phase::Rejected);
+    let kept = scene.rollout.history[0].evidence.clone();
+    assert_eq!(kept.as_deref(), Some("evidence-add-on-2"));
     let scene = scene.does("retain 1.4.0 as current").done().rests(60 * MINUTES).does("-");
     scene.retry("1").is(Phase::Pulling);
+    // It is tried once.
+    let lost = preparing().hooked(Ran::Badly("Job a/dump".into())).refused(Reason::Forbidden);
+    let lost = lost.is(Phase::Rejected).because(Reason::HookFailed).does("retain 1.4.0 as current");
+    assert_eq!(lost.rollout.history[0].evidence, None);
 
     let mut scene = preparing();
     while scene.rollout.phase() == Phase::Checking {
         let waits = Ran::NotYet("Job a/dump to end".into());
         scene = if scene.action.is_some() { scene.hooked(waits) } else { scene.rests(30) };
     }
-    let scene = scene.is(Phase::Rejected).because(Reason::HookFailed);
+    let scene = scene.is(Phase::Rejected).because(Reason::HookFailed).does("evidence of 1.5.0");
     assert!(scene.message().contains("took too long"), "{}", scene.message());
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lifecycle::evidence::Failure;
+use lifecycle::evidence::{Failure, Mask};
 use lifecycle::hook::{Hook, Run};
 use lifecycle::names::annotation;
 use lifecycle::plan::{Stage, is_job};
@@ -119,8 +119,16 @@ impl Driver {
         };
         let rules = self.rules(&content).await?;
         let placed = self.placed(&content).await?;
+        // Hooks before the first write meet the Secrets of the version that runs.
+        let running = match self.ledger.rollout.current.clone() {
+            Some(current) => self.content(&current.id).await?,
+            None => None,
+        };
+        let running = running.iter().flat_map(|running| &running.objects);
+        let mask = Mask::of(content.objects.iter().chain(running));
         let terms = self.at_rest(&rules);
-        let text = evidence::collect(&self.work(&content)?, &placed, &terms, failure).await;
+        let work = self.work(&content)?;
+        let text = evidence::collect(&work, &placed, &terms, failure, &mask).await;
         let name = self.evidence.save(failure, text).await?;
         self.shared.events.evidence(&self.ledger.object, failure, &name).await;
         Ok(Outcome::Evidence(name))

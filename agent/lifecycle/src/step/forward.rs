@@ -118,17 +118,18 @@ pub(super) fn pre_upgrade(
     }
     let rollout = Rollout { state: State::PreUpgrade { spent }, ..rollout };
     let late = spent >= seen.policy().timeout;
-    let failed = |why: String| Fault::new(Reason::HookFailed, why);
+    let refuse = |rollout: Rollout, why: String| {
+        let fault = Fault::new(Reason::HookFailed, why);
+        rollout.keep_evidence(&fault).reject(fault, Again::Check, seen, now)
+    };
     match outcome(seen) {
         Some(Outcome::Hooked(Ran::Well)) => checked(rollout, seen, now),
         Some(Outcome::Hooked(Ran::Badly(what))) => {
-            let fault = failed(format!("a hook before the upgrade failed: {what}"));
-            rollout.reject(fault, Again::Check, seen, now)
+            refuse(rollout, format!("a hook before the upgrade failed: {what}"))
         }
         Some(Outcome::Hooked(Ran::NotYet(what) | Ran::NotBegun(what))) if late => {
-            let fault =
-                failed(format!("a hook before the upgrade took too long: waiting for {what}"));
-            rollout.reject(fault, Again::Check, seen, now)
+            let why = format!("a hook before the upgrade took too long: waiting for {what}");
+            refuse(rollout, why)
         }
         Some(Outcome::Hooked(Ran::NotYet(what) | Ran::NotBegun(what))) => {
             let waiting = format!("waiting for {what}");

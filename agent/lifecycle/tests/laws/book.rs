@@ -142,7 +142,9 @@ impl Book {
             Action::PassOn => assert_eq!(look.seen.leaving, Leaving::Evicted),
             Action::Hold => assert!(!look.seen.finalizer && is(&look.after, Phase::Pending)),
             Action::Evidence { failure } => {
-                assert!(matches!(rollout.phase(), Phase::RollingBack | Phase::Failed));
+                let unwritten = failure.cause.reason == Reason::HookFailed;
+                let ended = matches!(rollout.phase(), Phase::RollingBack | Phase::Failed);
+                assert!(ended || unwritten && rollout.phase() == Phase::Rejected);
                 assert!(rollout.history.iter().all(|entry| {
                     entry.sequence != failure.sequence || entry.evidence.is_none()
                 }));
