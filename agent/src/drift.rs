@@ -37,13 +37,20 @@ pub async fn repair(work: &Work<'_>, release: &[Placed], known: &mut Known) -> M
     for stage in Stage::ALL {
         let of_stage = release.iter().filter(|placed| placed.stage() == stage);
         for (places, living) in look(work, of_stage).await {
+            let Some(living) = living else {
+                mending.unseen = true;
+                continue;
+            };
             for placed in &places {
                 let key = placed.object.key();
                 unseen.remove(&key);
                 let added = beside(placed, release, living.get(&key));
                 mending.added.insert(key, added);
             }
-            put_back(work, release, &places, &living, known, &mut mending).await;
+            match places.iter().any(|placed| is_job(&placed.object)) {
+                true => note(&places, &living, known),
+                false => put_back(work, release, &places, &living, known, &mut mending).await,
+            }
         }
     }
     known.retain(|key, _| !unseen.contains_key(key));
@@ -56,6 +63,16 @@ fn beside(placed: &Placed, release: &[Placed], living: Option<&Metadata>) -> Vec
     let object = &placed.object;
     let shared = shared_fields::pointers(object, release.iter().map(|other| &other.object));
     added(object, &shared, &living.managed)
+}
+
+/// A Job runs once: one that finished and went away is no drift. What becomes of it says whether all is well.
+fn note(jobs: &[&Placed], living: &Living, known: &mut Known) {
+    for key in jobs.iter().map(|job| job.object.key()) {
+        match living.get(&key) {
+            Some(living) => _ = known.insert(key, living.version.clone()),
+            None => _ = known.remove(&key),
+        }
+    }
 }
 
 /// What cannot be put back now is told and looked at again; it holds up nothing else.
@@ -105,27 +122,26 @@ async fn may_put_back(work: &Work<'_>, placed: &Placed) -> Result<(), Fault> {
     definitions::refuse_harm(work, placed).await
 }
 
-/// The objects of each kind and place, with what lives there; without those that could not be listed. A Job runs once:
-/// one that finished and went away is no drift.
+/// The objects of each kind and place, with what lives there, if that could be listed.
 async fn look<'a>(
     work: &Work<'_>,
     objects: impl Iterator<Item = &'a Placed>,
-) -> Vec<(Vec<&'a Placed>, Living)> {
+) -> Vec<(Vec<&'a Placed>, Option<Living>)> {
     let mut places: BTreeMap<_, Vec<&Placed>> = BTreeMap::new();
-    for placed in objects.filter(|placed| !is_job(&placed.object)) {
+    for placed in objects {
         let object = &placed.object;
         let place = (object.api_version(), object.kind(), object.namespace());
         places.entry(place).or_default().push(placed);
     }
     let listed = places.into_values().map(|place| async { (list(work, place[0]).await, place) });
-    let mut looked = Vec::new();
-    for (living, place) in each(listed).await {
-        match living {
-            Ok(living) => looked.push((place, living)),
-            Err(fault) => tracing::warn!(cause = fault.message, "drift cannot be seen"),
+    let seen = each(listed).await.into_iter().map(|(living, place)| match living {
+        Ok(living) => (place, Some(living)),
+        Err(fault) => {
+            tracing::warn!(cause = fault.message, "drift cannot be seen");
+            (place, None)
         }
-    }
-    looked
+    });
+    seen.collect()
 }
 
 /// All of ours of one kind in one place.

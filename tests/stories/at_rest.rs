@@ -1,11 +1,15 @@
 //! What runs changes, or stops being well.
 
+use std::sync::Mutex;
+
 use anyhow::{Context, Result, ensure};
 use lifecycle::{ManagedAddOnStatus, Phase};
 use serde_json::json;
 use testbed::Managed;
-use testbed::bundle::{Bundle, READY, Spec};
+use testbed::bundle::{Bundle, JOB, READY, Spec};
+use testbed::wait::until;
 
+use crate::LONG;
 use crate::harness::Bed;
 
 const WATCHFUL: [&str; 4] = ["--watch-interval", "1s", "--degraded-after", "2s"];
@@ -145,4 +149,43 @@ pub async fn what_others_change_is_shown(_: &Bed) -> Result<()> {
     let status = drifted("True NotMended").await?;
     ensure!(status.phase == Some(Phase::Available) && status.history.len() == 1);
     Ok(())
+}
+
+/// How often the API server was asked for a Deployment, and for a list of them.
+async fn asked(managed: &Managed) -> Result<[f64; 2]> {
+    let metrics = managed.kubectl("get --raw /metrics").await?;
+    let about = |verb: &str| {
+        let of_verb = format!("verb=\"{verb}\"");
+        let lines = metrics.lines().filter(|line| line.starts_with("apiserver_request_total{"));
+        let lines = lines.filter(|line| line.contains("resource=\"deployments\""));
+        let counts = lines.filter(|line| line.contains(&of_verb)).filter_map(|line| {
+            line.rsplit_once(' ').and_then(|(_, count)| count.parse::<f64>().ok())
+        });
+        counts.sum::<f64>()
+    };
+    Ok([about("GET"), about("LIST")])
+}
+
+pub async fn while_nothing_changes_no_whole_object_is_read(_: &Bed) -> Result<()> {
+    let managed = watchful("quiet").await?;
+    let add_on = managed.add_on("shop");
+    let job = json!({
+        "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "once"},
+        "spec": {"template": {"spec": {
+            "restartPolicy": "Never", "containers": [{"name": "main", "image": JOB}],
+        }}},
+    });
+    let bundle = Bundle::new().namespace("shop").deployment("web", READY).object(job);
+    add_on.assign(&Spec::inline("1.0.0", &bundle).namespace("shop")).await?;
+    add_on.until_available("1.0.0").await?;
+    let since = Mutex::new(asked(&managed).await?);
+    until("looks that only list", LONG, || async {
+        let now = asked(&managed).await?;
+        let mut since = since.lock().expect("nobody panics");
+        if since[0] != now[0] {
+            *since = now;
+        }
+        Ok((now[1] - since[1] >= 4.0).then_some(()))
+    })
+    .await
 }

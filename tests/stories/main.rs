@@ -97,6 +97,7 @@ fn main() -> ExitCode {
         story!(at_rest::what_stops_being_well_is_degraded_and_nothing_else),
         story!(at_rest::what_stops_being_well_in_the_soak_is_rolled_back),
         story!(at_rest::what_others_change_is_shown),
+        story!(at_rest::while_nothing_changes_no_whole_object_is_read),
         story!(evidence::what_failed_is_kept_before_it_is_gone),
         story!(evidence::what_may_not_be_read_is_said_so),
         story!(hub::what_the_hub_assigns_is_installed_and_reported),

@@ -116,11 +116,12 @@ impl Driver {
             Ok(mending) => {
                 let repaired = u64::try_from(mending.mended.len()).unwrap_or(u64::MAX);
                 self.shared.metrics.repaired(&self.name, repaired);
+                // What was not looked at may have changed.
+                self.rest.well_with = self.rest.well_with.take().filter(|_| mending.is_whole());
                 self.rest.drift = std::mem::take(&mut self.rest.drift).see(&mending, now());
             }
             Err(fault) => {
                 tracing::warn!(cause = fault.message, "drift could not be mended");
-                // What was not looked at may have changed.
                 self.rest.well_with = None;
             }
         }
@@ -154,11 +155,10 @@ impl Driver {
 
     /// Whole objects are only read when something changed since all was well.
     async fn look(&mut self, kept: &Release) -> Result<Verdict, Fault> {
-        let Some(content) = self.content(&kept.id).await? else { return Err(gone()) };
-        let all_known = self.rest.known.len() == content.objects.len();
-        if all_known && self.rest.well_with.as_ref() == Some(&self.rest.known) {
+        if self.rest.well_with.as_ref() == Some(&self.rest.known) {
             return Ok(Verdict::Healthy);
         }
+        let Some(content) = self.content(&kept.id).await? else { return Err(gone()) };
         let rules = self.rules(&content).await?;
         let placed = self.placed(&content).await?;
         Ok(health::look(&self.work(&content)?, &placed, &self.at_rest(&rules)).await)

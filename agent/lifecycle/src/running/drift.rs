@@ -23,6 +23,15 @@ pub struct Mending {
     pub unmended: Vec<(ObjectKey, String)>,
     /// What others added to each object that was seen.
     pub added: BTreeMap<ObjectKey, Vec<Added>>,
+    /// Not everything could be looked at.
+    pub unseen: bool,
+}
+
+impl Mending {
+    /// Everything was seen, and is as the release says.
+    pub fn is_whole(&self) -> bool {
+        !self.unseen && self.unmended.is_empty()
+    }
 }
 
 /// What is told of it.
