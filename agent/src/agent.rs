@@ -11,7 +11,7 @@ use kube::api::Api;
 use kube::core::DeserializeGuard;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
-use lifecycle::ManagedAddOn;
+use lifecycle::{ManagedAddOn, Neighbour, Neighbours};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -82,6 +82,7 @@ async fn work_while_held(
     let agent = Agent {
         shared: shared.clone(),
         add_ons,
+        neighbours: watch::Sender::default(),
         readiness: readiness.clone(),
         driven: BTreeMap::new(),
         ended,
@@ -115,6 +116,8 @@ struct Agent {
     shared: Arc<Shared>,
     /// The newest of every `ManagedAddOn`, for hub-sync.
     add_ons: watch::Sender<AddOns>,
+    /// What add-ons have to know of each other.
+    neighbours: watch::Sender<Neighbours>,
     readiness: watch::Sender<Option<String>>,
     driven: BTreeMap<String, Driven>,
     /// Cancelled when nothing may be written any more.
@@ -169,6 +172,9 @@ impl Agent {
                     .collect();
                 gone.iter().for_each(|name| self.drop_driver(name));
                 let all = std::mem::take(listed);
+                let around =
+                    all.iter().map(|(name, it)| (name.clone(), Arc::new(Neighbour::of(it))));
+                self.meet(|known| *known = around.collect());
                 all.iter().for_each(|(name, object)| self.changed(name, object));
                 self.add_ons.send_if_modified(|known| {
                     let differs = versions(known) != versions(&all);
@@ -180,6 +186,8 @@ impl Agent {
             }
             Event::Apply(guarded) => {
                 if let Some((name, object)) = readable(guarded) {
+                    let neighbour = Arc::new(Neighbour::of(&object));
+                    self.meet(|known| _ = known.insert(name.clone(), neighbour));
                     self.changed(&name, &object);
                     self.publish(|all| _ = all.insert(name, object));
                 }
@@ -189,6 +197,7 @@ impl Agent {
                     guarded.0.map_or_else(|bad| bad.metadata.name, |good| good.metadata.name);
                 let name = name.unwrap_or_default();
                 self.drop_driver(&name);
+                self.meet(|known| _ = known.remove(&name));
                 self.publish(|all| _ = all.remove(&name));
                 self.raise_successors();
             }
@@ -205,6 +214,15 @@ impl Agent {
 
     fn publish(&self, change: impl FnOnce(&mut BTreeMap<String, Arc<ManagedAddOn>>)) {
         self.add_ons.send_modify(|all| change(Arc::make_mut(all)));
+    }
+
+    /// Told only where something changed that others have to know.
+    fn meet(&self, change: impl FnOnce(&mut Neighbours)) {
+        self.neighbours.send_if_modified(|known| {
+            let before = known.clone();
+            change(known);
+            *known != before
+        });
     }
 
     /// Gives the newest form to the driver; one made anew under the same name gets a driver of its own.
@@ -228,12 +246,13 @@ impl Agent {
     fn start(&self, name: &str, object: &Arc<ManagedAddOn>, before: Option<Driven>) -> Driven {
         let (changes, receiver) = watch::channel(object.clone());
         let (shared, shutdown, add_on) = (self.shared.clone(), self.ended.clone(), name.to_owned());
+        let neighbours = self.neighbours.subscribe();
         let task = async move {
             if let Some(Driven { task, changes, .. }) = before {
                 drop(changes);
                 _ = task.await;
             }
-            drive(shared, add_on, receiver, shutdown).await;
+            drive(shared, add_on, receiver, neighbours, shutdown).await;
         };
         let span = tracing::info_span!("addon", addon = name);
         let task = tokio::spawn(task.instrument(span));

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use lifecycle::health::{Graces, Rules};
 use lifecycle::{
-    Action, Assignment, Beside, Fault, Leaving, ManagedAddOn, Outcome, Reason, ReleaseId, State,
-    step,
+    Action, Around, Assignment, Beside, Fault, Leaving, ManagedAddOn, Neighbours, Outcome, Reason,
+    ReleaseId, State, step,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -58,6 +58,9 @@ pub struct Driver {
     evidence: evidence::Store,
     ledger: Ledger,
     changes: watch::Receiver<Arc<ManagedAddOn>>,
+    neighbours: watch::Receiver<Neighbours>,
+    /// Of them, what was last seen to concern this add-on.
+    around: Around,
     slot: Option<OwnedSemaphorePermit>,
     /// Others that may be why the last agent ended wait for this.
     alone: Option<DropGuard>,
@@ -80,10 +83,13 @@ pub async fn drive(
     shared: Arc<Shared>,
     name: String,
     changes: watch::Receiver<Arc<ManagedAddOn>>,
+    neighbours: watch::Receiver<Neighbours>,
     shutdown: CancellationToken,
 ) {
     let driven = async {
-        let Some(mut driver) = Driver::open(&shared, &name, changes).await else { return };
+        let Some(mut driver) = Driver::open(&shared, &name, changes, neighbours).await else {
+            return;
+        };
         driver.go_on().await;
         while driver.turn().await {}
     };
@@ -99,6 +105,7 @@ impl Driver {
         shared: &Arc<Shared>,
         name: &str,
         mut changes: watch::Receiver<Arc<ManagedAddOn>>,
+        neighbours: watch::Receiver<Neighbours>,
     ) -> Option<Self> {
         let client = shared.cluster.own();
         let store = Store::new(client.clone(), &shared.namespace, name);
@@ -128,6 +135,8 @@ impl Driver {
             evidence: evidence::Store::new(client, &shared.namespace, name),
             ledger,
             changes,
+            neighbours,
+            around: Around::default(),
             slot: None,
             alone: None,
             outcome: None,
@@ -224,6 +233,10 @@ impl Driver {
         let phase = after.phase().name();
         tracing::info!(phase, reason = why, message, "phase changed");
         self.shared.events.phase(&self.ledger.object, after, message).await;
+        let missed_by = self.around.relied_on();
+        if after.phase() == lifecycle::Phase::Removing && !missed_by.is_empty() {
+            self.shared.events.missed(&self.ledger.object, &missed_by).await;
+        }
     }
 
     /// Acts; before the first write a newer assignment ends the action.
@@ -269,8 +282,13 @@ impl Driver {
         let tend = async move {
             if kept { sleep_until(tend_at).await } else { std::future::pending().await }
         };
+        let (name, needs, around) = (&self.name, self.needs(), &self.around);
+        let neighbours = &mut self.neighbours;
+        let differs = |all: &Neighbours| Around::of(name, &needs, all) != *around;
+        let concerned = async move { neighbours.wait_for(differs).await.is_ok() };
         tokio::select! {
             changed = self.changes.changed() => changed.is_ok(),
+            true = concerned => true,
             () = time => true,
             () = tend => {
                 self.tend().await;

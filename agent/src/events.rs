@@ -67,6 +67,19 @@ impl Events {
         self.publish(&event, object).await;
     }
 
+    /// What is being removed although others rely on it.
+    pub async fn missed(&self, object: &ManagedAddOn, by: &[String]) {
+        let note = format!("removed although others here rely on it: {}", by.join(", "));
+        let event = Event {
+            type_: EventType::Warning,
+            reason: Reason::RequiredByOthers.name().to_owned(),
+            note: Some(printable(&note)),
+            action: "Removing/Missed".to_owned(),
+            secondary: None,
+        };
+        self.publish(&event, object).await;
+    }
+
     /// Where to read of a failure whose objects are gone by now.
     pub async fn evidence(&self, object: &ManagedAddOn, failure: &Failure, name: &str) {
         let version = &failure.release.version;

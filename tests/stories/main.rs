@@ -54,6 +54,7 @@ fn main() -> ExitCode {
         story!(policy::on_failure_hold_stays_where_it_failed),
         story!(policy::a_requested_rollback_goes_to_the_previous_version),
         story!(waiting::outside_its_windows_nothing_new_starts),
+        story!(waiting::what_needs_another_add_on_waits_and_guards_it),
         story!(removal::uninstall_removes_everything_in_reverse_order),
         story!(removal::what_holds_data_or_is_others_stays),
         story!(removal::removing_says_what_blocks),

@@ -1,8 +1,8 @@
-//! What a rollout waits for: a maintenance window.
+//! What a rollout waits for: a maintenance window, another add-on.
 
 use anyhow::{Context, Result, ensure};
 use jiff::{SignedDuration, Timestamp};
-use lifecycle::{OperationResult, Phase};
+use lifecycle::{ManagedAddOnStatus, OperationResult, Phase};
 use serde_json::{Value, json};
 
 use testbed::bundle::{Bundle, Spec};
@@ -46,6 +46,62 @@ pub async fn outside_its_windows_nothing_new_starts(bed: &Bed) -> Result<()> {
     waits_until(&add_on, opens).await?;
     add_on.delete().await?;
     add_on.until_gone().await
+}
+
+pub async fn what_needs_another_add_on_waits_and_guards_it(bed: &Bed) -> Result<()> {
+    let managed = bed.managed().await?;
+    let (base, shop) = (managed.add_on("needed"), managed.add_on("needing"));
+    let needs = |versions| json!([{"addOn": "needed", "versions": versions}]);
+    let two = spec("needing", "1.0.0").with("requires", needs(">=2, <3"));
+    shop.assign(&two).await?;
+    is(&shop, Phase::Waiting, "RequirementNotMet", "needed >=2, <3, which is not here").await?;
+    base.assign(&spec("needed", "1.0.0")).await?;
+    base.until_available("1.0.0").await?;
+    is(&shop, Phase::Waiting, "RequirementNotMet", "1.0.0 runs here").await?;
+    base.assign(&spec("needed", "2.0.0")).await?;
+    shop.until_available("1.0.0").await?;
+
+    base.assign(&spec("needed", "3.0.0")).await?;
+    is(&base, Phase::Rejected, "RequiredByOthers", "needing requires needed >=2, <3").await?;
+    ensure!(base.config("needed", "v").await?.as_deref() == Some("2.0.0"));
+    // That alone starts nothing there, and is a word for the other one.
+    shop.assign(&two.with("requires", needs(">=2"))).await?;
+    base.until_available("3.0.0").await?;
+
+    base.assign(
+        &spec("needed", "4.0.0").with("requires", json!([{"addOn": "needing", "versions": ">=2"}])),
+    )
+    .await?;
+    is(&base, Phase::Waiting, "RequirementNotMet", "needing >=2; 1.0.0 runs here").await?;
+    shop.assign(&spec("needing", "2.0.0").with("requires", needs(">=4"))).await?;
+    is(
+        &shop,
+        Phase::Rejected,
+        "RequirementCycle",
+        "needing requires needed, which requires needing",
+    )
+    .await?;
+    is(&base, Phase::Rejected, "RequirementCycle", "needed requires needing").await?;
+    base.assign(&spec("needed", "4.0.0")).await?;
+    shop.until_available("2.0.0").await?;
+
+    base.delete().await?;
+    base.until_gone().await?;
+    let events = managed.kubectl("get events --all-namespaces --output json").await?;
+    let told = "removed although others here rely on it: needing requires needed";
+    ensure!(events.contains(told), "{events}");
+    Ok(())
+}
+
+async fn is(add_on: &AddOn, phase: Phase, reason: &str, words: &str) -> Result<()> {
+    let told = |status: &ManagedAddOnStatus| {
+        let message = status.message.as_deref().unwrap_or_default();
+        status.phase == Some(phase)
+            && status.reason.as_deref() == Some(reason)
+            && message.contains(words)
+    };
+    add_on.until(&format!("to be {reason}: {words}"), told).await?;
+    Ok(())
 }
 
 async fn waits_until(add_on: &AddOn, opens: Timestamp) -> Result<()> {

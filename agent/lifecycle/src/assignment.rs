@@ -10,6 +10,7 @@ use semver::{Version, VersionReq};
 use crate::api::{
     Deletion, Downgrades, ManagedAddOnSpec, OnFailure, OnUnsafe, PolicySpec, Source, Upgrades,
 };
+use crate::around::Need;
 use crate::health::Rules;
 use crate::names::{DEFAULT_NAMESPACE, DEFAULT_SERVICE_ACCOUNT};
 use crate::reason::{Fault, Reason};
@@ -28,6 +29,7 @@ pub struct Assignment {
     pub pull: Pull,
     pub upgrade_from: Option<VersionReq>,
     pub kubernetes: Option<VersionReq>,
+    pub requires: Vec<Need>,
     pub policy: Policy,
 }
 
@@ -121,6 +123,7 @@ impl Assignment {
             pull,
             upgrade_from: range("upgradeFrom", spec.upgrade_from.as_deref())?,
             kubernetes: range("kubernetes", spec.kubernetes.as_deref())?,
+            requires: spec.requires.iter().flatten().map(Need::read).collect::<Result<_, _>>()?,
             policy: Policy::read(spec.policy.as_ref())?,
         })
     }
@@ -147,14 +150,11 @@ impl Pull {
 
 /// Fields that are in the API before their behaviour is: half of it would be worse than none.
 fn refuse_unsupported(spec: &ManagedAddOnSpec) -> Result<(), Fault> {
-    let used = [("source.oci", spec.source.oci.is_some()), ("requires", spec.requires.is_some())];
-    match used.into_iter().find(|(_, used)| *used) {
-        None => Ok(()),
-        Some((field, _)) => Err(Fault::new(
-            Reason::NotYetSupported,
-            format!("this agent does not support {field} yet; leave it out or use a newer agent"),
-        )),
+    if spec.source.oci.is_none() {
+        return Ok(());
     }
+    let message = "this agent does not support source.oci yet; leave it out or use a newer agent";
+    Err(Fault::new(Reason::NotYetSupported, message))
 }
 
 fn service_account(spec: &ManagedAddOnSpec, home: &str) -> ServiceAccount {

@@ -19,6 +19,7 @@
 //! `tests/table.rs`, whole stories in `tests/stories/`.
 
 pub mod api;
+pub mod around;
 mod assignment;
 pub mod bundle;
 pub mod definition;
@@ -48,6 +49,7 @@ pub mod windows;
 pub mod yaml;
 
 pub use api::*;
+pub use around::{Around, Need, Neighbour, Neighbours};
 pub use assignment::{Assignment, LARGEST_BUNDLE, Policy, Pull, Values};
 pub use leaving::{EVICTED, Leaving, ORDERED, is_the_klusterlets, records};
 pub use object::{Object, ObjectKey};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::api::Deletion;
+use crate::around::Around;
 use crate::assignment::{Assignment, Policy};
 use crate::evidence::Failure;
 use crate::health::{Ill, Verdict};
@@ -37,6 +38,8 @@ pub struct Observation {
     pub finalizer: bool,
     /// This add-on may be rolled out now; the number of rollouts at once is bounded.
     pub slot: bool,
+    /// The other add-ons here.
+    pub around: Around,
     /// Of the API server.
     pub kubernetes: Option<semver::Version>,
     pub retained: Vec<Retained>,

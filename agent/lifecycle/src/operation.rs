@@ -5,6 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::{Deserialize, Serialize};
 
 use crate::api::{HistoryEntry, OperationKind, OperationResult};
+use crate::around::Need;
 use crate::history;
 use crate::reason::{Fault, Reason};
 use crate::release::Release;
@@ -46,6 +47,9 @@ pub struct Operation {
     /// What the check warned of; it stops nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// What the target needs of other add-ons.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requires: Vec<Need>,
     /// What going back left as it was.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<String>,
@@ -117,6 +121,7 @@ impl Rollout {
             safety: None,
             accepted: Vec::new(),
             warnings: Vec::new(),
+            requires: Vec::new(),
             left: Vec::new(),
         });
         self

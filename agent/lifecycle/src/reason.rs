@@ -53,6 +53,12 @@ reasons! {
     Queued => Nobody,
     /// No maintenance window of `policy.windows` is open.
     OutsideWindow => Nobody,
+    /// Another add-on that this version needs does not run here in a version that would do.
+    RequirementNotMet => Environment,
+    /// Add-ons wait for each other.
+    RequirementCycle => Environment,
+    /// Another add-on that runs here does not work with this version.
+    RequiredByOthers => Environment,
     /// Going back would not be safe, and `policy.onUnsafe` holds.
     RollbackUnsafe => Nobody,
     /// Removal is going on.
@@ -132,6 +138,11 @@ reasons! {
 }
 
 impl Reason {
+    /// Refusals whose cause is what other add-ons are and ask for.
+    pub fn is_of_others(self) -> bool {
+        matches!(self, Reason::RequirementCycle | Reason::RequiredByOthers)
+    }
+
     /// Reasons that are only given once something was written.
     pub fn is_after_first_write(self) -> bool {
         matches!(

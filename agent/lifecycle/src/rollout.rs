@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::api::{HistoryEntry, ManagedAddOnStatus, OperationKind, Phase};
+use crate::around::Need;
+use crate::assignment::Assignment;
 use crate::duration::millis;
 use crate::evidence::Failure;
 use crate::health::Ill;
@@ -26,6 +28,9 @@ pub struct Rollout {
     /// The last release that became Available here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current: Option<Release>,
+    /// What the current release needs of other add-ons.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requires: Vec<Need>,
     /// The one before it: what a requested rollback would go to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<Release>,
@@ -60,6 +65,7 @@ impl Default for Rollout {
             format: FORMAT,
             state: State::Pending,
             current: None,
+            requires: Vec::new(),
             previous: None,
             touched: Vec::new(),
             before: Vec::new(),
@@ -190,6 +196,34 @@ impl Rollout {
             OperationKind::Rollback | OperationKind::Uninstall => false,
         };
         (runs_hooks && matches!(self.state, State::Verifying { .. })).then(|| Run::of(operation))
+    }
+
+    /// What has to run beside what runs here, and beside what is being written.
+    pub(crate) fn relies_on(&self) -> Vec<Need> {
+        let written = self.operation.iter().filter(|operation| {
+            operation.target.as_ref().is_some_and(|target| self.touched.contains(target))
+        });
+        let current = self.current.iter().flat_map(|_| &self.requires);
+        let mut needs: Vec<Need> = Vec::new();
+        for need in current.chain(written.flat_map(|operation| &operation.requires)) {
+            if !needs.contains(need) {
+                needs.push(need.clone());
+            }
+        }
+        needs
+    }
+
+    /// Keeps what the assigned release needs, as long as it is assigned: nobody else tells it later.
+    pub(crate) fn remember_needs(mut self, assignment: &Assignment) -> Self {
+        if self.current.as_ref() == Some(&assignment.release) {
+            self.requires.clone_from(&assignment.requires);
+        }
+        if let Some(operation) = &mut self.operation
+            && operation.target.as_ref() == Some(&assignment.release)
+        {
+            operation.requires.clone_from(&assignment.requires);
+        }
+        self
     }
 
     /// Time spent since this direction's first write.

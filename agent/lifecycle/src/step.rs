@@ -64,7 +64,11 @@ pub fn step(rollout: Rollout, seen: &Observation, now: Timestamp) -> Step {
     }
     let place = |rollout: &Rollout| (rollout.state.but_for_time(), rollout.failure.is_some());
     let before = place(&rollout);
-    let mut rollout = advance(rollout, seen, now);
+    let rollout = advance(rollout, seen, now);
+    let mut rollout = match &seen.assignment {
+        Ok(assignment) => rollout.remember_needs(assignment),
+        Err(_) => rollout,
+    };
     let moved = place(&rollout) != before;
     let due = due(&rollout, seen);
     // What led nowhere is not done again at once, whoever asks for it.

@@ -8,10 +8,11 @@ mod laws {
 mod scene;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lifecycle::health::Verdict;
-use lifecycle::{Action, Fault, Outcome, Phase, Reason, State};
+use lifecycle::{Action, Around, Fault, Outcome, Phase, Reason, State};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -22,6 +23,7 @@ use laws::book::Book;
 use laws::graph;
 use laws::turn::{Turn, turn};
 use scene::Scene;
+use scene::words::{need, running};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..Default::default() })]
@@ -190,6 +192,9 @@ fn calm(mut scene: Scene) -> Scene {
     (scene.seen.paused, scene.seen.slot) = (false, true);
     scene.seen.jitter = 0.5;
     scene.report.safety = None;
+    let needs = [need("base >=2")];
+    let base = [("base".to_owned(), Arc::new(running("2.0.0")))];
+    scene.seen.around = Around::of("shop", &needs, &base.into_iter().collect());
     let held = scene.rollout.state == State::Waiting { reason: Reason::RollbackUnsafe };
     if held { scene.retry("calm") } else { scene.look() }
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use lifecycle::health::{Rules, Verdict};
 use lifecycle::names::{FINALIZER, annotation};
-use lifecycle::{Assignment, Deletion, Fault, Leaving, Observation, Reason, State, versions};
+use lifecycle::{
+    Around, Assignment, Deletion, Fault, Leaving, Need, Observation, Reason, State, versions,
+};
 use tokio::time::Instant;
 
 use super::Driver;
@@ -20,6 +22,7 @@ impl Driver {
         let verdict = self.verdict().await;
         let assignment = self.assignment().await;
         let slot = self.needs_slot(&assignment) && self.take_slot();
+        self.around = Around::of(&self.name, &self.needs(), &self.neighbours.borrow());
         let object = &self.ledger.object;
         let annotations = object.metadata.annotations.as_ref();
         let note = |name| annotations.and_then(|all| all.get(name));
@@ -36,6 +39,7 @@ impl Driver {
             deletion: policy.and_then(|policy| policy.deletion).unwrap_or(Deletion::Uninstall),
             finalizer: finalizers.iter().any(|finalizer| finalizer == FINALIZER),
             slot,
+            around: self.around.clone(),
             kubernetes,
             retained,
             outcome: self.outcome.clone(),
@@ -43,6 +47,12 @@ impl Driver {
             elapsed,
             jitter: fastrand::f64(),
         })
+    }
+
+    /// What the assignment needs of other add-ons.
+    pub(super) fn needs(&self) -> Vec<Need> {
+        let read = self.assignment.as_ref().and_then(|(_, read)| read.as_ref().ok());
+        read.map_or(Vec::new(), |assignment| assignment.requires.clone())
     }
 
     /// At rest with what is asked, there is nothing to roll out.

@@ -57,7 +57,20 @@ pub(super) fn refusal<'a>(
         .touched
         .iter()
         .try_for_each(|known| versions::same_content(&assignment.release, known))?;
-    Ok(assignment)
+    conflict(rollout, seen).map_or(Ok(assignment), Err)
+}
+
+/// What stands between this version and the other add-ons, and waiting does not help.
+pub(super) fn conflict(rollout: &Rollout, seen: &Observation) -> Option<Fault> {
+    let assignment = seen.assignment.as_ref().ok().filter(|_| !runs(rollout, seen))?;
+    let from = rollout.current.as_ref().map(|current| &current.version);
+    let broken = from.and_then(|from| seen.around.broken(from, &assignment.release.version));
+    broken.or_else(|| seen.around.circle(&assignment.requires))
+}
+
+/// What is asked runs here already.
+fn runs(rollout: &Rollout, seen: &Observation) -> bool {
+    seen.wanted().is_some() && seen.wanted() == rollout.current.as_ref()
 }
 
 pub(super) fn due(rollout: &Rollout, seen: &Observation) -> Option<Action> {
@@ -75,15 +88,19 @@ pub(super) fn held(rollout: &Rollout, seen: &Observation, now: Timestamp) -> Opt
     if seen.paused {
         return Some(Fault::new(Reason::Paused, "paused by annotation; nothing new starts"));
     }
-    let closed = closed(rollout, seen, now)?;
-    Some(Fault::new(Reason::OutsideWindow, closed.told()))
+    let closed = closed(rollout, seen, now).map(|it| Fault::new(Reason::OutsideWindow, it.told()));
+    closed.or_else(|| unmet(rollout, seen))
+}
+
+fn unmet(rollout: &Rollout, seen: &Observation) -> Option<Fault> {
+    let assignment = seen.assignment.as_ref().ok().filter(|_| !runs(rollout, seen))?;
+    seen.around.unmet(&assignment.requires)
 }
 
 /// What runs already is nothing new, and what was prepared in its window is gone on with.
 pub(super) fn closed(rollout: &Rollout, seen: &Observation, now: Timestamp) -> Option<Closed> {
-    let runs = seen.wanted().is_some() && seen.wanted() == rollout.current.as_ref();
     let prepared = matches!(rollout.state, State::PreUpgrade { .. });
-    if runs || prepared || seen.any_time {
+    if runs(rollout, seen) || prepared || seen.any_time {
         return None;
     }
     seen.assignment.as_ref().ok()?.policy.windows.closed(now)

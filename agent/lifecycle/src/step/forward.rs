@@ -153,6 +153,9 @@ fn held_up(rollout: &Rollout, seen: &Observation, now: Timestamp) -> Option<Roll
     if !rollout.untouched() {
         return None;
     }
+    if let Some(fault) = begin::conflict(rollout, seen) {
+        return Some(rollout.clone().reject(fault, Again::Begin, seen, now));
+    }
     let why = begin::blocked(rollout, seen, now).or_else(|| begin::objection(rollout, seen))?;
     Some(rollout.clone().hold_up(why))
 }
@@ -381,6 +384,7 @@ fn commit(mut rollout: Rollout, left: &[String], but: &str, now: Timestamp) -> R
     let version = target.version.clone();
     if rollout.current.as_ref() != Some(&target) {
         rollout.previous = rollout.current.replace(target);
+        rollout.requires = operation.requires;
         rollout.transitions = rollout.transitions.saturating_add(1);
     }
     rollout.touched.clear();

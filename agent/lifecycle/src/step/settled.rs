@@ -53,8 +53,10 @@ pub(super) fn rejected(
         return begin::advance(rollout.to(State::Pending), seen, now);
     }
     let rested = rollout.patience.rest.is_zero();
+    // Other add-ons tell at once that they are no hindrance any more.
+    let mended = reason.is_of_others() && begin::conflict(&rollout, seen).is_none();
     match (again, &seen.outcome) {
-        (Some(Again::Begin), _) if rested => match begin::refusal(&rollout, seen) {
+        (Some(Again::Begin), _) if rested || mended => match begin::refusal(&rollout, seen) {
             Ok(_) => begin::advance(rollout.to(State::Pending), seen, now),
             Err(fault) => refuse_again(rollout, fault, Again::Begin, seen, now),
         },

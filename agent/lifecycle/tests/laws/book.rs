@@ -77,6 +77,7 @@ impl Book {
         current_changes_only_by_success(before, &after.rollout);
         while_blocked_nothing_starts(before, seen, &after.rollout);
         outside_every_window_nothing_new_starts(look, *now);
+        nothing_new_starts_beside_what_does_not_fit(before, seen, &after.rollout);
         what_is_unsafe_is_held(before, seen, &after.rollout);
         self.nothing_is_repeated_at_once(look);
         if let Some(action) = &after.action {
@@ -362,6 +363,22 @@ fn outside_every_window_nothing_new_starts(look: &Look, now: Timestamp) {
     if closed && is_new && !prepared {
         assert!(!starts(before, after), "started outside every window");
     }
+}
+
+fn nothing_new_starts_beside_what_does_not_fit(
+    before: &Rollout,
+    seen: &Observation,
+    after: &Rollout,
+) {
+    let is_new = target(after).is_some() && target(after) != before.current.as_ref();
+    let Some(assignment) = seen.assignment.as_ref().ok().filter(|_| is_new) else { return };
+    if !starts(before, after) {
+        return;
+    }
+    assert_eq!(seen.around.unmet(&assignment.requires), None);
+    let from = before.current.as_ref().map(|current| &current.version);
+    let broken = from.and_then(|from| seen.around.broken(from, &assignment.release.version));
+    assert_eq!(broken, None);
 }
 
 /// Nothing is written that could not be taken back, unless somebody said so.

@@ -7,13 +7,14 @@ use lifecycle::health::Verdict;
 use lifecycle::hook::Ran;
 use lifecycle::plan::Stage;
 use lifecycle::{
-    Action, Deletion, Fault, OnFailure, OnUnsafe, Outcome, Phase, Reason, Report, Safety,
+    Action, Deletion, Fault, Neighbour, OnFailure, OnUnsafe, Outcome, Phase, Reason, Report, Safety,
 };
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
 use crate::scene::Scene;
+use crate::scene::words::{need, running};
 
 #[derive(Clone, Debug)]
 pub struct Turn {
@@ -40,6 +41,15 @@ enum Ending {
     Stray(Outcome),
 }
 
+#[derive(Clone, Copy, Debug)]
+enum Others {
+    None,
+    BaseRuns,
+    BaseMoves,
+    /// It does not work with all versions.
+    TillRelies,
+}
+
 #[derive(Clone, Debug)]
 enum Change {
     Restart,
@@ -53,6 +63,8 @@ enum Change {
     /// Windows that open every few minutes, or every day.
     Windows(&'static [[&'static str; 3]]),
     AnyTime(bool),
+    /// Assignments need `base` from here on, or not; what others there are.
+    Others(bool, Others),
     Slot(bool),
     Retry(&'static str),
     Kubernetes(&'static str),
@@ -157,6 +169,7 @@ fn change() -> impl Strategy<Value = Change> {
         3 => any::<bool>().prop_map(Change::Pause),
         2 => select(WINDOWS.to_vec()).prop_map(Change::Windows),
         1 => any::<bool>().prop_map(Change::AnyTime),
+        2 => (any::<bool>(), others()).prop_map(|(needs, others)| Change::Others(needs, others)),
         2 => any::<bool>().prop_map(Change::Slot),
         2 => select(vec!["a", "b"]).prop_map(Change::Retry),
         1 => select(vec!["1.27.0", "1.31.4"]).prop_map(Change::Kubernetes),
@@ -164,6 +177,25 @@ fn change() -> impl Strategy<Value = Change> {
         1 => (0usize..3).prop_map(Change::Lose),
         1 => select(vec![Deletion::Uninstall, Deletion::Orphan]).prop_map(Change::Delete),
     ]
+}
+
+fn others() -> impl Strategy<Value = Others> {
+    use Others::*;
+    select(vec![None, BaseRuns, BaseMoves, TillRelies])
+}
+
+impl Others {
+    fn all(self) -> Vec<(&'static str, Neighbour)> {
+        match self {
+            Others::None => Vec::new(),
+            Others::BaseRuns => vec![("base", running("2.0.0"))],
+            Others::BaseMoves => vec![("base", Neighbour { moving: true, ..running("2.0.0") })],
+            Others::TillRelies => {
+                let relies_on = vec![need("shop >=1, <1.2")];
+                vec![("till", Neighbour { relies_on, ..running("1.0.0") })]
+            }
+        }
+    }
 }
 
 impl Turn {
@@ -199,6 +231,10 @@ impl Change {
             Change::Pause(paused) => scene.with(|seen| seen.paused = *paused),
             Change::Windows(windows) => scene.windows(windows),
             Change::AnyTime(any) => scene.with(|seen| seen.any_time = *any),
+            Change::Others(needs, others) => {
+                let needs: &[&str] = if *needs { &["base >=2"] } else { &[] };
+                scene.requires(needs).among(&others.all())
+            }
             Change::Slot(free) => scene.slot(*free),
             Change::Retry(value) => scene.retry(value),
             Change::Kubernetes(version) => scene.needs_kubernetes(">=1.28").kubernetes(version),

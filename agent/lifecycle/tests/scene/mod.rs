@@ -11,9 +11,9 @@ use lifecycle::health::Verdict;
 use lifecycle::hook::Ran;
 use lifecycle::windows::Windows;
 use lifecycle::{
-    Action, Assignment, Beside, Deletion, Fault, Leaving, ManagedAddOnStatus, Observation, Outcome,
-    Phase, Policy, Reason, Release, Report, Retained, RetainedState, Rollout, Safety, Step, status,
-    step,
+    Action, Around, Assignment, Beside, Deletion, Fault, Leaving, ManagedAddOn, ManagedAddOnStatus,
+    Neighbour, Neighbours, Observation, Outcome, Phase, Policy, Reason, Release, Report, Retained,
+    RetainedState, Rollout, Safety, Step, status, step,
 };
 use words::{assignment, described, release};
 
@@ -67,6 +67,7 @@ impl Scene {
                 retry: None,
                 paused: false,
                 any_time: false,
+                around: Around::default(),
                 leaving: Leaving::No,
                 deletion: Deletion::Uninstall,
                 finalizer: true,
@@ -179,6 +180,20 @@ impl Scene {
         self.policy(|policy| policy.windows = windows.clone())
     }
 
+    /// Assignments from here on need such another add-on: `base >=2`.
+    pub fn requires(mut self, needs: &[&str]) -> Self {
+        self.spec.requires = needs.iter().map(|text| words::need(text)).collect();
+        if self.seen.generation == 0 { self } else { self.respecified() }
+    }
+
+    /// These are the other add-ons from here on.
+    pub fn among(self, others: &[(&str, Neighbour)]) -> Self {
+        let all = others.iter().map(|(name, it)| ((*name).to_owned(), Arc::new(it.clone())));
+        let all: Neighbours = all.collect();
+        let needs = self.spec.requires.clone();
+        self.with(|seen| seen.around = Around::of("shop", &needs, &all))
+    }
+
     /// Looks again when the clock shows this.
     pub fn at(mut self, time: &str) -> Self {
         let time: Timestamp = time.parse().expect("a time");
@@ -203,6 +218,17 @@ impl Scene {
     pub fn with(mut self, change: impl Fn(&mut Observation)) -> Self {
         change(&mut self.seen);
         self.look()
+    }
+
+    /// As the other add-ons see it.
+    pub fn managed_add_on(&self) -> ManagedAddOn {
+        let object = serde_json::json!({
+            "apiVersion": "lifecycle.open-cluster-management.io/v1alpha1", "kind": "ManagedAddOn",
+            "metadata": {"name": "shop"},
+            "spec": {"version": "1.0.0", "source": {}},
+            "status": self.saved,
+        });
+        serde_json::from_value(object).expect("a ManagedAddOn")
     }
 
     fn respecified(mut self) -> Self {

@@ -1,8 +1,8 @@
 //! Releases and actions as words.
 
 use lifecycle::{
-    Action, Assignment, Policy, Pull, Release, ReleaseId, RetainedState, Rollout, ServiceAccount,
-    Shape, digest,
+    Action, Assignment, Need, Neighbour, Policy, Pull, Release, ReleaseId, RetainedState, Rollout,
+    ServiceAccount, Shape, digest,
 };
 
 /// `1.5.0`; `1.5.0 rebuilt` has another digest, `1.5.0 moved` the same digest in another namespace.
@@ -33,8 +33,23 @@ pub fn assignment(text: &str) -> Assignment {
         release,
         upgrade_from: None,
         kubernetes: None,
+        requires: Vec::new(),
         policy: Policy::default(),
     }
+}
+
+/// `base >=2`.
+pub fn need(text: &str) -> Need {
+    let (add_on, versions) = text.split_once(' ').expect("an add-on and a range");
+    Need {
+        add_on: add_on.to_owned(),
+        versions: lifecycle::versions::range(versions).expect("a range"),
+    }
+}
+
+/// Another add-on that runs this version, if any.
+pub fn running(version: &str) -> Neighbour {
+    Neighbour { current: semver::Version::parse(version).ok(), ..Neighbour::default() }
 }
 
 pub fn described(action: &Action) -> String {

@@ -177,6 +177,7 @@ impl World {
             retry: Some(etcd.retry.to_string()),
             paused: etcd.paused,
             any_time: false,
+            around: Default::default(),
             leaving: if etcd.deleting { Leaving::Ordered } else { Leaving::No },
             deletion: if etcd.orphan { Deletion::Orphan } else { Deletion::Uninstall },
             finalizer: etcd.cluster.finalizer,
