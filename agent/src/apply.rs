@@ -25,6 +25,7 @@ use crate::work::{Work, each};
 const ESTABLISHED_WITHIN: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_millis(100);
 
+pub use adopt::marked;
 pub use replace::anew;
 pub use trial::dry_run;
 
@@ -55,6 +56,8 @@ pub async fn apply(
         if has_run(&placed.object, running_jobs) && living.is_none() {
             return Ok(None);
         }
+        let marked = living.as_ref().map(|living| adopt::marked(work, placed, living));
+        let placed = marked.as_ref().unwrap_or(placed);
         if may_adopt && let Some(living) = living {
             adopt::take_over(work, placed, living).await?;
         }

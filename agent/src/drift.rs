@@ -10,7 +10,7 @@ use lifecycle::plan::{Stage, is_job};
 use lifecycle::running::{Added, Mending, added};
 use lifecycle::{Fault, ObjectKey, shared_fields};
 
-use crate::apply::write;
+use crate::apply::{marked, write};
 use crate::check::owned;
 use crate::definitions;
 use crate::faults;
@@ -92,7 +92,7 @@ async fn put_back(
     let written = each(changed.map(|placed| async {
         // Only another add-on's mark makes an object another's: a mark that was taken off is drift.
         let written = match may_put_back(work, placed).await {
-            Ok(()) => write(work, placed, release).await,
+            Ok(marked) => write(work, marked.as_ref().unwrap_or(placed), release).await,
             Err(fault) => Err(fault),
         };
         (placed.object.key(), written)
@@ -117,9 +117,10 @@ async fn put_back(
 }
 
 /// A definition that a rollback had to leave as it is stays so.
-async fn may_put_back(work: &Work<'_>, placed: &Placed) -> Result<(), Fault> {
-    owned(work, placed, true).await?;
-    definitions::refuse_harm(work, placed).await
+async fn may_put_back(work: &Work<'_>, placed: &Placed) -> Result<Option<Placed>, Fault> {
+    let living = owned(work, placed, true).await?;
+    definitions::refuse_harm(work, placed).await?;
+    Ok(living.map(|living| marked(work, placed, &living)))
 }
 
 /// The objects of each kind and place, with what lives there, if that could be listed.

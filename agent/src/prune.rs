@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use kube::api::{DeleteParams, Preconditions, PropagationPolicy};
 use lifecycle::plan::{guard, removals, withdrawals};
-use lifecycle::{Fault, Object};
+use lifecycle::{Fault, Object, adoption};
 
 use crate::faults;
 use crate::placed::Placed;
@@ -79,6 +79,11 @@ async fn remove(
     let Some(living) = work.living(placed).await? else { return Ok(()) };
     if living.owner() != Some(work.add_on) {
         tracing::info!(object = %key, "not ours any more, so it stays");
+        return Ok(());
+    }
+    if let Some(why) = adoption::stays(living.taken_over_by(), work.available.as_ref()) {
+        tracing::warn!(object = %key, why, "stays");
+        remains.kept.push(format!("{key} ({why})"));
         return Ok(());
     }
     if living.0.metadata.deletion_timestamp.is_none() {

@@ -8,7 +8,7 @@ use kube::Client;
 use kube::api::Api;
 use kube::core::{DynamicObject, PartialObjectMeta};
 use lifecycle::names::FIELD_MANAGER;
-use lifecycle::{Fault, Object, Reason, ServiceAccount};
+use lifecycle::{Fault, Object, Reason, ReleaseId, ServiceAccount};
 
 use crate::cluster::{Cluster, Kind, is_unknown_kind};
 use crate::faults;
@@ -26,6 +26,8 @@ pub struct Work<'a> {
     pub client: Client,
     pub add_on: &'a str,
     pub account: ServiceAccount,
+    /// What last was available.
+    pub available: Option<ReleaseId>,
 }
 
 impl<'a> Work<'a> {
@@ -33,11 +35,13 @@ impl<'a> Work<'a> {
         cluster: &'a Cluster,
         add_on: &'a str,
         account: &ServiceAccount,
+        available: Option<&ReleaseId>,
     ) -> Result<Self, Fault> {
         let client = cluster
             .as_account(account)
             .map_err(|e| faults::of("no client for the service account", &e))?;
-        Ok(Self { cluster, client, add_on, account: account.clone() })
+        let (account, available) = (account.clone(), available.cloned());
+        Ok(Self { cluster, client, add_on, account, available })
     }
 
     /// The object's API, its kind looked up anew if it was unknown before.
@@ -98,6 +102,12 @@ impl Living {
     pub fn owner(&self) -> Option<&str> {
         let labels = self.0.metadata.labels.as_ref()?;
         labels.get(lifecycle::names::label::ADD_ON).map(String::as_str)
+    }
+
+    /// The mark of a release that took it over and was not available yet.
+    pub fn taken_over_by(&self) -> Option<&str> {
+        let annotations = self.0.metadata.annotations.as_ref()?;
+        annotations.get(lifecycle::names::annotation::TAKEN_OVER_BY).map(String::as_str)
     }
 
     /// Who writes it, as far as field managers say: ` (managed by helm, kubectl)`.

@@ -71,6 +71,7 @@ fn main() -> ExitCode {
         story!(safety::what_the_check_warns_of_stops_nothing),
         story!(safety::whoever_says_proceed_goes_back_as_far_as_it_goes),
         story!(adoption::existing_objects_are_taken_over_whole),
+        story!(adoption::what_a_failed_version_took_over_stays),
         story!(restart::a_killed_agent_goes_on_where_it_was),
         story!(restart::a_lost_status_is_rebuilt_without_an_install),
         story!(restart::a_status_that_cannot_be_read_is_made_anew),

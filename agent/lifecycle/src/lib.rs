@@ -18,6 +18,7 @@
 //! [`Action`]. The shell saves, acts, and looks again. The laws it keeps are in `tests/laws.rs`, each arrow in
 //! `tests/table.rs`, whole stories in `tests/stories/`.
 
+pub mod adoption;
 pub mod api;
 pub mod around;
 mod assignment;

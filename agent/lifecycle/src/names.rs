@@ -51,6 +51,9 @@ pub mod annotation {
     pub const VERSION: &str = "lifecycle.open-cluster-management.io/version";
     /// The bundle's digest that last applied an object.
     pub const DIGEST: &str = "lifecycle.open-cluster-management.io/digest";
+    /// On an object that was here before: first 12 hex digits of the release that took it over, or of a later one, while no
+    /// release that has it was available.
+    pub const TAKEN_OVER_BY: &str = "lifecycle.open-cluster-management.io/taken-over-by";
     /// On a retained release's Secret: the whole release id.
     pub const RELEASE_ID: &str = "lifecycle.open-cluster-management.io/release-id";
     /// `"true"`: nothing new starts.

@@ -3,13 +3,25 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry};
 use kube::api::{Patch, PatchParams};
-use lifecycle::Fault;
-use lifecycle::names::{CONTROLLERS, FIELD_MANAGER};
+use lifecycle::names::{CONTROLLERS, FIELD_MANAGER, annotation, label};
+use lifecycle::{Fault, adoption};
 use serde_json::{Value, json};
 
 use crate::faults;
 use crate::placed::Placed;
 use crate::work::{Living, Work};
+
+/// The object with the mark of who took it over, as long as that counts.
+pub fn marked(work: &Work<'_>, placed: &Placed, living: &Living) -> Placed {
+    let mut placed = placed.clone();
+    let this = placed.object.label(label::RELEASE).unwrap_or_default().to_owned();
+    let ours = living.owner().is_some();
+    let available = work.available.as_ref();
+    if let Some(by) = adoption::taken_over_by(living.taken_over_by(), ours, &this, available) {
+        placed.object.mark("annotations", annotation::TAKEN_OVER_BY, by);
+    }
+    placed
+}
 
 pub async fn take_over(work: &Work<'_>, placed: &Placed, living: Living) -> Result<(), Fault> {
     if living.owner().is_some() {

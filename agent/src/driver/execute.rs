@@ -265,6 +265,7 @@ impl Driver {
     }
 
     pub(super) fn work(&self, content: &Content) -> Result<Work<'_>, Fault> {
-        Work::new(&self.shared.cluster, &self.name, &content.shape.service_account)
+        let available = self.ledger.rollout.current.as_ref().map(|current| &current.id);
+        Work::new(&self.shared.cluster, &self.name, &content.shape.service_account, available)
     }
 }
