@@ -1,9 +1,11 @@
 //! The hub and the managed clusters that all chapters share.
 
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
+use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use testbed::node::{HOST, Machine, Node};
@@ -24,6 +26,13 @@ pub const TWO: &str = "two";
 /// hour, here some seconds.
 const WORK_FLAGS: [&str; 2] =
     ["--status-sync-interval=3s", "--appliedmanifestwork-eviction-grace-period=8s"];
+
+/// So that the clusters' and the agents' identities on the hub are renewed while the chapters run.
+pub const IDENTITIES_LAST: &str = "6m";
+pub const LASTING: SignedDuration = SignedDuration::from_mins(6);
+
+/// As the kubelet does for a pod.
+const FILES_EVERY: Duration = Duration::from_secs(5);
 
 /// A managed cluster and what OCM runs there.
 pub struct Site {
@@ -54,7 +63,7 @@ impl Bed {
         telling.chapter("The agent's image, OCM's controllers on a hub, two managed clusters with its klusterlet");
         let machine = Machine::start().await?;
         let images = Images::build(telling).await?;
-        let hub = OcmHub::start("hub", HOST.parse()?).await?;
+        let hub = OcmHub::start("hub", HOST.parse()?, IDENTITIES_LAST).await?;
         hub.place_everywhere().await?;
         telling.line("the hub's controllers run");
         let (one, two) = tokio::try_join!(real(&hub, machine, &images, telling), played(&hub),)?;
@@ -102,18 +111,38 @@ async fn played(hub: &OcmHub) -> Result<Site> {
     Ok(Site { name: TWO, klusterlet: Mutex::new(klusterlet), node: None, managed })
 }
 
-/// The agent's Secret as files, which name each other by relative paths.
+/// The agent's Secret as files, which name each other by relative paths and are kept as the Secret is.
 async fn identity(site: &Site) -> Result<PathBuf> {
     let plane = &site.managed.plane;
-    let secrets: Api<Secret> = Api::namespaced(plane.admin(), delivery::NAMESPACE);
+    let secrets = secrets(site);
     let secret = until("the agent's identity on the hub", delivery::PATIENCE, || async {
         Ok(secrets.get_opt(delivery::SECRET).await?)
     })
     .await?;
     let folder = plane.write("identity", "")?.with_file_name("hub-identity");
     std::fs::create_dir_all(&folder)?;
-    for (name, content) in secret.data.context("the Secret is empty")? {
-        std::fs::write(folder.join(name), content.0)?;
-    }
+    write(&folder, &secret)?;
+    let kept = folder.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(FILES_EVERY).await;
+            if let Ok(secret) = secrets.get(delivery::SECRET).await {
+                write(&kept, &secret).ok();
+            }
+        }
+    });
     Ok(folder)
+}
+
+fn secrets(site: &Site) -> Api<Secret> {
+    Api::namespaced(site.managed.plane.admin(), delivery::NAMESPACE)
+}
+
+fn write(folder: &Path, secret: &Secret) -> Result<()> {
+    for (name, content) in secret.data.as_ref().context("the Secret is empty")? {
+        let new = folder.join(format!("{name}.new"));
+        std::fs::write(&new, &content.0)?;
+        std::fs::rename(new, folder.join(name))?;
+    }
+    Ok(())
 }

@@ -5,9 +5,13 @@ mod agent_life;
 mod bed;
 mod beside;
 mod delivery;
+mod eviction;
 mod fleet;
 mod images;
+mod migration;
 mod removal;
+mod renewal;
+mod tailored;
 
 use std::process::ExitCode;
 
@@ -53,10 +57,15 @@ async fn e2e() -> Result<()> {
 
 async fn stories(telling: &Telling, bed: &Bed) -> Result<()> {
     delivery::by_ocm(telling, bed).await?;
+    tailored::by_a_deployment_config(telling, bed).await?;
     fleet::gates_on_health(telling, bed).await?;
     beside::pinned(telling, bed).await?;
-    beside::stand_alone(telling, bed).await?;
+    migration::from_a_template_and_back(telling, bed).await?;
+    eviction::leaves_everything(telling, bed).await?;
     agent_life::upgraded(telling, bed).await?;
+    // Late, so that little is left to wait for.
+    renewal::of_identities(telling, bed).await?;
+    beside::stand_alone(telling, bed).await?;
     agent_life::removed(telling, bed).await?;
     removal::of_the_fleet(telling, bed).await?;
     telling.line("all was as told");

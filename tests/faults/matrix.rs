@@ -54,7 +54,10 @@ pub const MATRIX: [Row; 42] = [
     },
     Row {
         faults: &["storm-503", "storm-429"],
-        stories: &["restart::an_unreachable_api_server_fails_nothing"],
+        stories: &[
+            "restart::an_unreachable_api_server_fails_nothing",
+            "world::servers::an_api_server_that_answers_nothing_fails_nothing",
+        ],
         ..row("F7", "a storm of 503 or 429; time without an API server is not counted")
     },
     Row {

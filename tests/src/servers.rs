@@ -158,14 +158,10 @@ impl Servers {
         self.start(Tool::ApiServer, &args)
     }
 
-    pub fn start_controller_manager(&self, kubeconfig: &str) -> Result<Process> {
-        self.start_signer(kubeconfig, "8760h")
-    }
-
-    /// A controller-manager that signs certificates for so long.
-    pub fn start_signer(&self, kubeconfig: &str, duration: &str) -> Result<Process> {
+    /// It signs certificates for so long.
+    pub fn start_controller_manager(&self, kubeconfig: &str, signing: &str) -> Result<Process> {
         let args = [
-            format!("--cluster-signing-duration={duration}"),
+            format!("--cluster-signing-duration={signing}"),
             format!("--kubeconfig={kubeconfig}"),
             "--leader-elect=false".into(),
             "--secure-port=0".into(),

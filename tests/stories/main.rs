@@ -93,6 +93,7 @@ fn main() -> ExitCode {
         story!(world::disk::without_descriptors_it_waits_and_goes_on),
         story!(world::ledger::a_newer_ledger_is_left_alone_in_every_phase_that_lasts),
         story!(world::servers::an_api_server_killed_anywhere_fails_nothing),
+        story!(world::servers::an_api_server_that_answers_nothing_fails_nothing),
         story!(world::servers::an_older_etcd_is_gone_on_from),
         story!(world::servers::a_hub_restored_from_an_old_backup_uninstalls_nothing),
         story!(world::servers::time_in_which_the_agent_stood_still_is_not_counted),

@@ -12,6 +12,7 @@ use tokio::task::spawn_blocking;
 use super::{ControlPlane, START};
 use crate::binaries::Binaries;
 use crate::pki::Authority;
+use crate::process::Process;
 use crate::servers::Servers;
 use crate::{nodes, wait};
 
@@ -29,6 +30,8 @@ pub struct Options {
     pub scheduler: bool,
     /// Played by kwok; pods on them live as `nodes/stages.yaml` says.
     pub nodes: usize,
+    /// How long a certificate lasts that the controller-manager signs.
+    pub signing: &'static str,
     /// Where the API server is reached: beside loopback it then listens on every address of this host.
     pub address: Ipv4Addr,
 }
@@ -41,6 +44,7 @@ impl Options {
             controller_manager: false,
             scheduler: false,
             nodes: 0,
+            signing: "8760h",
             address: Ipv4Addr::LOCALHOST,
         }
     }
@@ -94,8 +98,11 @@ impl ControlPlane {
             (options.scheduler, "system:kube-scheduler"),
             (options.nodes > 0, "kwok"),
         ];
-        let starts =
-            [Servers::start_controller_manager, Servers::start_scheduler, Servers::start_kwok];
+        let manage = |servers: &Servers, kubeconfig: &str| {
+            servers.start_controller_manager(kubeconfig, options.signing)
+        };
+        let starts: [&dyn Fn(&Servers, &str) -> Result<Process>; 3] =
+            [&manage, &Servers::start_scheduler, &Servers::start_kwok];
         for ((wanted, user), start) in wanted.into_iter().zip(starts) {
             if wanted {
                 let kubeconfig = self.kubeconfig(user, &["system:masters"])?;

@@ -50,12 +50,21 @@ impl<'a> Fleet<'a> {
                 "condition": "Available", "type": "CEL", "celExpressions": [AVAILABLE],
             }],
         });
+        self.template_of(version, &json!([add_on]), &json!([health])).await
+    }
+
+    /// As before there was an agent: the template holds the add-on's objects.
+    pub async fn plain_template(&self, version: &str, objects: &[Value]) -> Result<()> {
+        self.template_of(version, &json!(objects), &json!([])).await
+    }
+
+    async fn template_of(&self, version: &str, objects: &Value, rules: &Value) -> Result<()> {
         let template = json!({
             "apiVersion": format!("{GROUP}/v1alpha1"), "kind": "AddOnTemplate",
             "metadata": {"name": self.name_of(version)},
             "spec": {
                 "addonName": self.name,
-                "agentSpec": {"workload": {"manifests": [add_on]}, "manifestConfigs": [health]},
+                "agentSpec": {"workload": {"manifests": objects}, "manifestConfigs": rules},
             },
         });
         self.hub.plane.apply_yaml(&template.to_string()).await
@@ -63,14 +72,16 @@ impl<'a> Fleet<'a> {
 
     /// Assigns a version to every cluster, rolled out by `strategy`. The template has to be there.
     pub async fn roll_out(&self, version: &str, strategy: &Value) -> Result<()> {
+        let default = self.default_version().await?;
+        self.roll_out_by(default.as_deref().unwrap_or(version), version, strategy).await
+    }
+
+    /// The same by the rules on health of the template of `default`.
+    pub async fn roll_out_by(&self, default: &str, version: &str, strategy: &Value) -> Result<()> {
         let reference = |version: &str| {
             json!({
                 "group": GROUP, "resource": "addontemplates", "name": self.name_of(version),
             })
-        };
-        let default = match self.default_version().await? {
-            Some(default) => default,
-            None => version.to_owned(),
         };
         let add_on = json!({
             "apiVersion": format!("{GROUP}/v1alpha1"), "kind": "ClusterManagementAddOn",
@@ -78,7 +89,7 @@ impl<'a> Fleet<'a> {
             "spec": {
                 "supportedConfigs": [{
                     "group": GROUP, "resource": "addontemplates",
-                    "defaultConfig": {"name": self.name_of(&default)},
+                    "defaultConfig": {"name": self.name_of(default)},
                 }],
                 "installStrategy": {
                     "type": "Placements",

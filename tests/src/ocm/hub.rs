@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result, bail, ensure};
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
@@ -10,6 +11,7 @@ use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 
 use super::{HUB_NAMESPACE, JOIN, binaries, controllers, manifests};
+use crate::binaries::Binaries;
 use crate::process::Process;
 use crate::wait::until;
 use crate::{ControlPlane, Options};
@@ -64,8 +66,9 @@ const CONTROLLERS: [(&str, &str); 3] = [
 ];
 
 pub struct OcmHub {
+    binaries: Binaries,
     // Before the plane, so that they end first.
-    controllers: Vec<Process>,
+    controllers: Mutex<Vec<Process>>,
     pub plane: ControlPlane,
 }
 
@@ -77,20 +80,34 @@ pub struct Placed {
 }
 
 impl OcmHub {
-    /// Returns when the controllers have made their first objects.
-    pub async fn start(name: &str, address: Ipv4Addr) -> Result<Self> {
+    /// Returns when the controllers have made their first objects. Identities last as long as `signing` says, so that they
+    /// are renewed while a test runs.
+    pub async fn start(name: &str, address: Ipv4Addr, signing: &'static str) -> Result<Self> {
         let binaries = binaries().await?;
-        let options = Options { controller_manager: true, address, ..Options::api_only(name) };
+        let options =
+            Options { controller_manager: true, signing, address, ..Options::api_only(name) };
         let plane = ControlPlane::start(options).await?;
         plane.apply_yaml(BOOTSTRAP).await?;
         plane.apply_yaml(&manifests(&binaries, "hub").await?).await?;
-        let start = |(part, account)| {
-            controllers::start(&binaries, &plane, part, (HUB_NAMESPACE, account), &[])
-        };
-        let controllers = CONTROLLERS.into_iter().map(start).collect::<Result<_>>()?;
-        let hub = Self { controllers, plane };
+        let hub = Self { binaries, controllers: Mutex::default(), plane };
+        hub.start_controllers()?;
         hub.has_default_set().await.with_context(|| hub.log_end(20))?;
         Ok(hub)
+    }
+
+    /// In one blow: what happens on the hub now is seen by none of them.
+    pub fn kill_controllers(&self) {
+        self.controllers().clear();
+    }
+
+    /// After `kill_controllers`.
+    pub fn start_controllers(&self) -> Result<()> {
+        let start = |(part, account)| {
+            controllers::start(&self.binaries, &self.plane, part, (HUB_NAMESPACE, account), &[])
+        };
+        let started = CONTROLLERS.into_iter().map(start).collect::<Result<Vec<_>>>()?;
+        self.controllers().extend(started);
+        Ok(())
     }
 
     /// With which a klusterlet asks to join.
@@ -162,13 +179,17 @@ impl OcmHub {
 
     /// The end of every controller's log.
     pub fn log_end(&self, lines: usize) -> String {
-        self.controllers.iter().map(|process| process.last_lines(lines)).collect()
+        self.controllers().iter().map(|process| process.last_lines(lines)).collect()
+    }
+
+    fn controllers(&self) -> MutexGuard<'_, Vec<Process>> {
+        self.controllers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn has_default_set(&self) -> Result<()> {
         let sets = self.api(CLUSTER_GROUP, "v1beta2", "ManagedClusterSet", None);
         until("OCM's registration controller to make the set global", JOIN, || async {
-            for process in &self.controllers {
+            for process in self.controllers().iter() {
                 if process.exited()?.is_some() {
                     return Ok(Some(Err(anyhow::anyhow!("a controller ended"))));
                 }

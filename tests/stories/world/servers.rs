@@ -42,6 +42,11 @@ async fn misses_it(managed: &Managed) -> Result<()> {
         Ok(managed.plane.api_has_ended()?.then_some(()))
     })
     .await?;
+    is_missed(managed).await?;
+    managed.plane.start_api().await
+}
+
+async fn is_missed(managed: &Managed) -> Result<()> {
     // Where it was away for long, the agent waits for its lease first.
     let words = ["the API server cannot be used", "the agents' lease cannot be taken yet"];
     let missed = || {
@@ -50,8 +55,24 @@ async fn misses_it(managed: &Managed) -> Result<()> {
     };
     let before = missed();
     until("the agent to miss it", LONG, || async { Ok((missed() > before + 1).then_some(())) })
-        .await?;
-    managed.plane.start_api().await
+        .await
+}
+
+/// Half open: connections stay and requests hang, for longer than the version may take.
+pub async fn an_api_server_that_answers_nothing_fails_nothing(_: &Bed) -> Result<()> {
+    let managed = Managed::with_agent("frozen-api").await?;
+    let add_on = managed.add_on("shop");
+    add_on.assign(&spec("shop", "1.0.0", READY)).await?;
+    add_on.until_available("1.0.0").await?;
+    let slow = spec("shop", "1.1.0", READY).policy("soak", "4s").policy("timeout", "8s");
+    add_on.assign(&slow).await?;
+    add_on.until_phase(Phase::Verifying).await?;
+    managed.plane.freeze_api()?;
+    is_missed(&managed).await?;
+    managed.plane.thaw_api()?;
+    let status = add_on.until_available("1.1.0").await?;
+    ensure!(rollbacks(&status) == 0, "{:?}", status.history);
+    Ok(())
 }
 
 pub async fn an_api_server_killed_anywhere_fails_nothing(_: &Bed) -> Result<()> {
