@@ -99,7 +99,8 @@ impl std::str::FromStr for Scenario {
 pub const HUB: &str = "hub";
 pub const FILES: &str = "files";
 
-const MANAGED_ADD_ONS: &str = "/apis/lifecycle.open-cluster-management.io/v1alpha1/managedaddons/";
+pub const MANAGED_ADD_ONS: &str =
+    "/apis/lifecycle.open-cluster-management.io/v1alpha1/managedaddons/";
 
 /// What the bundle's Secret holds: nobody may tell it.
 pub const CANARY: &str = "canary-3f1c7e2a95";

@@ -58,7 +58,8 @@ pub async fn reference(lane: &mut Lane, scenario: Scenario) -> Result<Reference>
     let run = Run::begin(lane, &name, scenario, &[]).await?;
     let at = ended(lane, &run, scenario).await?;
     let end = lane.snapshot(&name, scenario.writer).await?;
-    let found = oracle::complaints(&run.seen()?, &before, &end, &Stable::default());
+    let mut found = oracle::complaints(&run.seen()?, &before, &end, &Stable::default());
+    found.extend(oracle::hurried(&lane.witness.sent(&name)));
     ensure!(found.is_empty(), "the reference run of {}: {}", scenario.name(), found.join("; "));
     let reference = Reference {
         records: lane.script.records(),
@@ -106,6 +107,7 @@ pub async fn trial(lane: &mut Lane, plan: Plan, reference: &Reference) -> Result
     let seen = run.seen()?;
     trial.phases = oracle::phases(&seen);
     trial.complaints.extend(oracle::complaints(&seen, &before, &after, &reference.stable));
+    trial.complaints.extend(oracle::hurried(&lane.witness.sent(&name)));
     let ledgers = present.iter().chain(seen.iter().filter_map(|seen| seen.status.as_ref()));
     trial.complaints.extend(hub_book::ahead_of(&run.reports()?, ledgers));
     trial.complaints.extend(run.greed());

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use anyhow::Result;
 use base64::Engine;
@@ -11,13 +12,14 @@ use k8s_openapi::api::core::v1::Event;
 use kube::Api;
 use kube::core::ObjectList;
 use lifecycle::names::annotation;
-use lifecycle::{ManagedAddOn, digest};
+use lifecycle::{ManagedAddOn, Phase, digest};
+use serde::Deserialize;
 use serde_json::Value;
 use testbed::bundle::Bundle;
 use testbed::fault_proxy::Record;
 
 use crate::lane::Lane;
-use crate::scenario::CANARY;
+use crate::scenario::{CANARY, MANAGED_ADD_ONS};
 
 pub struct Witness {
     /// The contents of every bundle's objects, by digest, kind and name.
@@ -25,6 +27,8 @@ pub struct Witness {
     complaints: Mutex<Vec<String>>,
     /// What nobody may tell.
     secrets: Mutex<Vec<String>>,
+    /// What was sent to be saved in a ledger, whether or not it arrived.
+    sent: Mutex<Vec<(String, Instant, Phase)>>,
     /// So many agents ended before their logs were last looked at.
     agents: AtomicUsize,
 }
@@ -38,6 +42,7 @@ impl Witness {
             bundles: Mutex::default(),
             complaints: Mutex::default(),
             secrets: Mutex::new(secrets.to_vec()),
+            sent: Mutex::default(),
             agents: AtomicUsize::new(0),
         }
     }
@@ -58,6 +63,7 @@ impl Witness {
     /// What is sent with a bundle's digest on it has to be in that bundle, as it is there.
     pub fn look_at(&self, record: &Record, body: &[u8]) {
         let Ok(object) = serde_json::from_slice::<Value>(body) else { return };
+        self.note(record, &object);
         let Some(digest) = object["metadata"]["annotations"][annotation::DIGEST].as_str() else {
             return;
         };
@@ -71,6 +77,23 @@ impl Witness {
             let sent = format!("{} {} was sent and is in no bundle", record.verb, record.path);
             lock(&self.complaints).push(sent);
         }
+    }
+
+    fn note(&self, record: &Record, object: &Value) {
+        let Some(name) = ledger_of(record) else { return };
+        let phase = Phase::deserialize(&object["status"]["phase"]);
+        if let Ok(phase) = phase {
+            lock(&self.sent).push((name.to_owned(), Instant::now(), phase));
+        }
+    }
+
+    /// The phases of an add-on, in the order in which they were sent.
+    pub fn sent(&self, add_on: &str) -> Vec<(Instant, Phase)> {
+        let sent = lock(&self.sent);
+        sent.iter()
+            .filter(|(name, ..)| name == add_on)
+            .map(|(_, at, phase)| (*at, *phase))
+            .collect()
     }
 
     /// Since the last time.
@@ -102,6 +125,12 @@ impl Witness {
         let places = texts.iter().filter(|(_, text)| told(text));
         Ok(places.map(|(place, _)| format!("a secret is told in {place}")).collect())
     }
+}
+
+/// Whose status is put.
+fn ledger_of(record: &Record) -> Option<&str> {
+    let put = record.path.strip_prefix(MANAGED_ADD_ONS).filter(|_| record.verb == "PUT");
+    put?.strip_suffix("/status")
 }
 
 fn key(object: &Value) -> (String, String) {
