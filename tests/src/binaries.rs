@@ -1,4 +1,5 @@
-//! The programs of a test bed: taken from `KUBEBUILDER_ASSETS`, or built once into `target/testbed/bin`.
+//! The programs of a test bed: taken from `KUBEBUILDER_ASSETS`, or built once into `target/testbed/bin`. The control
+//! plane and OCM's CRDs may be of another release: see `Module::chosen`.
 
 use std::env;
 use std::fs::{self, File};
@@ -59,13 +60,11 @@ impl Tool {
         }
     }
 
-    /// The Go module it is built from.
-    fn module(self) -> Module {
+    /// The Go module it is built from, where the control plane is of this release.
+    fn module(self, release: Module) -> Module {
         match self {
+            Self::ApiServer | Self::ControllerManager | Self::Scheduler => release,
             Self::Etcd
-            | Self::ApiServer
-            | Self::ControllerManager
-            | Self::Scheduler
             | Self::Kubectl
             | Self::Kwok
             | Self::Kubelet
@@ -80,8 +79,7 @@ impl Tool {
 #[derive(Clone, Debug)]
 pub struct Binaries {
     assets: Option<PathBuf>,
-    built: PathBuf,
-    crds: PathBuf,
+    release: Module,
 }
 
 impl Binaries {
@@ -102,33 +100,38 @@ impl Binaries {
         let binaries = Self::ensure()?;
         let _lock = lock()?;
         for tool in tools {
-            build::ensure(*tool, &Sources::read(tool.module())?, &binaries.built)?;
+            binaries.build(*tool)?;
         }
         Ok(binaries)
     }
 
     pub fn path(&self, tool: Tool) -> PathBuf {
-        self.given(tool).unwrap_or_else(|| self.built.join(tool.name()))
+        let built = || tool.module(self.release).programs().join(tool.name());
+        self.given(tool).unwrap_or_else(built)
     }
 
     /// OCM's CRDs, one YAML text each.
     pub fn ocm_crds(&self) -> Result<Vec<String>> {
-        crds::read(&self.crds)
+        crds::read(&self.release.crds())
     }
 
     fn find_or_build() -> Result<Self> {
         let testbed = target::testbed_dir();
-        let binaries =
-            Self { assets: assets(), built: testbed.join("bin"), crds: testbed.join("crds") };
-        fs::create_dir_all(&binaries.built)
-            .with_context(|| format!("create {}", testbed.display()))?;
+        fs::create_dir_all(&testbed).with_context(|| format!("create {}", testbed.display()))?;
+        let release = Module::chosen()?;
+        let assets = if release == Module::Kubernetes { assets() } else { None };
+        let binaries = Self { assets, release };
         let _lock = lock()?;
-        let sources = Sources::read(Module::Kubernetes)?;
         for tool in Tool::CONTROL_PLANE.into_iter().filter(|tool| binaries.given(*tool).is_none()) {
-            build::ensure(tool, &sources, &binaries.built)?;
+            binaries.build(tool)?;
         }
-        crds::ensure(&sources, &binaries.crds)?;
+        crds::ensure(&Sources::read(release)?, &release.crds())?;
         Ok(binaries)
+    }
+
+    fn build(&self, tool: Tool) -> Result<()> {
+        let module = tool.module(self.release);
+        build::ensure(tool, &Sources::read(module)?, &module.programs())
     }
 
     fn given(&self, tool: Tool) -> Option<PathBuf> {

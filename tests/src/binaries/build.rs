@@ -23,6 +23,7 @@ pub fn ensure(tool: Tool, sources: &Sources, folder: &Path) -> Result<()> {
         return Ok(());
     }
     check_go()?;
+    fs::create_dir_all(folder)?;
     let started = Instant::now();
     tell(&format!("building {} from Go modules, once; on two cores {}", tool.name(), usual(tool)));
     // A control plane may be running the old program, so it is replaced, not written over.
@@ -35,11 +36,14 @@ pub fn ensure(tool: Tool, sources: &Sources, folder: &Path) -> Result<()> {
 }
 
 fn go_build(tool: Tool, sources: &Sources, output: &Path, log: &Path) -> Result<()> {
-    let [folder, output] = [sources.folder.as_path(), output].map(|path| path.to_string_lossy());
+    let [folder, go_mod, output] =
+        [&sources.folder, &sources.go_mod, output].map(|path| path.to_string_lossy());
     let args = [
         "build",
         "-C",
         &folder,
+        "-modfile",
+        &go_mod,
         "-trimpath",
         "-buildvcs=false",
         "-ldflags",

@@ -57,6 +57,8 @@ fn download(sources: &Sources) -> Result<PathBuf> {
         .arg("download")
         .arg("-C")
         .arg(&sources.folder)
+        .arg("-modfile")
+        .arg(&sources.go_mod)
         .args(["-json", MODULE])
         .env("GOWORK", "off");
     let output = go.output().context("run go mod download")?;

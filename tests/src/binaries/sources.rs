@@ -1,5 +1,6 @@
 //! The Go modules in `tests/testbed`: what they say and how they are called.
 
+use std::env;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -8,34 +9,83 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
+use crate::target;
+
 const LINK: &str = "k8s.io/component-base/version";
+
+/// The variable that asks for another Kubernetes than the test bed's own.
+const CHOICE: &str = "TESTBED_KUBERNETES";
 
 /// Open Cluster Management requires other versions of the same packages as Kubernetes, so it has a module of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Module {
     Kubernetes,
+    /// The oldest Kubernetes that is supported.
+    Oldest,
+    /// The newest one there is, and OCM's CRDs as newer hubs have them.
+    Newest,
     Ocm,
 }
 
 impl Module {
-    fn folder(self) -> PathBuf {
-        let kubernetes = Path::new(env!("CARGO_MANIFEST_DIR")).join("testbed");
-        match self {
-            Module::Kubernetes => kubernetes,
-            Module::Ocm => kubernetes.join("ocm"),
+    /// What control planes are of.
+    pub fn chosen() -> Result<Self> {
+        match env::var(CHOICE).unwrap_or_default().as_str() {
+            "" => Ok(Self::Kubernetes),
+            "oldest" => Ok(Self::Oldest),
+            "newest" => Ok(Self::Newest),
+            other => bail!("{CHOICE} is `{other}`, and can be `oldest` or `newest`"),
         }
     }
 
-    fn linker_flags(self, folder: &Path) -> Result<String> {
+    /// Where what is built from it is kept.
+    pub fn programs(self) -> PathBuf {
+        self.target().join("bin")
+    }
+
+    /// Where OCM's CRDs are kept, as it requires them.
+    pub fn crds(self) -> PathBuf {
+        self.target().join("crds")
+    }
+
+    fn target(self) -> PathBuf {
         match self {
-            Module::Kubernetes => kubernetes_version(&fs::read_to_string(folder.join("go.mod"))?),
-            Module::Ocm => Ok("-s -w".into()),
+            Self::Kubernetes | Self::Ocm => target::testbed_dir(),
+            Self::Oldest => target::testbed_dir().join("oldest"),
+            Self::Newest => target::testbed_dir().join("newest"),
+        }
+    }
+
+    /// Where its lines of Go are: the control planes of all releases are the same.
+    fn folder(self) -> PathBuf {
+        match self {
+            Self::Kubernetes | Self::Oldest | Self::Newest => testbed(),
+            Self::Ocm => testbed().join("ocm"),
+        }
+    }
+
+    /// Where its go.mod is.
+    fn requirements(self) -> PathBuf {
+        match self {
+            Self::Kubernetes | Self::Ocm => self.folder(),
+            Self::Oldest => testbed().join("oldest"),
+            Self::Newest => testbed().join("newest"),
+        }
+    }
+
+    fn linker_flags(self, go_mod: &Path) -> Result<String> {
+        match self {
+            Self::Kubernetes | Self::Oldest | Self::Newest => {
+                kubernetes_version(&fs::read_to_string(go_mod)?)
+            }
+            Self::Ocm => Ok("-s -w".into()),
         }
     }
 }
 
 pub struct Sources {
     pub folder: PathBuf,
+    pub go_mod: PathBuf,
     /// Of every file and the linker's flags: what was built from the same hash need not be built again.
     pub hash: String,
     /// Makes the programs tell Kubernetes' version instead of v0.0.0.
@@ -44,15 +94,15 @@ pub struct Sources {
 
 impl Sources {
     pub fn read(module: Module) -> Result<Self> {
-        let folder = module.folder();
-        let linker_flags = module.linker_flags(&folder)?;
-        let mut hasher = Sha256::new_with_prefix(&linker_flags);
-        for file in files(&folder)? {
-            hasher.update(file.strip_prefix(&folder)?.as_os_str().as_encoded_bytes());
-            hasher.update(fs::read(&file)?);
+        let (folder, requirements) = (module.folder(), module.requirements());
+        let go_mod = requirements.join("go.mod");
+        let linker_flags = module.linker_flags(&go_mod)?;
+        let mut read = files(&folder)?;
+        if requirements != folder {
+            read.extend(files(&requirements)?);
         }
-        let hash = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self { folder, hash, linker_flags })
+        let hash = hash(&linker_flags, &folder, &read)?;
+        Ok(Self { folder, go_mod, hash, linker_flags })
     }
 
     /// Whether what `stamp` stands for was made from these sources.
@@ -63,6 +113,19 @@ impl Sources {
     pub fn stamp(&self, stamp: &Path) -> Result<()> {
         fs::write(stamp, &self.hash).with_context(|| format!("write {}", stamp.display()))
     }
+}
+
+fn testbed() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("testbed")
+}
+
+fn hash(linker_flags: &str, folder: &Path, files: &[PathBuf]) -> Result<String> {
+    let mut hasher = Sha256::new_with_prefix(linker_flags);
+    for file in files {
+        hasher.update(file.strip_prefix(folder)?.as_os_str().as_encoded_bytes());
+        hasher.update(fs::read(file)?);
+    }
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Says what to do where there is no Go.
