@@ -102,7 +102,7 @@ pub async fn says_which_rights_an_account_lacks(bed: &Bed) -> Result<()> {
     let words = [
         user,
         "may not",
-        "create/delete/get/list/patch configmaps in few-rights",
+        "get/list/create/patch/delete configmaps in few-rights",
         "deployments.apps",
     ];
     running.refuses(&spec("newer"), Reason::Forbidden, &words).await?;
