@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::status::printable;
+
 /// Who can do something about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
@@ -161,6 +163,7 @@ impl Reason {
 #[serde(rename_all = "camelCase")]
 pub struct Fault {
     pub reason: Reason,
+    /// One line of bounded length: it is saved with the ledger, whoever said it.
     pub message: String,
     /// Likely gone when tried again in a moment.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -169,10 +172,21 @@ pub struct Fault {
 
 impl Fault {
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), passing: false }
+        Self { reason, message: printable(&message.into()), passing: false }
     }
 
     pub fn passing(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), passing: true }
+        Self { passing: true, ..Self::new(reason, message) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_message_fills_the_ledger() {
+        let fault = Fault::new(Reason::Unhealthy, "a\nb".repeat(500_000));
+        assert!(fault.message.len() <= 1024 && !fault.message.contains('\n'));
     }
 }

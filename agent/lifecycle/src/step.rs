@@ -20,6 +20,7 @@ use crate::plan::Stage;
 use crate::reason::{Fault, Owner, Reason};
 use crate::rollout::{Patience, Rollout};
 use crate::state::{Again, State};
+use crate::status::printable;
 
 /// How often health is looked at while it decides.
 const LOOK: Duration = Duration::from_secs(1);
@@ -292,7 +293,7 @@ impl Rollout {
     /// What a person should read now.
     fn say(mut self, message: impl Into<String>) -> Self {
         if let Some(operation) = &mut self.operation {
-            operation.message = message.into();
+            operation.message = printable(&message.into());
         }
         self
     }

@@ -3,6 +3,8 @@
 
 mod expression;
 
+use serde_json::Value;
+
 use crate::api::HealthRule;
 use crate::object::Object;
 use crate::reason::{Fault, Reason};
@@ -10,6 +12,10 @@ use crate::reason::{Fault, Reason};
 use super::generic::behind;
 use super::{Health, HealthStatus};
 use expression::{Answer, Expression};
+
+/// Bytes times the longest list: a hundred conditions of 400 bytes, or a list of 20 in 200 KB.
+const MOST_WORK: usize = 4 * 1024 * 1024;
+const SCALAR: usize = 8;
 
 /// As many as the API takes.
 const MOST_RULES: usize = 32;
@@ -87,6 +93,9 @@ impl Rule {
     }
 
     fn assess(&self, living: &Object) -> Health {
+        if let Some(why) = too_large(&living.0) {
+            return Health::unknown(why);
+        }
         let object = expression::value(&living.0);
         for (name, status, expression) in &self.asked {
             match expression.ask(&object) {
@@ -103,6 +112,41 @@ impl Rule {
             }
         }
         Health::in_progress("its health rule does not say current yet")
+    }
+}
+
+/// Nothing bounds what an expression takes: a loop over the longest list may copy the whole object each time.
+fn too_large(object: &Value) -> Option<String> {
+    let Weight { bytes, longest } = Weight::of(object);
+    let message = format!("is too large for a health rule: {bytes} bytes, and a list of {longest}");
+    (bytes.saturating_mul(longest) > MOST_WORK).then_some(message)
+}
+
+/// The bytes of what a value holds, and the length of its longest list or map.
+#[derive(Default)]
+struct Weight {
+    bytes: usize,
+    longest: usize,
+}
+
+impl Weight {
+    fn of(value: &Value) -> Self {
+        match value {
+            Value::Null | Value::Bool(_) | Value::Number(_) => Self { bytes: SCALAR, longest: 1 },
+            Value::String(text) => Self { bytes: text.len(), longest: 1 },
+            Value::Array(items) => Self::all(0, items.len(), items.iter()),
+            Value::Object(fields) => {
+                Self::all(fields.keys().map(String::len).sum(), fields.len(), fields.values())
+            }
+        }
+    }
+
+    fn all<'a>(bytes: usize, length: usize, values: impl Iterator<Item = &'a Value>) -> Self {
+        let start = Self { bytes, longest: length };
+        values.map(Self::of).fold(start, |all, one| Self {
+            bytes: all.bytes + one.bytes,
+            longest: all.longest.max(one.longest),
+        })
     }
 }
 

@@ -37,6 +37,20 @@ fn failed_is_asked_first_then_in_progress_then_current() {
 }
 
 #[test]
+fn an_object_that_would_cost_too_much_is_not_known() {
+    let given = json!({"current": "object.status.list.map(x, object.status.text).size() > 0"});
+    let told = |items: usize, text: usize| {
+        let status = json!({"list": vec![1; items], "text": "x".repeat(text)});
+        says(&given, backend(status))
+    };
+    assert_eq!(told(100, 40_000).status, Current);
+    assert_eq!(told(1, 500_000).status, Current);
+    let health = told(50_000, 300_000);
+    assert_eq!(health.status, HealthStatus::Unknown);
+    assert!(health.message.contains("too large for a health rule"), "{}", health.message);
+}
+
+#[test]
 fn a_field_that_is_not_there_is_awaited_and_named() {
     let given = json!({"failed": "object.status.error != ''", "current": "true"});
     for status in [json!({}), json!({"errors": 1})] {
