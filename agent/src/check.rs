@@ -31,7 +31,7 @@ pub enum From<'a> {
     /// Nothing: a first install.
     Nothing,
     Lost,
-    Running(Work<'a>, Vec<Placed>),
+    Running(Box<Work<'a>>, Vec<Placed>),
 }
 
 pub async fn check(

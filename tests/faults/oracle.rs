@@ -61,15 +61,14 @@ pub fn complaints(
 pub fn hurried(sent: &[(Instant, Phase)]) -> Option<String> {
     let mut since = None;
     for (at, phase) in sent {
-        match phase {
-            Phase::Verifying => _ = since.get_or_insert(*at),
-            Phase::Pruning | Phase::Available => {
-                let soaked = since.take().map(|since| at.duration_since(since));
-                if let Some(soaked) = soaked.filter(|soaked| *soaked < SOAK) {
-                    return Some(format!("it counted as healthy after {soaked:?}"));
-                }
-            }
-            _ => since = None,
+        if *phase == Phase::Verifying {
+            since.get_or_insert(*at);
+            continue;
+        }
+        let healthy = matches!(phase, Phase::Pruning | Phase::Available);
+        let soaked = since.take().map(|since| at.duration_since(since));
+        if let Some(soaked) = soaked.filter(|soaked| healthy && *soaked < SOAK) {
+            return Some(format!("it counted as healthy after {soaked:?}"));
         }
     }
     None

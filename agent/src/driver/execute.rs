@@ -66,7 +66,7 @@ impl Driver {
             (None, _) => check::From::Nothing,
             (Some(_), None) => check::From::Lost,
             (Some(_), Some(running)) => {
-                check::From::Running(self.work(running)?, self.placed(running).await?)
+                check::From::Running(Box::new(self.work(running)?), self.placed(running).await?)
             }
         };
         let placed = self.placed(&content).await?;

@@ -92,22 +92,28 @@ impl ControlPlane {
         Ok(plane)
     }
 
+    fn start_controller(
+        &mut self,
+        user: &str,
+        start: impl Fn(&Servers, &str) -> Result<Process>,
+    ) -> Result<()> {
+        let kubeconfig = self.kubeconfig(user, &["system:masters"])?;
+        self.controllers.push(start(&self.servers, &kubeconfig.to_string_lossy())?);
+        Ok(())
+    }
+
     async fn start_controllers(&mut self, options: &Options) -> Result<()> {
-        let wanted = [
-            (options.controller_manager, "system:kube-controller-manager"),
-            (options.scheduler, "system:kube-scheduler"),
-            (options.nodes > 0, "kwok"),
-        ];
-        let manage = |servers: &Servers, kubeconfig: &str| {
-            servers.start_controller_manager(kubeconfig, options.signing)
-        };
-        let starts: [&dyn Fn(&Servers, &str) -> Result<Process>; 3] =
-            [&manage, &Servers::start_scheduler, &Servers::start_kwok];
-        for ((wanted, user), start) in wanted.into_iter().zip(starts) {
-            if wanted {
-                let kubeconfig = self.kubeconfig(user, &["system:masters"])?;
-                self.controllers.push(start(&self.servers, &kubeconfig.to_string_lossy())?);
-            }
+        if options.controller_manager {
+            let start = |servers: &Servers, kubeconfig: &str| {
+                servers.start_controller_manager(kubeconfig, options.signing)
+            };
+            self.start_controller("system:kube-controller-manager", start)?;
+        }
+        if options.scheduler {
+            self.start_controller("system:kube-scheduler", Servers::start_scheduler)?;
+        }
+        if options.nodes > 0 {
+            self.start_controller("kwok", Servers::start_kwok)?;
         }
         let admin = self.admin();
         nodes::add(&admin, options.nodes).await.with_context(|| self.last_log_lines(10))?;
