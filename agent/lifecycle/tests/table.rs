@@ -1369,6 +1369,10 @@ fn the_first_write_has_to_be_in_the_window() {
     // What is half there is not left so.
     let scene = closing(Scene::available("1.4.0")).until(Phase::Applying).assign("1.6.0");
     scene.until(Phase::Checking).rests(1).done().is(Phase::Applying);
+    // A window that one version was prepared in is not the next one's.
+    let scene = Scene::held().with_hooks().windows(&[SATURDAYS]).at("2026-03-07T04:59:59Z");
+    let scene = scene.assign("1.6.0").until(Phase::Checking).done().does("hook 1.6.0: pre-upgrade");
+    scene.rests(1).assign("1.7.0").does("hook 1.6.0: pre-upgrade");
 }
 
 #[test]

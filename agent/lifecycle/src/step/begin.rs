@@ -99,7 +99,8 @@ fn unmet(rollout: &Rollout, seen: &Observation) -> Option<Fault> {
 
 /// What runs already is nothing new, and what was prepared in its window is gone on with.
 pub(super) fn closed(rollout: &Rollout, seen: &Observation, now: Timestamp) -> Option<Closed> {
-    let prepared = matches!(rollout.state, State::PreUpgrade { .. });
+    let same = rollout.operation.as_ref().is_some_and(|it| it.asked.same_release(&seen.asked()));
+    let prepared = same && matches!(rollout.state, State::PreUpgrade { .. });
     if runs(rollout, seen) || prepared || seen.any_time {
         return None;
     }
