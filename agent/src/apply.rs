@@ -56,8 +56,7 @@ pub async fn apply(
         if has_run(&placed.object, running_jobs) && living.is_none() {
             return Ok(None);
         }
-        let marked = living.as_ref().map(|living| adopt::marked(work, placed, living));
-        let placed = marked.as_ref().unwrap_or(placed);
+        let placed = &*adopt::marked(work, placed, living.as_ref());
         if may_adopt && let Some(living) = living {
             adopt::take_over(work, placed, living).await?;
         }

@@ -1,6 +1,7 @@
 //! Puts back what others changed or deleted of a release at rest. Looking costs a list of metadata per kind; only what
 //! changed since the last look is written.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
@@ -92,7 +93,7 @@ async fn put_back(
     let written = each(changed.map(|placed| async {
         // Only another add-on's mark makes an object another's: a mark that was taken off is drift.
         let written = match may_put_back(work, placed).await {
-            Ok(marked) => write(work, marked.as_ref().unwrap_or(placed), release).await,
+            Ok(marked) => write(work, &marked, release).await,
             Err(fault) => Err(fault),
         };
         (placed.object.key(), written)
@@ -117,10 +118,10 @@ async fn put_back(
 }
 
 /// A definition that a rollback had to leave as it is stays so.
-async fn may_put_back(work: &Work<'_>, placed: &Placed) -> Result<Option<Placed>, Fault> {
+async fn may_put_back<'a>(work: &Work<'_>, placed: &'a Placed) -> Result<Cow<'a, Placed>, Fault> {
     let living = owned(work, placed, true).await?;
     definitions::refuse_harm(work, placed).await?;
-    Ok(living.map(|living| marked(work, placed, &living)))
+    Ok(marked(work, placed, living.as_ref()))
 }
 
 /// The objects of each kind and place, with what lives there, if that could be listed.

@@ -12,6 +12,7 @@ use testbed::wait::until;
 use testbed::{Hub, Managed};
 
 use crate::harness::Bed;
+use crate::hub::Pair;
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -26,13 +27,11 @@ struct Fleet {
 
 impl Fleet {
     async fn start(name: &str) -> Result<Self> {
-        let hub = format!("{name}-hub");
-        let (hub, managed) = tokio::try_join!(Hub::start(&hub, "edge"), Managed::start(name))?;
-        hub.fleet("shop").await?;
-        hub.assign("shop", "shop-1.0.0").await?;
-        let kubeconfig = hub.kubeconfig()?;
-        let kubeconfig = kubeconfig.to_string_lossy();
-        managed.start_agent(&["--hub-kubeconfig", &kubeconfig, "--cluster-name", "edge"]).await?;
+        let pair = Pair::without_agent(name).await?;
+        pair.hub.fleet("shop").await?;
+        pair.hub.assign("shop", "shop-1.0.0").await?;
+        pair.start_agent().await?;
+        let Pair { hub, managed } = pair;
         let shop = managed.add_on("shop");
         let bundle = Bundle::new().namespace("shop").deployment("web", READY);
         shop.assign(&Spec::inline("1.0.0", &bundle).namespace("shop")).await?;

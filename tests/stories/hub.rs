@@ -14,21 +14,26 @@ use crate::harness::Bed;
 /// After an absence the agent's first try may be most of a minute away.
 const HEARD: Duration = Duration::from_secs(120);
 
-struct Pair {
-    hub: Hub,
-    managed: Managed,
+/// A hub and the cluster `edge` of it.
+pub struct Pair {
+    pub hub: Hub,
+    pub managed: Managed,
 }
 
 impl Pair {
     async fn start(name: &str) -> Result<Self> {
-        let hub = format!("{name}-hub");
-        let (hub, managed) = tokio::try_join!(Hub::start(&hub, "edge"), Managed::start(name))?;
-        let pair = Self { hub, managed };
+        let pair = Self::without_agent(name).await?;
         pair.start_agent().await?;
         Ok(pair)
     }
 
-    async fn start_agent(&self) -> Result<()> {
+    pub async fn without_agent(name: &str) -> Result<Self> {
+        let hub = format!("{name}-hub");
+        let (hub, managed) = tokio::try_join!(Hub::start(&hub, "edge"), Managed::start(name))?;
+        Ok(Self { hub, managed })
+    }
+
+    pub async fn start_agent(&self) -> Result<()> {
         let kubeconfig = self.hub.kubeconfig()?;
         let kubeconfig = kubeconfig.to_string_lossy();
         let more = ["--hub-kubeconfig", &kubeconfig, "--cluster-name", "edge"];

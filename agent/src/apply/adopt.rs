@@ -1,6 +1,8 @@
 //! Takes over an object of another manager: fields that its manifests set become ours, so that those a later bundle
 //! drops go away.
 
+use std::borrow::Cow;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry};
 use kube::api::{Patch, PatchParams};
 use lifecycle::names::{CONTROLLERS, FIELD_MANAGER, annotation, label};
@@ -12,15 +14,19 @@ use crate::placed::Placed;
 use crate::work::{Living, Work};
 
 /// The object with the mark of who took it over, as long as that counts.
-pub fn marked(work: &Work<'_>, placed: &Placed, living: &Living) -> Placed {
-    let mut placed = placed.clone();
-    let this = placed.object.label(label::RELEASE).unwrap_or_default().to_owned();
+pub fn marked<'a>(work: &Work<'_>, placed: &'a Placed, living: Option<&Living>) -> Cow<'a, Placed> {
+    let Some(living) = living else { return Cow::Borrowed(placed) };
+    let this = placed.object.label(label::RELEASE).unwrap_or_default();
     let ours = living.owner().is_some();
     let available = work.available.as_ref();
-    if let Some(by) = adoption::taken_over_by(living.taken_over_by(), ours, &this, available) {
-        placed.object.mark("annotations", annotation::TAKEN_OVER_BY, by);
+    match adoption::taken_over_by(living.taken_over_by(), ours, this, available) {
+        None => Cow::Borrowed(placed),
+        Some(by) => {
+            let mut marked = placed.clone();
+            marked.object.mark("annotations", annotation::TAKEN_OVER_BY, by);
+            Cow::Owned(marked)
+        }
     }
-    placed
 }
 
 pub async fn take_over(work: &Work<'_>, placed: &Placed, living: Living) -> Result<(), Fault> {

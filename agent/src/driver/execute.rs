@@ -120,10 +120,7 @@ impl Driver {
         let rules = self.rules(&content).await?;
         let placed = self.placed(&content).await?;
         // Hooks before the first write meet the Secrets of the version that runs.
-        let running = match self.ledger.rollout.current.clone() {
-            Some(current) => self.content(&current.id).await?,
-            None => None,
-        };
+        let running = self.running().await?;
         let running = running.iter().flat_map(|running| &running.objects);
         let mask = Mask::of(content.objects.iter().chain(running));
         let terms = self.at_rest(&rules);
@@ -248,10 +245,15 @@ impl Driver {
         Ok(Some(content))
     }
 
+    /// The version that runs, if there is one and its release is at hand.
+    async fn running(&mut self) -> Result<Option<Arc<Content>>, Fault> {
+        let Some(current) = self.ledger.rollout.current.clone() else { return Ok(None) };
+        self.content(&current.id).await
+    }
+
     /// The Jobs of the version that runs; none where its release is not at hand.
     pub(super) async fn running_jobs(&mut self) -> Result<Vec<Object>, Fault> {
-        let Some(current) = self.ledger.rollout.current.clone() else { return Ok(Vec::new()) };
-        let Some(content) = self.content(&current.id).await? else { return Ok(Vec::new()) };
+        let Some(content) = self.running().await? else { return Ok(Vec::new()) };
         // Placing a release looks up every kind in it.
         if !content.objects.iter().any(is_job) {
             return Ok(Vec::new());
