@@ -75,13 +75,12 @@ async fn living(work: &Work<'_>, placed: &Placed) -> Result<Option<Definition>, 
             Ok(Definition::read(&object))
         }
         Err(error) if faults::is_absent(&error, name) => Ok(None),
-        Err(error) => Err(for_a_moment(&error, faults::of_object(&placed.object.key(), &error))),
+        Err(error) => {
+            let fault = faults::of_object(&placed.object.key(), &error);
+            // Definitions are always served: a 404 that names none tells nothing.
+            Err(Fault { passing: fault.passing || faults::is_gone(&error), ..fault })
+        }
     }
-}
-
-/// Definitions are always served, and so are the objects of a living one: a 404 that names none of them tells nothing.
-fn for_a_moment(error: &kube::Error, fault: Fault) -> Fault {
-    Fault { passing: fault.passing || faults::is_gone(error), ..fault }
 }
 
 /// The first object of others of which `says` has something to say, page by page.
@@ -100,7 +99,7 @@ async fn first_of_others(
     let mut params = ListParams::default().limit(PAGE);
     loop {
         let page = api.list(&params).await;
-        let page = page.map_err(|e| for_a_moment(&e, faults::of(&unread(""), &e)))?;
+        let page = page.map_err(|e| faults::of(&unread(""), &e))?;
         let others = page.items.iter().filter(|item| !is_ours(work, item));
         for item in others {
             let object = serde_json::to_value(item).unwrap_or_default();

@@ -86,7 +86,7 @@ impl Store {
         for name in names {
             match self.maps.delete(&name, &DeleteParams::default()).await {
                 Ok(_) => {}
-                Err(error) if faults::is_gone(&error) => {}
+                Err(error) if faults::is_absent(&error, &name) => {}
                 Err(error) => return Err(faults::of("old evidence could not be removed", &error)),
             }
         }

@@ -21,12 +21,16 @@ pub fn of_object(key: &ObjectKey, error: &kube::Error) -> Fault {
     Fault { reason, message, passing }
 }
 
-/// The same for what is not one of the add-on's objects.
+/// The same for what is not one of the add-on's objects. Such kinds are always served: a 404 that does not say what is
+/// missing says nothing.
 pub fn of(what: &str, error: &kube::Error) -> Fault {
     let kube::Error::Api(status) = error else {
         return Fault::passing(Reason::CheckFailed, printable(&format!("{what}: {error}")));
     };
-    let (reason, passing) = judge(status);
+    let (reason, passing) = match judge(status) {
+        (Reason::UnknownKind, _) => (Reason::CheckFailed, true),
+        judged => judged,
+    };
     Fault { reason, message: printable(&format!("{what}: {}", status.message)), passing }
 }
 
@@ -165,6 +169,14 @@ mod tests {
         );
         check(429, "too many requests", Reason::CheckFailed, true);
         check(409, "the object has been modified", Reason::CheckFailed, true);
+    }
+
+    #[test]
+    fn a_404_about_what_is_always_served_passes() {
+        let status =
+            Status { code: 404, message: "404 page not found".into(), ..Status::default() };
+        let fault = of("it could not be read", &kube::Error::Api(Box::new(status)));
+        assert_eq!((fault.reason, fault.passing), (Reason::CheckFailed, true));
     }
 
     #[test]

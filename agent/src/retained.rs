@@ -86,8 +86,7 @@ impl Store {
             Ok(secret) => secret,
             Err(error) if faults::is_absent(&error, &name) => return Ok(None),
             Err(error) => {
-                let fault = retain_fault("the retained release could not be read", &error);
-                return Err(Fault { passing: fault.passing || faults::is_gone(&error), ..fault });
+                return Err(retain_fault("the retained release could not be read", &error));
             }
         };
         let packed = secret.data.as_ref().and_then(|data| data.get(CONTENT));
@@ -112,7 +111,7 @@ impl Store {
                 }
                 None => match self.secrets.delete(&name, &DeleteParams::default()).await {
                     Ok(_) => {}
-                    Err(error) if faults::is_gone(&error) => {}
+                    Err(error) if faults::is_absent(&error, &name) => {}
                     Err(error) => return Err(failed(error)),
                 },
             }

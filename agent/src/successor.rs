@@ -54,9 +54,10 @@ impl Successors {
 
     /// There shall be none.
     pub async fn forget(&self, add_on: &str) -> Result<(), Fault> {
-        match self.secrets.delete(&name(add_on), &DeleteParams::default()).await {
+        let name = name(add_on);
+        match self.secrets.delete(&name, &DeleteParams::default()).await {
             Ok(_) => Ok(()),
-            Err(error) if faults::is_gone(&error) => Ok(()),
+            Err(error) if faults::is_absent(&error, &name) => Ok(()),
             Err(error) => Err(faults::of("the successor could not be forgotten", &error)),
         }
     }

@@ -25,6 +25,8 @@ impl Hub {
         match event {
             Event::Init => self.coming.clear(),
             Event::InitApply(mca) => {
+                // A list is never old: what it has lives, also where a backup brought it back.
+                self.deleted.remove(mca.uid());
                 self.notice(&mca);
                 self.coming.insert(mca.name().to_owned(), Arc::new(mca));
             }
@@ -32,6 +34,7 @@ impl Hub {
                 self.mcas = std::mem::take(&mut self.coming);
                 self.lists += 1;
             }
+            Event::Apply(mca) if self.is_old_news(&mca) => {}
             Event::Apply(mca) => {
                 self.notice(&mca);
                 self.mcas.insert(mca.name().to_owned(), Arc::new(mca));
@@ -42,6 +45,11 @@ impl Hub {
             }
         }
         self
+    }
+
+    /// A watch can go back in time; a deletion cannot be taken back.
+    fn is_old_news(&self, mca: &ManagedClusterAddOn) -> bool {
+        self.deleted.contains(mca.uid()) && !mca.is_deleting()
     }
 
     /// Something that waits for finalizers is as good as deleted.
@@ -69,6 +77,16 @@ mod tests {
         let hub = hub.into_iter().fold(Hub::default(), Hub::after);
         assert_eq!(hub.deleted, BTreeSet::from(["u1".to_owned()]));
         assert_eq!(hub.mcas["metrics"].uid(), "u2");
+    }
+
+    #[test]
+    fn an_old_event_brings_nothing_back_but_a_list_does() {
+        let listed = || [Event::Init, Event::InitApply(mca("metrics", "u1")), Event::InitDone];
+        let stale = [Event::Delete(mca("metrics", "u1")), Event::Apply(mca("metrics", "u1"))];
+        let hub = listed().into_iter().chain(stale).fold(Hub::default(), Hub::after);
+        assert!(hub.mcas.is_empty() && hub.deleted.contains("u1"));
+        let restored = listed().into_iter().fold(hub, Hub::after);
+        assert!(restored.mcas.contains_key("metrics") && restored.deleted.is_empty());
     }
 
     #[test]
