@@ -144,14 +144,15 @@ fn back(old: &Definition, new: &Definition) -> Vec<Change> {
 fn definition(prospect: &Prospect<'_>, old: &Object, new: &Object, safety: &mut Safety) {
     let (Some(old), Some(new)) = (Definition::read(old), Definition::read(new)) else { return };
     let changes = back(&old, &new);
-    let inhabited = inhabited(prospect, &new);
+    let is = |wanted: fn(&Change) -> bool| changes.iter().any(wanted);
+    // The API server notes a version as stored at once, before there is an object.
+    let gone = is(|change| matches!(change, Change::StoredVersionGone(_)));
+    let inhabited = if gone { Inhabited::Yes } else { inhabited(prospect, &new) };
     if changes.is_empty() || inhabited == Inhabited::No {
         return;
     }
-    let is = |wanted: fn(&Change) -> bool| changes.iter().any(wanted);
     let moved = is(|change| matches!(change, Change::StorageMoved { .. }));
-    let stuck = is(|change| matches!(change, Change::StoredVersionGone(_)))
-        || moved && is(|change| matches!(change, Change::Conversion));
+    let stuck = gone || moved && is(|change| matches!(change, Change::Conversion));
     if !stuck {
         let first = changes.first().map(Change::words).unwrap_or_default();
         let message = format!(

@@ -67,7 +67,7 @@ fn refused(short: &str, refusal: &Condition, around: &Around) -> Health {
     Health::in_progress(message)
 }
 
-fn short(wanted: i64, counts: [(&str, i64); 3]) -> Option<String> {
+fn short<'a>(wanted: i64, counts: impl IntoIterator<Item = (&'a str, i64)>) -> Option<String> {
     let (what, have) = counts.into_iter().find(|(_, have)| *have < wanted)?;
     Some(format!("{have} of {wanted} replicas {what}"))
 }
@@ -84,9 +84,11 @@ fn surplus(object: &Object, wanted: i64) -> Option<String> {
 
 pub(super) fn stateful_set(object: &Object, around: &Around) -> Health {
     let wanted = replicas(object);
-    let ready = count(object, "/status/readyReplicas");
-    if ready < wanted {
-        return Health::in_progress(format!("{ready} of {wanted} replicas ready"));
+    let ripens = count(object, "/spec/minReadySeconds") > 0;
+    let ready = ("ready", count(object, "/status/readyReplicas"));
+    let available = ("available", count(object, "/status/availableReplicas"));
+    if let Some(short) = short(wanted, [ready].into_iter().chain(ripens.then_some(available))) {
+        return Health::in_progress(short);
     }
     if let Some(surplus) = surplus(object, wanted) {
         return Health::in_progress(surplus);

@@ -73,8 +73,9 @@ fn definitions_are_judged_by_what_going_back_would_narrow() {
     for (old, new, inhabited, wanted) in [
         (plain(), plain(), yes, SAFE.to_owned()),
         (plain(), moved(), yes, format!("False: {stuck}")),
-        (plain(), moved(), untold, format!("Unknown: {stuck}")),
-        (plain(), moved(), no, SAFE.to_owned()),
+        // Refused from the first moment on, whatever there is.
+        (plain(), moved(), untold, format!("False: {stuck}")),
+        (plain(), moved(), no, format!("False: {stuck}")),
         // Both versions are known to both: it can be stored as before again.
         (both(), moved(), yes, format!("{may_stay} (objects are stored as v1 instead of v2)")),
         (plain(), wider(), yes, format!("{may_stay} (spec.a is gone)")),

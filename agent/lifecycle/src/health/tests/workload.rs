@@ -103,6 +103,10 @@ fn a_stateful_set_is_current_when_its_newest_revision_is_everywhere() {
         )
     };
     let partition = json!({"updateStrategy": {"rollingUpdate": {"partition": 1}}});
+    let ripens = |available: i64| {
+        let counts = json!({"replicas": 1, "readyReplicas": 1, "currentReplicas": 1, "availableReplicas": available});
+        set(json!({"replicas": 1, "minReadySeconds": 600}), counts)
+    };
     for (what, object, wanted) in [
         ("stsNoStatus", set(json!({}), json!({})), InProgress),
         ("stsOK", four(done.clone()), Current),
@@ -120,6 +124,8 @@ fn a_stateful_set_is_current_when_its_newest_revision_is_everywhere() {
         ("an old pod", one(json!({}), 0), InProgress),
         ("the revision is not settled", one(json!({}), 1), InProgress),
         ("behind the partition", one(partition, 0), Current),
+        ("not ready for long", ripens(0), InProgress),
+        ("ready for as long as it should be", ripens(1), Current),
     ] {
         check(what, &object, wanted);
     }
