@@ -5,14 +5,13 @@ use kube::api::{Api, ListParams};
 use kube::core::{DynamicObject, GroupVersionKind};
 use kube::discovery::ApiResource;
 use lifecycle::definition::{Change, Definition, Narrowing, changes};
-use lifecycle::names::label;
 use lifecycle::safety::Inhabited;
 use lifecycle::{Fault, Object, Reason};
 use serde_json::Value;
 
 use crate::faults;
 use crate::placed::Placed;
-use crate::work::Work;
+use crate::work::{Work, is_ours};
 
 /// Objects read at once: each may be large.
 const PAGE: u32 = 100;
@@ -100,7 +99,7 @@ async fn first_of_others(
     loop {
         let page = api.list(&params).await;
         let page = page.map_err(|e| faults::of(&unread(""), &e))?;
-        let others = page.items.iter().filter(|item| !is_ours(work, item));
+        let others = page.items.iter().filter(|item| !is_ours(&item.metadata, work.add_on));
         for item in others {
             let object = serde_json::to_value(item).unwrap_or_default();
             if let Some(said) = says(&version.name, &object) {
@@ -112,11 +111,6 @@ async fn first_of_others(
             None => return Ok(None),
         }
     }
-}
-
-fn is_ours(work: &Work<'_>, item: &DynamicObject) -> bool {
-    let labels = item.metadata.labels.as_ref();
-    labels.and_then(|labels| labels.get(label::ADD_ON)).is_some_and(|owner| owner == work.add_on)
 }
 
 fn name(item: &DynamicObject) -> String {

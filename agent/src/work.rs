@@ -5,9 +5,9 @@ use std::future::Future;
 
 use futures::StreamExt;
 use kube::Client;
-use kube::api::Api;
+use kube::api::{Api, ObjectMeta};
 use kube::core::{DynamicObject, PartialObjectMeta};
-use lifecycle::names::FIELD_MANAGER;
+use lifecycle::names::{FIELD_MANAGER, label};
 use lifecycle::{Fault, Object, Reason, ReleaseId, ServiceAccount};
 
 use crate::cluster::{Cluster, Kind, is_unknown_kind};
@@ -95,13 +95,21 @@ impl<'a> Work<'a> {
     }
 }
 
+/// Whether it is the add-on's and an agent wrote it: whoever makes one object of another may copy its labels.
+pub fn is_ours(metadata: &ObjectMeta, add_on: &str) -> bool {
+    let labels = metadata.labels.as_ref();
+    let managers = metadata.managed_fields.iter().flatten();
+    labels.and_then(|labels| labels.get(label::ADD_ON)).is_some_and(|owner| owner == add_on)
+        && managers.into_iter().any(|entry| entry.manager.as_deref() == Some(FIELD_MANAGER))
+}
+
 /// Metadata of a living object.
 pub struct Living(pub PartialObjectMeta<DynamicObject>);
 
 impl Living {
     pub fn owner(&self) -> Option<&str> {
         let labels = self.0.metadata.labels.as_ref()?;
-        labels.get(lifecycle::names::label::ADD_ON).map(String::as_str)
+        labels.get(label::ADD_ON).map(String::as_str)
     }
 
     /// The mark of a release that took it over and was not available yet.

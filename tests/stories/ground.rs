@@ -57,8 +57,9 @@ pub async fn a_definition_stays_while_others_have_objects_of_it(bed: &Bed) -> Re
     let bundle = Bundle::new().namespace("definer").object(definition("Gadget", "a.example.com"));
     add_on.assign(&spec("definer", "1.0.0", &bundle)).await?;
     add_on.until_available("1.0.0").await?;
-    // Theirs, and owned by something else of theirs, as child resources are.
+    // Theirs, and owned by something else of theirs, as child resources are; the labels were copied from something of ours.
     let mut theirs = custom("Gadget", "a.example.com", "theirs");
+    theirs["metadata"]["labels"] = json!({"lifecycle.open-cluster-management.io/addon": "definer"});
     theirs["metadata"]["namespace"] = json!("default");
     let owner = managed.kubectl("get service kubernetes --namespace default --output json").await?;
     let owner: Value = serde_json::from_str(&owner)?;

@@ -6,14 +6,13 @@ use std::collections::BTreeSet;
 use kube::api::{Api, ListParams};
 use kube::core::{DynamicObject, GroupVersionKind, PartialObjectMeta};
 use kube::discovery::{ApiResource, Discovery, Scope, verbs};
-use lifecycle::names::label;
 use lifecycle::plan::Holds;
 use lifecycle::{Fault, Reason};
 use serde_json::Value;
 
 use crate::faults;
 use crate::placed::Placed;
-use crate::work::Work;
+use crate::work::{Work, is_ours};
 
 /// Kubernetes puts these into every namespace, or they only tell what happened there.
 const OF_NOBODY: [(&str, Option<&str>); 5] = [
@@ -142,13 +141,12 @@ fn is_of_nobody(item: &PartialObjectMeta<DynamicObject>, kind: &str) -> bool {
 /// A claim holds data, whoever made it.
 fn read(work: &Work<'_>, item: &PartialObjectMeta<DynamicObject>, kind: &str) -> Item {
     let metadata = &item.metadata;
-    let add_on = metadata.labels.as_ref().and_then(|labels| labels.get(label::ADD_ON));
     let is_claim = kind == "PersistentVolumeClaim";
     let owners = metadata.owner_references.iter().flatten().filter(|_| !is_claim);
     Item {
         uid: metadata.uid.clone().unwrap_or_default(),
         owners: owners.map(|owner| owner.uid.clone()).collect(),
-        ours: !is_claim && add_on.is_some_and(|add_on| add_on == work.add_on),
+        ours: !is_claim && is_ours(metadata, work.add_on),
     }
 }
 
