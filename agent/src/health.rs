@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use lifecycle::evidence::Mask;
 use lifecycle::health::{
     Around, Excuse, Graces, Health, HealthStatus, Ill, Rules, Verdict, absent, assess, assess_with,
     pod_labels, verdict,
@@ -68,10 +69,11 @@ pub async fn look(work: &Work<'_>, release: &[Placed], terms: &Terms<'_>) -> Ver
     let excused = excuse(&mut looked, terms);
     let verdict = verdict(looked.into_iter().map(|looked| (looked.object, looked.health)));
     let verdict = verdict.but(&excused);
-    match &terms.proves {
+    let verdict = match &terms.proves {
         Some(run) if verdict.well().is_some() => proved(work, release, run, verdict).await,
         _ => verdict,
-    }
+    };
+    verdict.hiding(&Mask::of(release.iter().map(|placed| &placed.object)))
 }
 
 /// What of the running version is not whole, as far as it can be seen.

@@ -1,6 +1,7 @@
 //! The health of a release: of all its objects together.
 
 use super::{Health, HealthStatus};
+use crate::evidence::Mask;
 use crate::hook::Ran;
 use crate::object::Object;
 
@@ -41,6 +42,19 @@ impl Verdict {
         }
     }
 
+    /// An object's own words may tell what is secret.
+    pub fn hiding(self, mask: &Mask) -> Self {
+        match self {
+            Verdict::Healthy => Verdict::Healthy,
+            Verdict::HealthyBut(what) => Verdict::HealthyBut(mask.hide(&what)),
+            Verdict::Awaited(what) => Verdict::Awaited(mask.hide(&what)),
+            Verdict::Failed(what) => Verdict::Failed(mask.hide(&what)),
+            Verdict::Unproved { what, begun } => {
+                Verdict::Unproved { what: mask.hide(&what), begun }
+            }
+        }
+    }
+
     /// Hooks that verify a release count once it is well otherwise.
     pub fn proved_by(self, ran: Ran) -> Self {
         match (self, ran) {
@@ -71,5 +85,33 @@ pub fn verdict<'a>(healths: impl IntoIterator<Item = (&'a Object, Health)>) -> V
         0 => Verdict::Healthy,
         1 => Verdict::Awaited(awaited.remove(0)),
         more => Verdict::Awaited(format!("{} (and {} more)", awaited.remove(0), more - 1)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn no_verdict_tells_what_a_secret_of_the_release_holds() {
+        let secret =
+            Object(json!({"kind": "Secret", "stringData": {"password": "hunter2hunter2"}}));
+        let mask = Mask::of([&secret]);
+        let words = || "bad login hunter2hunter2".to_owned();
+        let (begun, hidden) = (true, "bad login ***".to_owned());
+        for (told, wanted) in [
+            (Verdict::Healthy, Verdict::Healthy),
+            (Verdict::HealthyBut(words()), Verdict::HealthyBut(hidden.clone())),
+            (Verdict::Awaited(words()), Verdict::Awaited(hidden.clone())),
+            (Verdict::Failed(words()), Verdict::Failed(hidden.clone())),
+            (
+                Verdict::Unproved { what: words(), begun },
+                Verdict::Unproved { what: hidden.clone(), begun },
+            ),
+        ] {
+            assert_eq!(told.hiding(&mask), wanted);
+        }
     }
 }
