@@ -36,9 +36,9 @@ pub enum State {
     Verifying {
         #[serde(with = "millis")]
         spent: Duration,
-        /// How long everything has been healthy without a break.
-        #[serde(with = "millis")]
-        healthy: Duration,
+        /// How long everything has been seen healthy without a break; absent where it was not at the last look.
+        #[serde(default, with = "millis::option", skip_serializing_if = "Option::is_none")]
+        healthy: Option<Duration>,
         /// How long an object has said without a break that it failed.
         #[serde(with = "millis")]
         failing: Duration,
@@ -96,8 +96,8 @@ pub enum Back {
         stage: u32,
     },
     Verify {
-        #[serde(with = "millis")]
-        healthy: Duration,
+        #[serde(default, with = "millis::option", skip_serializing_if = "Option::is_none")]
+        healthy: Option<Duration>,
     },
     /// What only the failed release brought goes.
     Prune,
@@ -184,7 +184,7 @@ impl State {
             State::RollingBack { spent, back, .. } => {
                 *spent = Duration::ZERO;
                 if let Back::Verify { healthy } = back {
-                    *healthy = Duration::ZERO;
+                    *healthy = None;
                 }
             }
             State::Pending

@@ -105,7 +105,7 @@ fn advance(rollout: Rollout, seen: &Observation, now: Timestamp) -> Rollout {
         }
         State::Verifying { spent, healthy, failing } => {
             let spent = spent.saturating_add(forward::vouched(seen));
-            forward::verify(rollout, seen, now, [spent, healthy, failing])
+            forward::verify(rollout, seen, now, spent, healthy, failing)
         }
         State::Pruning { spent, but } => {
             forward::prune(rollout, seen, now, (spent.saturating_add(seen.elapsed), but))

@@ -13,7 +13,7 @@ use serde_json::Value;
 /// Where each saved ledger comes from.
 fn places() -> Vec<(&'static str, Scene)> {
     let back = |far| rolling_back().until_back(far);
-    let healthy = std::time::Duration::ZERO;
+    let healthy = Some(std::time::Duration::ZERO);
     vec![
         ("pending", Scene::new().with(|seen| seen.finalizer = false).assign("1.4.0")),
         ("waiting", Scene::available("1.4.0").pause().assign("1.5.0")),

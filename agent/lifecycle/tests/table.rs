@@ -22,7 +22,7 @@ const MINUTES: u64 = 60;
 fn every_arrow_forward() {
     type Turn = fn(Scene) -> Scene;
     let done: Turn = |scene| scene.done();
-    let soaked: Turn = |scene| scene.healthy(30);
+    let soaked: Turn = |scene| scene.healthy(31);
     let applied: Turn = |scene| Stage::ALL.iter().fold(scene, |scene, _| scene.done());
     let rows: [(Phase, Turn, Phase, &str); 6] = [
         (Phase::Pulling, done, Phase::Staging, "stage"),
@@ -279,17 +279,16 @@ fn leftovers_that_cannot_be_pruned_are_told_but_fail_nothing() {
 fn health_is_looked_at_once_a_second() {
     let scene = Scene::upgrading(Phase::Verifying);
     assert_eq!(scene.wake, Some(Duration::ZERO), "at once when it begins");
-    for scene in [
-        scene.healthy(1),
-        rolling_back().until_back(Back::Verify { healthy: Duration::ZERO }).healthy(1),
-    ] {
+    for scene in
+        [scene.healthy(1), rolling_back().until_back(Back::Verify { healthy: None }).healthy(1)]
+    {
         assert_eq!(scene.wake, Some(Duration::from_secs(1)));
     }
 }
 
 #[test]
 fn a_break_in_health_begins_the_soak_anew() {
-    let scene = Scene::upgrading(Phase::Verifying).healthy(29).awaited(1).healthy(29);
+    let scene = Scene::upgrading(Phase::Verifying).healthy(30).awaited(1).healthy(30);
     scene.is(Phase::Verifying).healthy(1).is(Phase::Pruning);
 }
 
@@ -297,7 +296,8 @@ fn a_break_in_health_begins_the_soak_anew() {
 fn a_soak_is_not_over_because_nobody_looked() {
     let scene = Scene::upgrading(Phase::Verifying).awaited(1);
     let mut scene = scene.rests(0);
-    for _ in 0..5 {
+    // The first look that sees it speaks for no time before, each later one for five seconds.
+    for _ in 0..6 {
         scene.seen.verdict = Some(Verdict::Healthy);
         scene = scene.rests(10 * MINUTES).is(Phase::Verifying);
     }
@@ -335,7 +335,7 @@ fn time_in_which_nobody_looked_is_not_counted_against_health() {
     };
     let scene = away(away(Scene::upgrading(Phase::Verifying))).is(Phase::Verifying);
     assert_eq!(scene.rollout.spent(), Duration::from_secs(10));
-    let verify = rolling_back().until_back(Back::Verify { healthy: Duration::ZERO });
+    let verify = rolling_back().until_back(Back::Verify { healthy: None });
     away(verify).is(Phase::RollingBack).settled().is(Phase::RolledBack);
 }
 
@@ -347,7 +347,7 @@ fn unproved(begun: bool) -> Verdict {
 
 #[test]
 fn what_verifies_runs_once_all_is_healthy_and_the_soak_comes_after() {
-    let scene = Scene::upgrading(Phase::Verifying).healthy(29).shows(unproved(false), 1);
+    let scene = Scene::upgrading(Phase::Verifying).healthy(30).shows(unproved(false), 1);
     let scene = scene.does("hook 1.5.0: verify").hooked(Ran::NotYet("Job a/smoke".into()));
     let scene = scene.is(Phase::Verifying).shows(unproved(true), 60).does("-");
     assert_eq!(scene.message(), "healthy; verifying: waiting for Job a/smoke");
@@ -464,7 +464,7 @@ fn what_is_no_worse_than_before_is_told_with_the_success() {
     let mut scene = Scene::upgrading(Phase::Checking);
     scene.report.before = ill("a");
     let but = || Verdict::HealthyBut("DaemonSet n/a: 1 of 2 pods; it was so before".to_owned());
-    let scene = scene.until(Phase::Verifying).shows(but(), 29).is(Phase::Verifying);
+    let scene = scene.until(Phase::Verifying).shows(but(), 30).is(Phase::Verifying);
     let told =
         "healthy; watching whether it stays so; but DaemonSet n/a: 1 of 2 pods; it was so before";
     assert_eq!(scene.message(), told);
@@ -486,7 +486,7 @@ fn a_broken_upgrade_goes_back_in_order_and_ends_in_rolled_back() {
     for stage in Stage::ALL {
         scene = scene.does(&format!("apply 1.4.0 again: {stage:?}")).done();
     }
-    let scene = scene.does("-").healthy(30).does("prune of 1.5.0, keep 1.4.0").done();
+    let scene = scene.does("-").healthy(31).does("prune of 1.5.0, keep 1.4.0").done();
     let scene = scene.is(Phase::RolledBack).shows_operation("Rollback Succeeded");
     let scene = scene.because(Reason::Unhealthy).runs("1.4.0", "-");
     assert_eq!(scene.message(), "back at 1.4.0: crash loop");
@@ -602,8 +602,8 @@ fn a_retry_before_the_failure_asks_for_nothing_after_it() {
 
 #[test]
 fn a_rollback_uses_the_policy_in_force() {
-    let scene = rolling_back().until_back(Back::Verify { healthy: Duration::ZERO });
-    let scene = scene.policy(|policy| policy.soak = Duration::from_secs(3)).healthy(3);
+    let scene = rolling_back().until_back(Back::Verify { healthy: None });
+    let scene = scene.policy(|policy| policy.soak = Duration::from_secs(3)).healthy(4);
     scene.does("prune of 1.5.0, keep 1.4.0");
 }
 
@@ -612,7 +612,7 @@ fn a_rollback_that_does_not_succeed_in_time_fails() {
     let stuck = rolling_back().refused(Reason::Forbidden).rests(15 * MINUTES);
     let stuck = stuck.refused(Reason::Forbidden).is(Phase::Failed).because(Reason::RollbackFailed);
     stuck.conditions("Stalled Degraded Verified").shows_operation("Rollback Failed");
-    let verify = || rolling_back().until_back(Back::Verify { healthy: Duration::ZERO });
+    let verify = || rolling_back().until_back(Back::Verify { healthy: None });
     verify().broken().is(Phase::RollingBack).awaited(15 * MINUTES).is(Phase::Failed);
     verify().unjudged(15 * MINUTES).is(Phase::Failed);
 }
@@ -1564,7 +1564,7 @@ fn a_way_back_that_ends_three_agents_fails_and_stays() {
         let scene = scene.does("evidence of 1.4.0").done().rests(60 * MINUTES).does("-");
         scene.retry("again").settled().is(Phase::Available);
     }
-    let verifying = rolling_back().until_back(Back::Verify { healthy: Duration::ZERO });
+    let verifying = rolling_back().until_back(Back::Verify { healthy: None });
     let verifying = verifying.restart().restart().is(Phase::RollingBack).restart();
     verifying.is(Phase::Failed).because(Reason::RollbackFailed);
     // The old version runs by then.
@@ -1711,7 +1711,7 @@ fn spent_time_alone_is_not_worth_a_save() {
     let scene = Scene::upgrading(Phase::Verifying).healthy(1);
     let saved = scene.rollout.clone();
     assert!(scene.healthy(20).rollout.same_but_for_time(&saved));
-    let scene = rolling_back().until_back(Back::Verify { healthy: Duration::ZERO });
+    let scene = rolling_back().until_back(Back::Verify { healthy: None });
     let saved = scene.rollout.clone();
     assert!(scene.healthy(20).rollout.same_but_for_time(&saved));
     let scene = Scene::upgrading(Phase::Pulling).passing(Reason::PullFailed);
@@ -1732,7 +1732,7 @@ fn no_length_of_time_overflows() {
             [Verdict::Healthy, Verdict::Awaited("it".to_owned()), Verdict::Failed("it".to_owned())]
         {
             let mut scene = if phase == Phase::RollingBack {
-                rolling_back().until_back(Back::Verify { healthy: Duration::ZERO })
+                rolling_back().until_back(Back::Verify { healthy: None })
             } else {
                 Scene::upgrading(phase)
             };

@@ -124,7 +124,7 @@ pub(super) fn advance(
 fn after(stage: u32) -> Back {
     match Stage::numbered(stage + 1) {
         Some(_) => Back::Apply { stage: stage + 1 },
-        None => Back::Verify { healthy: Duration::ZERO },
+        None => Back::Verify { healthy: None },
     }
 }
 
@@ -156,21 +156,21 @@ fn verify(
     seen: &Observation,
     now: Timestamp,
     going: Going,
-    healthy: Duration,
+    healthy: Option<Duration>,
 ) -> Rollout {
     let policy = seen.policy();
-    let longer = healthy.saturating_add(forward::vouched(seen));
+    let soaked = forward::soaked(healthy, seen);
     let late = going.spent >= patience(seen);
     let stay =
         |rollout, healthy| Rollout { state: going.state(Back::Verify { healthy }), ..rollout };
     match &seen.verdict {
         None if late => give_up(rollout, "its health could not be told in time", now),
         None => stay(rollout, healthy),
-        Some(Verdict::Healthy | Verdict::HealthyBut(_)) if longer >= policy.soak => {
+        Some(Verdict::Healthy | Verdict::HealthyBut(_)) if soaked >= policy.soak => {
             going.on(rollout, Back::Prune)
         }
         Some(Verdict::Healthy | Verdict::HealthyBut(_)) => {
-            stay(rollout, longer).say(going.cause.message.clone())
+            stay(rollout, Some(soaked)).say(going.cause.message.clone())
         }
         Some(Verdict::Awaited(what) | Verdict::Failed(what) | Verdict::Unproved { what, .. })
             if late =>
@@ -180,7 +180,7 @@ fn verify(
         // What the failed version left behind may look like failure for a while.
         Some(Verdict::Awaited(what) | Verdict::Failed(what) | Verdict::Unproved { what, .. }) => {
             let message = format!("{}; waiting for {what}", going.cause.message);
-            stay(rollout, Duration::ZERO).say(message)
+            stay(rollout, None).say(message)
         }
     }
 }

@@ -247,9 +247,7 @@ pub(super) fn apply(
         Some(Outcome::Applied(done)) if Some(*done) == Stage::numbered(stage) => {
             let state = match Stage::numbered(stage + 1) {
                 Some(_) => State::Applying { stage: stage + 1, spent },
-                None => {
-                    State::Verifying { spent, healthy: Duration::ZERO, failing: Duration::ZERO }
-                }
+                None => State::Verifying { spent, healthy: None, failing: Duration::ZERO },
             };
             rollout.say_warnings().to(state)
         }
@@ -271,7 +269,9 @@ pub(super) fn verify(
     rollout: Rollout,
     seen: &Observation,
     now: Timestamp,
-    [spent, healthy, failing]: [Duration; 3],
+    spent: Duration,
+    healthy: Option<Duration>,
+    failing: Duration,
 ) -> Rollout {
     if let Some(redirected) = redirected(&rollout, seen, now) {
         return redirected;
@@ -288,19 +288,18 @@ pub(super) fn verify(
     let policy = seen.policy();
     let to = |healthy, failing| State::Verifying { spent, healthy, failing };
     let longer = |so_far: Duration| so_far.saturating_add(vouched(seen));
+    let soaked = soaked(healthy, seen);
     match &seen.verdict {
         None if spent >= policy.timeout => {
             rollout.fail(timed_out("its health could not be told in time"), seen, now)
         }
         None => Rollout { state: to(healthy, failing), ..rollout },
-        Some(verdict @ (Verdict::Healthy | Verdict::HealthyBut(_)))
-            if longer(healthy) >= policy.soak =>
-        {
+        Some(verdict @ (Verdict::Healthy | Verdict::HealthyBut(_))) if soaked >= policy.soak => {
             let but = verdict.well().unwrap_or_default().to_owned();
             rollout.say("").to(State::Pruning { spent: Duration::ZERO, but })
         }
         Some(verdict @ (Verdict::Healthy | Verdict::HealthyBut(_))) => {
-            let state = to(longer(healthy), Duration::ZERO);
+            let state = to(Some(soaked), Duration::ZERO);
             let but = noted(verdict.well().unwrap_or_default());
             let message = format!("healthy; watching whether it stays so{but}");
             Rollout { state, ..rollout }.say(message)
@@ -320,14 +319,19 @@ pub(super) fn verify(
             rollout.fail(timed_out(format!("not healthy in time: {what}")), seen, now)
         }
         Some(Verdict::Failed(what)) => {
-            let state = to(Duration::ZERO, longer(failing));
+            let state = to(None, longer(failing));
             Rollout { state, ..rollout }.say(what.clone())
         }
         Some(Verdict::Awaited(what)) => {
-            let state = to(Duration::ZERO, Duration::ZERO);
+            let state = to(None, Duration::ZERO);
             Rollout { state, ..rollout }.say(format!("waiting for {what}"))
         }
     }
+}
+
+/// How long health has been seen without a break, if it is seen now. The first look that sees it speaks for no time before.
+pub(super) fn soaked(healthy: Option<Duration>, seen: &Observation) -> Duration {
+    healthy.map_or(Duration::ZERO, |so_far| so_far.saturating_add(vouched(seen)))
 }
 
 /// How much of the time since the last look this look speaks for.

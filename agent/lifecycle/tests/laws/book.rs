@@ -36,7 +36,7 @@ pub struct Book {
     rolled_back: BTreeSet<(Option<ReleaseId>, u64)>,
     /// Releases of which objects may be in the cluster.
     applied: BTreeSet<Release>,
-    healthy: Duration,
+    healthy: Option<Duration>,
 }
 
 impl Book {
@@ -86,7 +86,10 @@ impl Book {
         self.touched_covers_what_was_applied(&after.rollout);
         self.failures_come_once(before, &after.rollout);
         let begins_to_prune = before.phase() == Phase::Verifying && is(after, Phase::Pruning);
-        assert!(!begins_to_prune || self.healthy >= seen.policy().soak, "pruned before the soak");
+        assert!(
+            !begins_to_prune || self.healthy >= Some(seen.policy().soak),
+            "pruned before the soak"
+        );
         assert!(
             seen.leaving != Leaving::Ordered || is(after, Phase::Removing),
             "deletion is not heard"
@@ -208,10 +211,11 @@ impl Book {
         }
         self.healthy = match (&look.seen.verdict, look.before.phase()) {
             (Some(Verdict::Healthy | Verdict::HealthyBut(_)), Phase::Verifying) => {
-                self.healthy.saturating_add(look.seen.elapsed.min(VOUCHED))
+                let more = |so_far: Duration| so_far.saturating_add(look.seen.elapsed.min(VOUCHED));
+                Some(self.healthy.map_or(Duration::ZERO, more))
             }
             (None | Some(Verdict::Unproved { .. }), Phase::Verifying) => self.healthy,
-            _ => Duration::ZERO,
+            _ => None,
         };
     }
 

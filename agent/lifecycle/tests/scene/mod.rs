@@ -333,7 +333,7 @@ impl Scene {
         self.shows(Verdict::Failed("crash loop".to_owned()), 10)
     }
 
-    /// Looks at health once a second.
+    /// So many looks at health, one a second.
     pub fn shows(mut self, verdict: Verdict, seconds: u64) -> Self {
         for _ in 0..seconds {
             self.seen.verdict = Some(verdict.clone());
