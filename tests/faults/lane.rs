@@ -23,6 +23,8 @@ use crate::snapshot::Snapshot;
 use crate::tally::Tally;
 use crate::witness::Witness;
 
+/// Side by side.
+pub const MOST_LANES: usize = 12;
 /// Add-ons that are installed at once to be tried one by one.
 const BATCH: usize = 6;
 /// A loaded machine installs that many in seconds.
@@ -86,6 +88,11 @@ impl Lane {
         };
         lane.managed.start_agent(&lane.agent_flags()).await?;
         Ok(lane)
+    }
+
+    /// Another cluster of the same hub, with names of its own.
+    pub async fn anew(self) -> Result<Self> {
+        Self::start(self.number + MOST_LANES, &self.hub).await
     }
 
     /// A name that was never used, with its bundles served.

@@ -34,6 +34,7 @@ use plan::Plan;
 use reference::Reference;
 use report::{Report, minutes};
 use scenario::{Scenario, Writer};
+use trial::Trial;
 
 fn main() -> ExitCode {
     let options = match Options::read(std::env::args().skip(1)) {
@@ -182,8 +183,14 @@ async fn work(
             lock(&report).others.extend(changed);
         }
         let Some(plan) = next else { return Ok(()) };
-        let tried = trial::trial(&mut lane, plan, &references[&plan.scenario]).await;
-        lock(&report).add(tried.with_context(|| format!("try {plan}"))?);
+        match trial::trial(&mut lane, plan, &references[&plan.scenario]).await {
+            Ok(trial) => lock(&report).add(trial),
+            // What cannot be judged did not converge; the other plans need a lane that works.
+            Err(error) => {
+                lock(&report).add(Trial::broken(plan, &error, &lane));
+                lane = lane.anew().await.context("start a lane in place of one that broke")?;
+            }
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, bail};
 use testbed::fault_proxy::Fault;
 
+use crate::lane::MOST_LANES;
 use crate::plan::Plan;
 use crate::scenario::Scenario;
 
@@ -21,7 +22,7 @@ Options:
   --plan PLAN        one plan, as a failure tells it: \"<scenario> <index> <fault> [<index> <fault>]\"
   --scenario NAMES   only these, separated by commas
   --fault NAMES      only these, separated by commas; `kill` is all three kills
-  --lanes N          control planes side by side (three for each processor, at most 8)
+  --lanes N          control planes side by side (four for each processor, at most 12)
   --list             what there is to try, with the requests of a run without faults
   --help             print this";
 
@@ -62,7 +63,7 @@ impl Options {
                 "--sample" => options.sample = value()?.parse()?,
                 "--twice" => options.twice = Some(value()?.parse()?),
                 "--seed" => options.seed = value()?.parse()?,
-                "--lanes" => options.lanes = value()?.parse::<usize>()?.clamp(1, 8),
+                "--lanes" => options.lanes = value()?.parse::<usize>()?.clamp(1, MOST_LANES),
                 "--plan" => options.plans.push(value()?.parse()?),
                 "--scenario" => {
                     options.scenarios =
@@ -79,7 +80,7 @@ impl Options {
 /// Most of a lane's time is waiting; each needs about 700 MiB.
 fn lanes() -> usize {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    (processors * 3).clamp(1, 8)
+    (processors * 4).clamp(1, MOST_LANES)
 }
 
 fn faults(names: &str) -> Result<Vec<Fault>> {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Error, Result, ensure};
 use lifecycle::Phase;
 use tokio::time::sleep;
 
@@ -48,6 +48,22 @@ pub struct Trial {
     pub phases: Vec<Phase>,
     pub complaints: Vec<String>,
     pub log: String,
+}
+
+impl Trial {
+    /// Of which nothing can be said but why.
+    pub fn broken(plan: Plan, error: &Error, lane: &Lane) -> Self {
+        Self {
+            plan,
+            end: End::NotConverged,
+            recovery: Duration::ZERO,
+            lost: Duration::ZERO,
+            hit: lane.script.fired().map(|fired| format!("{} {}", fired.hit.verb, fired.hit.path)),
+            phases: Vec::new(),
+            complaints: vec![format!("the trial broke off: {error:#}")],
+            log: lane.managed.agent_logs_end(3, 400),
+        }
+    }
 }
 
 /// What the scenario does when nothing goes wrong.
