@@ -9,7 +9,7 @@ use kube::api::ListParams;
 use lifecycle::names::label;
 use lifecycle::plan::{Stage, is_job};
 use lifecycle::running::{Added, Mending, added};
-use lifecycle::{Fault, ObjectKey, shared_fields};
+use lifecycle::{Fault, ObjectKey, Rollout, shared_fields};
 
 use crate::apply::{marked, write};
 use crate::check::owned;
@@ -30,8 +30,13 @@ struct Metadata {
 }
 
 /// Returns what was changed. `known` is empty after a restart: then everything is written once, which
-/// changes nothing where nothing had changed.
-pub async fn repair(work: &Work<'_>, release: &[Placed], known: &mut Known) -> Mending {
+/// changes nothing where nothing had changed. What going back had to leave as it is stays so.
+pub async fn repair(
+    work: &Work<'_>,
+    release: &[Placed],
+    rollout: &Rollout,
+    known: &mut Known,
+) -> Mending {
     let mut mending = Mending::default();
     let mut unseen = known.clone();
     // In the order of applying: what others stand on is there first.
@@ -48,6 +53,9 @@ pub async fn repair(work: &Work<'_>, release: &[Placed], known: &mut Known) -> M
                 let added = beside(placed, release, living.get(&key));
                 mending.added.insert(key, added);
             }
+            let (left, places): (Vec<&Placed>, Vec<&Placed>) =
+                places.iter().partition(|placed| is_left(&placed.object.key(), &living, rollout));
+            note(&left, &living, known);
             match places.iter().any(|placed| is_job(&placed.object)) {
                 true => note(&places, &living, known),
                 false => put_back(work, release, &places, &living, known, &mut mending).await,
@@ -66,9 +74,14 @@ fn beside(placed: &Placed, release: &[Placed], living: Option<&Metadata>) -> Vec
     added(object, &shared, &living.managed)
 }
 
+/// What is gone altogether can be put back.
+fn is_left(key: &ObjectKey, living: &Living, rollout: &Rollout) -> bool {
+    living.contains_key(key) && rollout.left_as_is(key)
+}
+
 /// A Job runs once: one that finished and went away is no drift. What becomes of it says whether all is well.
-fn note(jobs: &[&Placed], living: &Living, known: &mut Known) {
-    for key in jobs.iter().map(|job| job.object.key()) {
+fn note(objects: &[&Placed], living: &Living, known: &mut Known) {
+    for key in objects.iter().map(|placed| placed.object.key()) {
         match living.get(&key) {
             Some(living) => _ = known.insert(key, living.version.clone()),
             None => _ = known.remove(&key),

@@ -8,6 +8,7 @@ use kube::Client;
 use kube::api::{Api, DeleteParams, ListParams, LogParams, Patch, PatchParams};
 use kube::core::{ApiResource, DynamicObject};
 use lifecycle::evidence::{self, Failure, LOG_LINES, Mask};
+use lifecycle::health::{HealthStatus, assess};
 use lifecycle::names::{FIELD_MANAGER, annotation, label};
 use lifecycle::{Fault, Object};
 use serde_json::{Value, json};
@@ -127,6 +128,11 @@ pub async fn of_object(work: &Work<'_>, unwell: &Unwell, mask: &Mask) -> String 
         Some(living) => health::pods(work, living).await,
         None => Vec::new(),
     };
+    // Those that are well say nothing of why others are not.
+    let is_unwell = |pod: &Object| assess(pod, Duration::ZERO).status != HealthStatus::Current;
+    if pods.iter().any(is_unwell) {
+        pods.retain(is_unwell);
+    }
     // The newest tell of the version that failed.
     pods.sort_by(|a, b| made(b).cmp(made(a)));
     let mut parts = Vec::new();

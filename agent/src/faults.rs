@@ -8,7 +8,7 @@ pub fn of_object(key: &ObjectKey, error: &kube::Error) -> Fault {
     let said = |words: &str| {
         // The API server quotes values in its messages.
         if key.kind == "Secret" {
-            "refused; the details are withheld".to_owned()
+            "refused; the API server's words may quote it and are withheld: kubectl apply --dry-run=server tells them".to_owned()
         } else {
             words.to_owned()
         }

@@ -57,6 +57,14 @@ pub async fn what_a_failed_version_took_over_stays(bed: &Bed) -> Result<()> {
     add_on.assign(&spec("1.1.0", &bundle)).await?;
     add_on.until_available("1.1.0").await?;
     ensure!(settings().await?.context("gone")?["metadata"]["uid"] == before, "made anew");
+
+    managed.kubectl("create configmap other --namespace kept --from-literal=value=old").await?;
+    add_on.assign(&spec("1.1.1", &bundle.config("other", "1"))).await?;
+    let status = add_on.until_available("1.1.1").await?;
+    let safe = status.conditions.iter().find(|condition| condition.type_ == "RollbackSafe");
+    let safe = safe.context("no RollbackSafe")?;
+    ensure!(safe.status == "Unknown", "{safe:?}");
+    ensure!(safe.message.contains("ConfigMap kept/other was here before"), "{safe:?}");
     add_on.assign(&spec("1.2.0", &Bundle::new().deployment("web", READY))).await?;
     add_on.until_available("1.2.0").await?;
     ensure!(settings().await?.is_none(), "what a version that worked has dropped is left");

@@ -15,7 +15,7 @@ use crate::harness::Bed;
 const WATCHFUL: [&str; 4] = ["--watch-interval", "1s", "--degraded-after", "2s"];
 
 /// An agent that looks every second and tells after two.
-async fn watchful(name: &str) -> Result<Managed> {
+pub async fn watchful(name: &str) -> Result<Managed> {
     let managed = Managed::start(name).await?;
     managed.start_agent(&WATCHFUL).await?;
     Ok(managed)
@@ -27,7 +27,7 @@ fn spec(version: &str) -> Spec {
 }
 
 /// `<status> <reason>` of a condition.
-fn shown(status: &ManagedAddOnStatus, kind: &str) -> String {
+pub fn shown(status: &ManagedAddOnStatus, kind: &str) -> String {
     let condition = status.conditions.iter().find(|condition| condition.type_ == kind);
     condition.map_or("absent".to_owned(), |it| format!("{} {}", it.status, it.reason))
 }

@@ -1,11 +1,14 @@
 //! `health`: every object judged with what else is in the file.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use lifecycle::health::{Around, Health, HealthStatus, Rules, assess_with};
 use lifecycle::{Object, printable};
 use serde::Serialize;
+
+use crate::table::aligned;
 
 /// An object's health as it is printed.
 #[derive(Serialize, Debug)]
@@ -20,9 +23,23 @@ pub struct Judged<'a> {
 }
 
 impl Judged<'_> {
-    pub fn row(&self) -> [String; 3] {
-        let name = format!("{}/{}", self.kind, self.name);
+    fn row(&self) -> [String; 3] {
+        let name = printable(&format!("{}/{}", self.kind, self.name));
         [name, self.status.name().to_owned(), self.message.clone()]
+    }
+
+    fn row_in_namespace(&self) -> [String; 4] {
+        let [name, status, message] = self.row();
+        [printable(self.namespace.unwrap_or("-")), name, status, message]
+    }
+}
+
+/// One line an object; with its namespace first where they are of several, as two may have one name.
+pub fn table(judged: &[Judged]) -> String {
+    let namespaces: BTreeSet<&str> = judged.iter().filter_map(|one| one.namespace).collect();
+    match namespaces.len() > 1 {
+        true => aligned(judged.iter().map(Judged::row_in_namespace)),
+        false => aligned(judged.iter().map(Judged::row)),
     }
 }
 

@@ -27,7 +27,7 @@ pub struct Args {
 enum Command {
     /// Print the health of each object in a file, by the rules the agent goes by
     ///
-    /// One line per object: KIND/NAME  STATUS  MESSAGE. Pods and nodes in the file are used to judge the workloads in
+    /// One line per object: KIND/NAME  STATUS  MESSAGE, after its namespace where there are several. Pods and nodes in the file are used to judge the workloads in
     /// it: `kubectl get deployments,daemonsets,pods,nodes -o yaml | kubectl addon health -f -`
     Health {
         /// YAML or JSON as kubectl prints it, lists and several documents included; - reads standard input
@@ -78,7 +78,7 @@ fn health_of(
     let judged = health::judge(&objects, &rules, Timestamp::now());
     match output {
         Some(Output::Json) => health::lines(&judged),
-        None => Ok(table::aligned(judged.iter().map(health::Judged::row))),
+        None => Ok(health::table(&judged)),
     }
 }
 

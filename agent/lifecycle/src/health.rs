@@ -19,6 +19,9 @@
 //! | Pod crash-looping | Failed at once | after 2 min and 3 restarts | it may wait for another |
 //! | Pod whose image or configuration is missing | InProgress | Failed after 2 min | nothing changes by waiting |
 //! | Job with `ttlSecondsAfterFinished`, gone | NotFound | Current | it was done and is tidied up |
+//! | `ReplicationController` | Current | as a ReplicaSet | its pods are not there yet |
+//! | workload of no replicas without status | Current | InProgress | its controller has not looked yet |
+//! | `PersistentVolume` that is `Failed` | Current | Failed | nobody reclaims it |
 //! | `APIService` | Current | by `Available` | requests to it fail until then |
 
 mod batch;
@@ -181,14 +184,20 @@ pub fn assess_with(object: &Object, around: &Around) -> Health {
 }
 
 fn by_kind(object: &Object, around: &Around) -> Health {
+    if workload::is_counted(object) && generic::is_silent(object) {
+        return Health::in_progress("has no status yet");
+    }
     match (object.group(), object.kind()) {
         ("apps", "Deployment") => workload::deployment(object, around),
         ("apps", "StatefulSet") => workload::stateful_set(object, around),
         ("apps", "DaemonSet") => daemon_set::daemon_set(object, around),
-        ("apps", "ReplicaSet") => workload::replica_set(object, around),
+        ("apps", "ReplicaSet") | ("", "ReplicationController") => {
+            workload::replica_set(object, around)
+        }
         ("", "Pod") => pods::pod(object, around),
         ("batch", "Job") => batch::job(object),
         ("", "PersistentVolumeClaim") => plain::claim(object),
+        ("", "PersistentVolume") => plain::volume(object),
         ("", "Service") => plain::service(object),
         ("apiextensions.k8s.io", "CustomResourceDefinition") => plain::definition(object),
         ("apiregistration.k8s.io", "APIService") => plain::api_service(object),

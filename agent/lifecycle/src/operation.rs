@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::api::{HistoryEntry, OperationKind, OperationResult};
 use crate::around::Need;
 use crate::history;
+use crate::object::ObjectKey;
 use crate::reason::{Fault, Reason};
 use crate::release::Release;
 use crate::rollout::Rollout;
@@ -95,6 +96,13 @@ impl Operation {
 }
 
 impl Rollout {
+    /// Going back could not put this object back, and said so.
+    pub fn left_as_is(&self, key: &ObjectKey) -> bool {
+        let told = format!("{key}: ");
+        let left = self.operation.iter().flat_map(|operation| &operation.left);
+        left.into_iter().any(|left| left.starts_with(&told))
+    }
+
     /// Begins an operation; the one before has ended.
     pub(crate) fn open(
         mut self,

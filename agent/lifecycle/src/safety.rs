@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::definition::{Change, Definition, changes};
 use crate::hook::Hook;
-use crate::object::Object;
+use crate::names::annotation;
+use crate::object::{Object, ObjectKey};
 use crate::reason::{Fault, Reason};
 use crate::status::printable;
 
@@ -64,8 +65,9 @@ impl Safety {
     pub(crate) fn objection(&self) -> Fault {
         let why = self.hindrances.join("; ");
         let message = format!(
-            "going back would not be safe: {why}. A new value of the annotation retry goes on all the same, as does \
-             policy.onUnsafe: Proceed"
+            "going back would not be safe: {why}. A new value of the annotation \
+             {} goes on all the same, as does policy.onUnsafe: Proceed",
+            annotation::RETRY
         );
         Fault::new(Reason::RollbackUnsafe, message)
     }
@@ -95,6 +97,8 @@ pub struct Prospect<'a> {
     pub target: &'a [Object],
     /// By the name of the definition; those that are not in it have no objects.
     pub inhabited: &'a BTreeMap<String, Inhabited>,
+    /// What was somebody's and would be taken over.
+    pub taken_over: &'a [ObjectKey],
     pub nodes: &'a Nodes,
 }
 
@@ -113,8 +117,14 @@ pub fn judge(prospect: &Prospect<'_>) -> Safety {
         }
     }
     safety.doubts.extend(prospect.target.iter().filter_map(hook));
+    safety.doubts.extend(prospect.taken_over.iter().map(taken_over));
     safety.doubts.extend(images::doubt(from, prospect.target, prospect.nodes));
     safety.bounded()
+}
+
+/// It stays, and nobody knows what its fields were.
+fn taken_over(key: &ObjectKey) -> String {
+    format!("{key} was here before and is taken over: going back leaves it as this version has it")
 }
 
 /// Definitions that going back would narrow or could not put back: whether they have objects has to be looked at.

@@ -129,13 +129,18 @@ fn conditions(
     let available = phase == Phase::Available;
     let (ready, about_ready) = if available { (health, about) } else { (because, &said) };
     let verified = verified(rollout);
-    let digest = if verified == "True" { "DigestVerified" } else { because.name() };
+    let (digest, compared) = match verified {
+        "True" => ("DigestVerified", "the bundle is what its digest says"),
+        _ => (because.name(), said.as_str()),
+    };
+    let degraded = degraded || unwell.is_some();
+    let about = if degraded { about } else { "" };
     let mut rows = vec![
         ["Ready", truth(available && unwell.is_none()), ready.name(), about_ready],
         ["Reconciling", truth(!phase.is_settled()), because.name(), &said],
         ["Stalled", truth(stalled), because.name(), &said],
-        ["Degraded", truth(degraded || unwell.is_some()), health.name(), about],
-        ["Verified", verified, digest, &said],
+        ["Degraded", truth(degraded), health.name(), about],
+        ["Verified", verified, digest, compared],
     ];
     let drifted = beside.drifted.as_ref().filter(|_| at_rest);
     let drifted = drifted.map(|told| (told, printable(&told.message)));

@@ -8,8 +8,8 @@ use lifecycle::health::{Ill, Verdict};
 use lifecycle::hook::Ran;
 use lifecycle::plan::Stage;
 use lifecycle::{
-    Back, Deletion, Downgrades, Leaving, ManagedAddOnStatus, Neighbour, OnFailure, OnUnsafe,
-    Outcome, Phase, Policy, Reason, Retained, RetainedState, Rollout, State, Upgrades,
+    Back, Deletion, Downgrades, Leaving, ManagedAddOnStatus, Neighbour, ObjectKey, OnFailure,
+    OnUnsafe, Outcome, Phase, Policy, Reason, Retained, RetainedState, Rollout, State, Upgrades,
 };
 use scene::words::{need, release, running};
 use scene::{Scene, hold};
@@ -149,6 +149,10 @@ fn what_is_not_well_at_rest_is_shown_and_changes_nothing_else() {
     let back = unwell(Scene::rolled_back()).conditions("Stalled Degraded Verified");
     assert_eq!(told(&back, "Degraded"), "True RunningUnhealthy: Deployment a/b: 0 of 1");
     assert_eq!(told(&back, "Ready"), "False Unhealthy: back at 1.4.0: crash loop");
+    let well = Scene::available("1.4.0");
+    assert_eq!(told(&well, "Degraded"), "False InstallSucceeded: ");
+    let verified = "True DigestVerified: the bundle is what its digest says";
+    assert_eq!(told(&well, "Verified"), verified);
     let refused = unwell(Scene::available("1.4.0").unreadable()).conditions("Stalled Degraded");
     // Another version is on its way, and what is known is of the one before.
     refused.assign("1.5.0").is(Phase::Pulling).conditions("Reconciling");
@@ -1040,7 +1044,18 @@ fn what_going_back_cannot_put_back_is_told_and_the_rest_goes_back() {
         let scene = scene.shows_operation("Rollback Succeeded");
         let left = "left as they are: CustomResourceDefinition b: 3 objects would lose spec.a";
         assert!(scene.message().ends_with(left), "{}", scene.message());
+        let is_left = |name: &str| scene.rollout.left_as_is(&definition(name));
+        assert_eq!(["b", "bc"].map(is_left), [true, false], "the repair at rest leaves it as well");
         scene.is(if asked { Phase::Available } else { Phase::RolledBack });
+    }
+}
+
+fn definition(name: &str) -> ObjectKey {
+    ObjectKey {
+        group: "apiextensions.k8s.io".into(),
+        kind: "CustomResourceDefinition".into(),
+        namespace: None,
+        name: name.into(),
     }
 }
 

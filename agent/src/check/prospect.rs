@@ -1,15 +1,15 @@
 //! Gathers what going back is judged by, before the first write.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, ListParams};
 use lifecycle::safety::{Nodes, Prospect, definitions_in_doubt, judge};
-use lifecycle::{Fault, Object, Safety};
+use lifecycle::{Fault, Object, ObjectKey, Safety, adoption};
 
 use crate::definitions;
 use crate::placed::Placed;
-use crate::work::Work;
+use crate::work::{Living, Work, each};
 
 /// Of more nodes than this nobody says that they all have an image.
 const MOST_NODES: u32 = 100;
@@ -31,8 +31,37 @@ pub async fn safety(
         inhabited.insert(definition.name, how);
     }
     let nodes = nodes(work).await;
-    let from = from.as_deref();
-    Ok(judge(&Prospect { from, target: &target, inhabited: &inhabited, nodes: &nodes }))
+    let taken_over = taken_over(work, release, from.as_deref().unwrap_or_default()).await?;
+    Ok(judge(&Prospect {
+        from: from.as_deref(),
+        target: &target,
+        inhabited: &inhabited,
+        taken_over: &taken_over,
+        nodes: &nodes,
+    }))
+}
+
+/// What lives of what only the target has, and was not made by this add-on.
+async fn taken_over(
+    work: &Work<'_>,
+    release: &[Placed],
+    from: &[Object],
+) -> Result<Vec<ObjectKey>, Fault> {
+    let before: BTreeSet<ObjectKey> = from.iter().map(Object::key).collect();
+    let new = release
+        .iter()
+        .filter(|placed| placed.kind.is_some() && !before.contains(&placed.object.key()));
+    let looks = new.map(|placed| async { (work.living(placed).await, placed.object.key()) });
+    let mut found = Vec::new();
+    for (living, key) in each(looks).await {
+        found.extend(living?.filter(|living| is_of_others(work, living)).map(|_| key));
+    }
+    Ok(found)
+}
+
+fn is_of_others(work: &Work<'_>, living: &Living) -> bool {
+    let stays = adoption::stays(living.taken_over_by(), work.available.as_ref());
+    living.owner().is_none() || stays.is_some()
 }
 
 fn objects(placed: &[Placed]) -> Vec<Object> {

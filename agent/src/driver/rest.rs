@@ -131,7 +131,8 @@ impl Driver {
     async fn put_back(&mut self, kept: &Release, known: &mut Known) -> Result<Mending, Fault> {
         let Some(content) = self.content(&kept.id).await? else { return Err(gone()) };
         let placed = self.placed(&content).await?;
-        Ok(drift::repair(&self.work(&content)?, &placed, known).await)
+        let work = self.work(&content)?;
+        Ok(drift::repair(&work, &placed, &self.ledger.rollout, known).await)
     }
 
     async fn watch(&mut self) {

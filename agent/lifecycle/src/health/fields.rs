@@ -16,6 +16,22 @@ pub(super) struct Condition<'a> {
     pub at: Option<Timestamp>,
 }
 
+impl Condition<'_> {
+    /// Its message after these words, where it has one.
+    pub fn after(&self, words: &str) -> String {
+        if self.message.is_empty() {
+            words.to_owned()
+        } else {
+            format!("{words}: {}", self.message)
+        }
+    }
+
+    /// Its message, or these words where it has none.
+    pub fn or(&self, words: &str) -> String {
+        if self.message.is_empty() { words } else { self.message }.to_owned()
+    }
+}
+
 /// A condition, unless it speaks of an older generation.
 pub(super) fn condition<'a>(object: &'a Object, kind: &str) -> Option<Condition<'a>> {
     let found = conditions(object).find(|condition| field(condition, "type") == kind)?;

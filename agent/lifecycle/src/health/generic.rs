@@ -11,8 +11,8 @@ use crate::plan::is_built_in;
 pub(super) fn told(object: &Object) -> Option<Health> {
     let is = |kind| condition(object, kind).filter(|condition| condition.status == "True");
     behind(object)
-        .or_else(|| is("Reconciling").map(|c| Health::in_progress(c.message)))
-        .or_else(|| is("Stalled").map(|c| Health::failed(c.message)))
+        .or_else(|| is("Reconciling").map(|c| Health::in_progress(c.or("is reconciling"))))
+        .or_else(|| is("Stalled").map(|c| Health::failed(c.or("is stalled"))))
 }
 
 /// The status speaks of an older generation than the object's.
@@ -37,15 +37,13 @@ pub(super) fn generic(object: &Object, around: &Around) -> Health {
         }
     }
     match condition(object, "Ready") {
-        Some(ready) if ready.status != "True" => {
-            Health::in_progress(format!("is not ready: {}", ready.message))
-        }
+        Some(ready) if ready.status != "True" => Health::in_progress(ready.after("is not ready")),
         _ => Health::current(),
     }
 }
 
 /// Kubernetes' own kinds that have a status have it at once, and most have none.
-fn is_silent(object: &Object) -> bool {
+pub(super) fn is_silent(object: &Object) -> bool {
     match object.0.get("status") {
         None | Some(Value::Null) => true,
         Some(status) => status.as_object().is_some_and(|fields| fields.is_empty()),

@@ -10,6 +10,17 @@ pub(super) fn claim(object: &Object) -> Health {
     Health::current_when(phase == "Bound", || format!("is {told}"))
 }
 
+/// One that was released and could not be reclaimed.
+pub(super) fn volume(object: &Object) -> Health {
+    match text(object, "/status/phase") {
+        "Failed" => {
+            let why = text(object, "/status/message");
+            Health::failed(if why.is_empty() { "has failed" } else { why })
+        }
+        _ => Health::current(),
+    }
+}
+
 /// As in kstatus, the load balancer itself is not awaited: where nothing provides one it never comes.
 pub(super) fn service(object: &Object) -> Health {
     let waits =
@@ -20,10 +31,10 @@ pub(super) fn service(object: &Object) -> Health {
 pub(super) fn definition(object: &Object) -> Health {
     let refused = |kind| condition(object, kind).filter(|c| c.status == "False");
     if let Some(names) = refused("NamesAccepted") {
-        return Health::failed(format!("names are not accepted: {}", names.message));
+        return Health::failed(names.after("names are not accepted"));
     }
     if let Some(other) = refused("Established").filter(|c| c.reason != "Installing") {
-        return Health::failed(format!("is not established: {}", other.message));
+        return Health::failed(other.after("is not established"));
     }
     let established = is_true(object, "Established");
     Health::current_when(established, || "is not established yet".to_owned())
@@ -32,7 +43,7 @@ pub(super) fn definition(object: &Object) -> Health {
 pub(super) fn api_service(object: &Object) -> Health {
     match condition(object, "Available") {
         Some(c) if c.status == "True" => Health::current(),
-        Some(c) => Health::in_progress(format!("is not available: {}", c.message)),
+        Some(c) => Health::in_progress(c.after("is not available")),
         None => Health::in_progress("is not available yet"),
     }
 }

@@ -37,7 +37,10 @@ pub(super) fn pod(object: &Object, around: &Around) -> Health {
     match text(object, "/status/phase") {
         "Succeeded" => return Health::current(),
         "Failed" => {
-            return Health::failed(format!("pod failed: {}", text(object, "/status/reason")));
+            let why = text(object, "/status/reason");
+            let told =
+                if why.is_empty() { "pod failed".into() } else { format!("pod failed: {why}") };
+            return Health::failed(told);
         }
         _ if is_true(object, "Ready") => return Health::current(),
         _ => {}
@@ -45,7 +48,7 @@ pub(super) fn pod(object: &Object, around: &Around) -> Health {
     if let Some(trouble) = lasting_trouble(object, around) {
         return Health::failed(trouble);
     }
-    let told = condition(object, "Ready").map(|ready| format!("is not ready: {}", ready.message));
+    let told = condition(object, "Ready").map(|ready| ready.after("is not ready"));
     let why = why(object).or(told).unwrap_or_else(|| "is not ready yet".to_owned());
     Health::in_progress(why)
 }

@@ -1,15 +1,22 @@
-//! Deployments, ReplicaSets and StatefulSets.
+//! Deployments, StatefulSets, ReplicaSets and ReplicationControllers.
 
 use super::fields::{Condition, condition, count, number, text};
 use super::{Around, Health, HealthStatus};
 use crate::object::Object;
+
+/// Its health is the numbers of its replicas, which its controller counts.
+pub(super) fn is_counted(object: &Object) -> bool {
+    let kinds = ["Deployment", "StatefulSet", "ReplicaSet"];
+    object.group() == "apps" && kinds.contains(&object.kind())
+        || (object.group(), object.kind()) == ("", "ReplicationController")
+}
 
 pub(super) fn deployment(object: &Object, around: &Around) -> Health {
     if let Some(late) = condition(object, "Progressing")
         && late.reason == "ProgressDeadlineExceeded"
         && !around.predates(late.at)
     {
-        return Health::failed(late.message);
+        return Health::failed(late.or("its progress deadline is exceeded"));
     }
     let health = deployed(object);
     match refusal(object) {
@@ -32,7 +39,7 @@ fn deployed(object: &Object) -> Health {
     }
     match (surplus(object, wanted), condition(object, "Available")) {
         (None, Some(available)) if available.status != "True" => {
-            Health::in_progress(format!("is not available: {}", available.message))
+            Health::in_progress(available.after("is not available"))
         }
         (None, _) => Health::current(),
         (Some(surplus), _) => Health::in_progress(surplus),
@@ -49,7 +56,7 @@ pub(super) fn replica_set(object: &Object, around: &Around) -> Health {
     match (short(wanted, counts).or_else(|| surplus(object, wanted)), refusal(object)) {
         (Some(short), Some(refusal)) => refused(&short, &refusal, around),
         (Some(short), None) => Health::in_progress(short),
-        (None, Some(refusal)) => Health::in_progress(refusal.message),
+        (None, Some(refusal)) => Health::in_progress(refusal.or("pods are refused")),
         (None, None) => Health::current(),
     }
 }
@@ -60,7 +67,7 @@ fn refusal(object: &Object) -> Option<Condition<'_>> {
 }
 
 fn refused(short: &str, refusal: &Condition, around: &Around) -> Health {
-    let message = format!("{short} ({})", refusal.message);
+    let message = format!("{short} ({})", refusal.or("pods are refused"));
     if around.lasting(refusal.at) >= around.graces.trouble {
         return Health::failed(message);
     }

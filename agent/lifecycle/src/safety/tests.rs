@@ -51,7 +51,13 @@ fn nodes(images: &[&[&str]]) -> Nodes {
 fn said(from: &[Object], target: &[Object], inhabited: Option<Inhabited>, nodes: &Nodes) -> String {
     let inhabited = inhabited.map(|how| ("backends.example.com".to_owned(), how));
     let inhabited: BTreeMap<_, _> = inhabited.into_iter().collect();
-    let safety = judge(&Prospect { from: Some(from), target, inhabited: &inhabited, nodes });
+    let safety = judge(&Prospect {
+        from: Some(from),
+        target,
+        inhabited: &inhabited,
+        taken_over: &[],
+        nodes,
+    });
     format!("{}: {}", safety.status(), safety.message())
 }
 
@@ -147,9 +153,24 @@ fn a_hook_before_the_upgrade_may_write_what_cannot_be_undone() {
 }
 
 #[test]
+fn what_is_taken_over_is_not_put_back_as_it_was() {
+    let (inhabited, nodes, target) = (BTreeMap::new(), Nodes::Untold, [claim("1Gi")]);
+    let safety = judge(&Prospect {
+        from: Some(&[]),
+        target: &target,
+        inhabited: &inhabited,
+        taken_over: &[target[0].key()],
+        nodes: &nodes,
+    });
+    assert_eq!(safety.status(), "Unknown");
+    assert!(safety.message().starts_with("PersistentVolumeClaim data was here before"));
+}
+
+#[test]
 fn without_the_release_that_runs_there_is_no_way_back() {
     let (inhabited, nodes) = (BTreeMap::new(), Nodes::Untold);
-    let prospect = Prospect { from: None, target: &[], inhabited: &inhabited, nodes: &nodes };
+    let prospect =
+        Prospect { from: None, target: &[], inhabited: &inhabited, taken_over: &[], nodes: &nodes };
     assert_eq!(judge(&prospect).status(), "False");
 }
 
@@ -172,6 +193,7 @@ fn what_is_kept_of_a_judgement_is_bounded() {
         from: Some(&from),
         target: &target,
         inhabited: &inhabited,
+        taken_over: &[],
         nodes: &nodes,
     });
     assert_eq!(safety.hindrances.len(), MOST);

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use cel::common::ast::{EntryExpr, Expr};
+use cel::common::ast::{CallExpr, EntryExpr, Expr, LiteralValue};
 use cel::objects::{Key, Map};
 use cel::{Context, ExecutionError, IdedExpr, Program};
 use serde_json::Value;
@@ -81,10 +81,35 @@ impl Expression {
         if let ExecutionError::NoSuchOverload(types) = error {
             return types.to_string();
         }
-        if let ExecutionError::IndexOutOfBounds(_) = error {
-            return "the list is shorter".to_owned();
+        plainly(error).to_owned()
+    }
+}
+
+/// What kind of mistake it is; the values that made it are not told.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "of another crate, and some of its variants are deprecated"
+)]
+fn plainly(error: &ExecutionError) -> &'static str {
+    match error {
+        ExecutionError::IndexOutOfBounds(_) => "the list is shorter",
+        ExecutionError::ValuesNotComparable(..) => "compares values of different types",
+        ExecutionError::UnexpectedType { .. }
+        | ExecutionError::UnsupportedTargetType { .. }
+        | ExecutionError::NotSupportedAsMethod { .. }
+        | ExecutionError::UnsupportedBinaryOperator(..) => {
+            "a value is of another type than it takes"
         }
-        "cannot be evaluated".to_owned()
+        ExecutionError::UnsupportedKeyType(_) | ExecutionError::UnsupportedIndex(..) => {
+            "a value is no index"
+        }
+        ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => "divides by zero",
+        ExecutionError::Overflow(..) => "a number is too large",
+        ExecutionError::InvalidArgumentCount { .. } | ExecutionError::MissingArgumentOrTarget => {
+            "a function has too many or too few arguments"
+        }
+        ExecutionError::FunctionError { .. } => "a function cannot take the value it is given",
+        _ => "cannot be evaluated",
     }
 }
 
@@ -100,6 +125,7 @@ fn walk<'a>(expression: &'a IdedExpr, loops: &mut Vec<&'a str>, deep: usize) -> 
         Expr::Ident(name) => return Err(format!("{name} is unknown; there is only {OBJECT}")),
         Expr::Call(call) => {
             is_known(&call.func_name)?;
+            is_readable(call)?;
             inner.extend(call.target.as_deref());
             inner.extend(&call.args);
         }
@@ -137,6 +163,23 @@ fn is_known(function: &str) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("the function {function} is unknown"))
+}
+
+/// A pattern that is written down can be tried before it is needed: by the engine that would meet it.
+fn is_readable(call: &CallExpr) -> Result<(), String> {
+    let pattern = call.args.last().filter(|_| call.func_name == "matches");
+    let Some(Expr::Literal(LiteralValue::String(pattern))) = pattern.map(|it| &it.expr) else {
+        return Ok(());
+    };
+    let tried = Expression { text: String::new(), program: tried_pattern()? };
+    match tried.ask(&cel::Value::String(Arc::new(pattern.inner().to_owned()))) {
+        Answer::Yes | Answer::No => Ok(()),
+        Answer::Unclear(_) => Err(format!("{:?} is no regular expression", pattern.inner())),
+    }
+}
+
+fn tried_pattern() -> Result<Program, String> {
+    Program::compile(&format!("''.matches({OBJECT})")).map_err(|error| error.to_string())
 }
 
 /// JSON as CEL has it: whole numbers are ints, so that they compare and add up with those in an expression.

@@ -92,3 +92,14 @@ fn the_generation_and_stalled_decide_for_built_in_kinds_too() {
     check("not observed", &job(json!({"observedGeneration": 1})), InProgress);
     check("Stalled", &job(condition("Stalled", "True")), Failed);
 }
+
+#[test]
+fn what_gives_no_reason_is_told_without_a_bare_colon() {
+    let says = |kind: &str, status: &str| {
+        let status = json!({"conditions": [{"type": kind, "status": status}]});
+        assess(&Object(object("example.com/v1", "Backend", json!({}), status)), MINUTE).message
+    };
+    assert_eq!(says("Ready", "False"), "is not ready");
+    assert_eq!(says("Stalled", "True"), "is stalled");
+    assert_eq!(says("Reconciling", "True"), "is reconciling");
+}

@@ -6,6 +6,7 @@ use super::*;
 fn plain_kinds_have_their_rules() {
     let job = ("batch/v1", "Job");
     let claim = ("v1", "PersistentVolumeClaim");
+    let volume = ("v1", "PersistentVolume");
     let budget = ("policy/v1", "PodDisruptionBudget");
     let definition = ("apiextensions.k8s.io/v1", "CustomResourceDefinition");
     let service = ("apiregistration.k8s.io/v1", "APIService");
@@ -22,6 +23,9 @@ fn plain_kinds_have_their_rules() {
         ("pending", claim, json!({"phase": "Pending"}), InProgress),
         ("lost", claim, json!({"phase": "Lost"}), InProgress),
         ("pvcBound", claim, json!({"phase": "Bound"}), Current),
+        ("no volume yet", volume, json!({}), Current),
+        ("a volume that is bound", volume, json!({"phase": "Bound"}), Current),
+        ("a volume nobody reclaims", volume, json!({"phase": "Failed"}), Failed),
         ("pdbOK1", budget, json!({"observedGeneration": 2}), Current),
         ("pdbDifferentGeneration", budget, json!({"observedGeneration": 1}), InProgress),
         ("no pods yet", budget, json!({"currentHealthy": 0, "desiredHealthy": 1}), Current),

@@ -166,7 +166,7 @@ fn what_is_well_is_not_failed_by_a_pod() {
         "apps/v1",
         "Deployment",
         json!({"replicas": 0, "selector": {"matchLabels": {"app": "x"}}}),
-        json!({}),
+        json!({"observedGeneration": 2}),
     );
     let pods = [Object(pod(waiting("ImagePullBackOff")))];
     check_in("scaled to zero", &done, Current, &Around { pods: &pods, ..after(5 * MINUTE) });

@@ -107,7 +107,7 @@ fn what_kubernetes_people_use_is_there() {
 
 #[test]
 fn no_message_holds_what_is_in_the_object() {
-    let status = json!({"token": "s3cret", "list": ["s3cret"], "map": {"s3cret": 1}, "n": 0});
+    let status = json!({"token": "s3cret", "list": ["s3cret"], "map": {"s3cret": 1}, "n": 0, "pattern": "(s3cret"});
     for expression in [
         "object.status.token > 1",
         "object.status.token",
@@ -117,13 +117,15 @@ fn no_message_holds_what_is_in_the_object() {
         "1 / object.status.n == 1",
         "object.status.token + 1 == ''",
         "int(object.status.token) == 1",
-        "object.status.token.matches('(')",
+        "object.status.token.matches(object.status.pattern)",
         "object.status.token.all(x, true)",
         "-object.status.token == ''",
     ] {
         let health = says(&json!({"current": expression}), backend(status.clone()));
         assert_eq!(health.status, InProgress, "{expression}");
         assert!(!health.message.contains("s3cret"), "{expression}: {}", health.message);
+        let told = !health.message.ends_with("cannot be evaluated");
+        assert!(told, "{expression}: {}", health.message);
     }
 }
 
@@ -168,6 +170,8 @@ fn what_could_cost_too_much_or_can_never_be_told_is_refused() {
         ("object.a.all(x, object.b.all(y, x == y))", "in a loop"),
         ("object.a.map(x, object.b.filter(y, y)).size() == 1", "in a loop"),
         ("[1].exists(x, x == 1 && [2].exists(y, y == x))", "in a loop"),
+        ("object.a.matches('(')", "\"(\" is no regular expression"),
+        ("object.a.all(x, x.matches('a{2,1}'))", "is no regular expression"),
         ("self.status.ready", "self is unknown; there is only object"),
         ("object.a.all(x, y)", "y is unknown"),
         ("object.a.all(x, x) && x", "x is unknown"),

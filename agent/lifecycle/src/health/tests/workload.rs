@@ -36,8 +36,21 @@ fn a_deployment_is_current_when_all_replicas_are_updated_ready_and_available() {
     ] {
         check(what, &object, wanted);
     }
-    let none = object("apps/v1", "Deployment", json!({"replicas": 0}), json!({}));
-    check("none are wanted and none is there", &none, Current);
+    let none = |status| object("apps/v1", "Deployment", json!({"replicas": 0}), status);
+    check("none are wanted and none is there", &none(json!({"observedGeneration": 2})), Current);
+    check("none are wanted, and nobody has looked", &none(json!({})), InProgress);
+}
+
+#[test]
+fn a_replication_controller_is_judged_as_a_replica_set() {
+    let of = |ready: i64| {
+        let counts = json!({"replicas": 1, "fullyLabeledReplicas": 1, "readyReplicas": ready, "availableReplicas": ready});
+        object("v1", "ReplicationController", json!({"replicas": 1}), counts)
+    };
+    check("its pod is not ready", &of(0), InProgress);
+    check("its pod is ready", &of(1), Current);
+    let new = object("v1", "ReplicationController", json!({"replicas": 0}), json!({}));
+    check("nobody has looked", &new, InProgress);
 }
 
 #[test]
