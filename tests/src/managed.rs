@@ -149,6 +149,26 @@ impl Managed {
         Ok(())
     }
 
+    /// Another file that says what the agent's own does.
+    pub fn kubeconfig_copy(&self) -> Result<PathBuf> {
+        let copy = self.kubeconfig.with_file_name("copy.kubeconfig");
+        std::fs::copy(&self.kubeconfig, &copy)?;
+        Ok(copy)
+    }
+
+    /// Starts an agent by words before its own, such as those that enter a namespace, with a kubeconfig for there.
+    pub fn spawn_agent_within(&self, words: &[String], own: &Path, more: &[&str]) -> Result<()> {
+        let (program, words) = words.split_first().context("no words")?;
+        let (agent, log) = (agent_binary()?, self.next_log());
+        let (agent, own) = (agent.to_string_lossy(), own.to_string_lossy());
+        let args = [&*agent, "--kubeconfig", &own, "--listen", "127.0.0.1:0"];
+        let args = words.iter().map(String::as_str).chain(args).chain(more.iter().copied());
+        let env = [("RUST_LOG", LOG), ("POD_NAME", "agent")];
+        let agent = Process::spawn(Path::new(program), args, &env, &log)?;
+        self.agents().push(agent);
+        Ok(())
+    }
+
     /// Starts an agent whose temporary files are in `room`, and waits until it is ready. Its log is a pipe, and a file
     /// that is too large is an error to it, so that `limit_agent` can make room scarce.
     pub async fn start_agent_in(&self, room: &Path) -> Result<()> {

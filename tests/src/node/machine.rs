@@ -21,7 +21,7 @@ const CABLE: &str = "addon-e2e";
 
 const SETTLE: Duration = Duration::from_secs(20);
 
-/// Inside: the network is up and routes, and containerd's sockets are not where another containerd has its.
+/// Inside: the network is up and routes, and containerd's sockets and its pods' networks are not among the host's.
 const SETUP: &str = "
 set -eu
 ip link set lo up
@@ -30,8 +30,9 @@ ip link set eth0 up
 ip route add default via 10.214.0.1
 echo 1 > /proc/sys/net/ipv4/ip_forward
 mount --make-rshared /
-mkdir -p /run/containerd
+mkdir -p /run/containerd /run/netns
 mount -t tmpfs tmpfs /run/containerd
+mount -t tmpfs tmpfs /run/netns
 ";
 
 pub struct Machine {

@@ -1,0 +1,151 @@
+//! Real partitions: the agent in a network namespace of its own, with one link each to the hub, to its cluster and to the
+//! server of bundles; links are taken down, or answers dropped, in mid-rollout. Needs root, or `unshare --net
+//! --map-root-user` where that is allowed.
+
+mod links;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use lifecycle::{OperationKind, Phase};
+use testbed::bundle::{Bundle, NEVER_READY, READY, Spec};
+use testbed::file_server::{FileServer, Manner};
+use testbed::wait::until;
+use testbed::{AddOn, Hub, Managed};
+
+use links::{Link, Links};
+
+/// What happens by itself within a minute, on a loaded machine.
+const LONG: Duration = Duration::from_secs(120);
+
+struct Stage {
+    hub: Hub,
+    managed: Managed,
+    files: FileServer,
+    links: Links,
+    add_on: AddOn,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let begun = Instant::now();
+    let stage = Stage::build().await?;
+    for (what, told) in [
+        ("a good version with every link up", stage.upgrades("1.0.0").await),
+        ("no hub and no bundles: it rolls back by itself", stage.rolls_back_alone("1.1.0").await),
+        ("its cluster is cut off while it verifies", stage.waits_for_its_cluster("1.2.0").await),
+        ("answers of its cluster are lost", stage.waits_for_answers("1.3.0").await),
+        ("no bundles while it pulls", stage.pulls_later("1.4.0").await),
+    ] {
+        told.with_context(|| format!("{what}\n{}", stage.managed.agent_log_end(60)))?;
+        println!("{:6.1} s  {what}", begun.elapsed().as_secs_f32());
+    }
+    Ok(())
+}
+
+impl Stage {
+    async fn build() -> Result<Self> {
+        let links = Links::make().context("network namespaces need root (CAP_NET_ADMIN)")?;
+        let (hub, managed) =
+            tokio::try_join!(Hub::start("far-hub", "edge"), Managed::start("cut-off"))?;
+        let files = FileServer::start().await?;
+        links.relay(Link::Hub, &hub.plane.server_url()).await?;
+        links.relay(Link::Cluster, &managed.plane.server_url()).await?;
+        links.relay(Link::Bundles, &files.url("")).await?;
+        let far = |link, file: std::path::PathBuf| -> Result<_> {
+            let text = std::fs::read_to_string(&file)?;
+            let text = links.seen_from_inside(link, &text);
+            std::fs::write(&file, text)?;
+            Ok(file)
+        };
+        let hub_file = far(Link::Hub, hub.kubeconfig()?)?;
+        let own_file = far(Link::Cluster, managed.kubeconfig_copy()?)?;
+        let hub_file = hub_file.to_string_lossy();
+        let more = ["--hub-kubeconfig", &hub_file, "--cluster-name", "edge"];
+        managed.spawn_agent_within(&links.enter(), &own_file, &more)?;
+        let add_on = managed.add_on("shop");
+        Ok(Self { hub, managed, files, links, add_on })
+    }
+
+    async fn assign(&self, version: &str, image: &str, timeout: &str) -> Result<()> {
+        let bundle = Bundle::new().namespace("shop").config("v", version).deployment("web", image);
+        let text = bundle.yaml();
+        let url = self.files.serve(&format!("/{version}"), text.as_bytes(), Manner::Well);
+        let url = self.links.seen_from_inside(Link::Bundles, &url);
+        let spec = Spec::http(version, &url, text.as_bytes()).namespace("shop");
+        let spec = spec.policy("timeout", timeout).policy("soak", "5s");
+        self.hub.template("shop", &format!("shop-{version}"), &spec).await?;
+        self.hub.assign("shop", &format!("shop-{version}")).await
+    }
+
+    async fn until_reported(&self, phase: &str, version: &str) -> Result<()> {
+        until(&format!("the hub to hear of {phase} {version}"), LONG, || async {
+            let reported = self.hub.reported("shop").await?;
+            let said = reported["phase"] == phase && reported["desiredVersion"] == version;
+            if said { Ok(Some(())) } else { bail!("{reported}") }
+        })
+        .await
+    }
+
+    async fn upgrades(&self, version: &str) -> Result<()> {
+        self.assign(version, READY, "60s").await?;
+        self.add_on.until_available(version).await?;
+        self.until_reported("Available", version).await
+    }
+
+    async fn rolls_back_alone(&self, version: &str) -> Result<()> {
+        self.assign(version, NEVER_READY, "8s").await?;
+        self.add_on.until_phase(Phase::Verifying).await?;
+        self.links.down(Link::Hub)?;
+        self.links.down(Link::Bundles)?;
+        let status = self.add_on.until_phase(Phase::RolledBack).await?;
+        let back = |it: &&lifecycle::HistoryEntry| it.operation == OperationKind::Rollback;
+        ensure!(status.history.iter().filter(back).count() == 1, "{:?}", status.history);
+        ensure!(self.add_on.config("shop", "v").await?.as_deref() == Some("1.0.0"));
+        self.links.up(Link::Hub)?;
+        self.links.up(Link::Bundles)?;
+        self.until_reported("RolledBack", version).await
+    }
+
+    /// Until the agent has given up its lease, which is longer than the version's time.
+    async fn is_cut_off(&self) -> Result<()> {
+        let given_up = || {
+            let log = self.managed.agent_log();
+            log.matches("not holding the agents' lease any more").count()
+        };
+        let before = given_up();
+        until("the agent to stop", LONG, || async { Ok((given_up() > before).then_some(())) }).await
+    }
+
+    async fn waits_for_its_cluster(&self, version: &str) -> Result<()> {
+        self.assign(version, READY, "9s").await?;
+        self.add_on.until_phase(Phase::Verifying).await?;
+        self.links.down(Link::Cluster)?;
+        self.is_cut_off().await?;
+        self.links.up(Link::Cluster)?;
+        self.add_on.until_available(version).await?;
+        self.until_reported("Available", version).await
+    }
+
+    async fn waits_for_answers(&self, version: &str) -> Result<()> {
+        self.assign(version, READY, "9s").await?;
+        self.add_on.until_phase(Phase::Verifying).await?;
+        self.links.swallow_answers(Link::Cluster)?;
+        self.is_cut_off().await?;
+        self.links.answer_again(Link::Cluster)?;
+        self.add_on.until_available(version).await?;
+        self.until_reported("Available", version).await
+    }
+
+    async fn pulls_later(&self, version: &str) -> Result<()> {
+        self.links.down(Link::Bundles)?;
+        self.assign(version, READY, "60s").await?;
+        let status = self.add_on.until_phase(Phase::Rejected).await?;
+        ensure!(status.reason.as_deref() == Some("PullFailed"), "{:?}", status.reason);
+        ensure!(self.add_on.config("shop", "v").await?.as_deref() == Some("1.3.0"));
+        self.links.up(Link::Bundles)?;
+        self.add_on.annotate("retry", Some("the link is up")).await?;
+        self.add_on.until_available(version).await?;
+        self.until_reported("Available", version).await
+    }
+}
