@@ -1,5 +1,6 @@
 //! The real agent, built as a user would build it.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Mutex, PoisonError};
@@ -48,18 +49,28 @@ fn build() -> Result<PathBuf> {
 
 /// Builds with more arguments; says where the program is.
 fn cargo(more: &[&str], env: &[(&str, &str)]) -> Result<PathBuf> {
-    let Output { status, stdout, stderr } =
-        Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-            .current_dir(target::workspace_dir())
-            .args(["build", "--quiet", "--package", "addon-agent", "--bin", "addon-agent"])
-            .args(["--message-format", "json-render-diagnostics"])
-            .args(more)
-            .envs(env.iter().copied())
-            .output()
-            .context("run cargo")?;
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    std::env::vars_os().map(|(name, _)| name).filter(tells_of_package).for_each(|name| {
+        command.env_remove(name);
+    });
+    let Output { status, stdout, stderr } = command
+        .current_dir(target::workspace_dir())
+        .args(["build", "--quiet", "--package", "addon-agent", "--bin", "addon-agent"])
+        .args(["--message-format", "json-render-diagnostics"])
+        .args(more)
+        .envs(env.iter().copied())
+        .output()
+        .context("run cargo")?;
     ensure!(status.success(), "{}", String::from_utf8_lossy(&stderr));
     let messages = String::from_utf8_lossy(&stdout);
     messages.lines().find_map(program).context("find the program in what cargo says")
+}
+
+/// Cargo tells a program that it runs of that program's package. Build scripts that read the same variables, such as
+/// ring's, would run anew, and all that stands on them would be built anew, at each change between this cargo and that.
+fn tells_of_package(name: &OsString) -> bool {
+    let name = name.to_string_lossy();
+    name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
 }
 
 /// The path in cargo's message that the program is built.
