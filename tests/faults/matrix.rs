@@ -103,6 +103,7 @@ pub const MATRIX: [Row; 42] = [
     Row {
         faults: &["down"],
         stories: &["hub::offline_it_rolls_back_and_the_newest_report_arrives_once"],
+        note: "`cargo partitions` takes the link itself down",
         ..row("F14", "the hub is away from each phase on")
     },
     Row {
@@ -113,6 +114,7 @@ pub const MATRIX: [Row; 42] = [
     },
     Row {
         faults: &["silent", "storm-503", "storm-429"],
+        note: "`cargo partitions` has a link by which no answer comes back",
         ..row("F16", "the hub is half open, or refuses what it is told")
     },
     Row {

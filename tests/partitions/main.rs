@@ -19,6 +19,7 @@ use links::{Link, Links};
 const LONG: Duration = Duration::from_secs(120);
 
 struct Stage {
+    begun: Instant,
     hub: Hub,
     managed: Managed,
     files: FileServer,
@@ -28,23 +29,19 @@ struct Stage {
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let begun = Instant::now();
     let stage = Stage::build().await?;
-    for (what, told) in [
-        ("a good version with every link up", stage.upgrades("1.0.0").await),
-        ("no hub and no bundles: it rolls back by itself", stage.rolls_back_alone("1.1.0").await),
-        ("its cluster is cut off while it verifies", stage.waits_for_its_cluster("1.2.0").await),
-        ("answers of its cluster are lost", stage.waits_for_answers("1.3.0").await),
-        ("no bundles while it pulls", stage.pulls_later("1.4.0").await),
-    ] {
-        told.with_context(|| format!("{what}\n{}", stage.managed.agent_log_end(60)))?;
-        println!("{:6.1} s  {what}", begun.elapsed().as_secs_f32());
-    }
-    Ok(())
+    stage.tell("a good version with every link up", stage.upgrades("1.0.0")).await?;
+    let alone = stage.rolls_back_alone("1.1.0");
+    stage.tell("no hub and no bundles: it rolls back by itself", alone).await?;
+    let cut_off = stage.waits_for_its_cluster("1.2.0");
+    stage.tell("its cluster is cut off while it verifies", cut_off).await?;
+    stage.tell("answers of its cluster are lost", stage.waits_for_answers("1.3.0")).await?;
+    stage.tell("no bundles while it pulls", stage.pulls_later("1.4.0")).await
 }
 
 impl Stage {
     async fn build() -> Result<Self> {
+        let begun = Instant::now();
         let links = Links::make().context("network namespaces need root (CAP_NET_ADMIN)")?;
         let (hub, managed) =
             tokio::try_join!(Hub::start("far-hub", "edge"), Managed::start("cut-off"))?;
@@ -64,7 +61,13 @@ impl Stage {
         let more = ["--hub-kubeconfig", &hub_file, "--cluster-name", "edge"];
         managed.spawn_agent_within(&links.enter(), &own_file, &more)?;
         let add_on = managed.add_on("shop");
-        Ok(Self { hub, managed, files, links, add_on })
+        Ok(Self { begun, hub, managed, files, links, add_on })
+    }
+
+    async fn tell(&self, what: &str, act: impl Future<Output = Result<()>>) -> Result<()> {
+        act.await.with_context(|| format!("{what}\n{}", self.managed.agent_log_end(60)))?;
+        println!("{:6.1} s  {what}", self.begun.elapsed().as_secs_f32());
+        Ok(())
     }
 
     async fn assign(&self, version: &str, image: &str, timeout: &str) -> Result<()> {
