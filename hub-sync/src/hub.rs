@@ -47,9 +47,11 @@ impl Hub {
         self
     }
 
-    /// A watch can go back in time; a deletion cannot be taken back.
+    /// A watch may go back in time; a deletion is not taken back, and no spec comes a second time.
     fn is_old_news(&self, mca: &ManagedClusterAddOn) -> bool {
+        let known = self.mcas.get(mca.name()).filter(|known| known.uid() == mca.uid());
         self.deleted.contains(mca.uid()) && !mca.is_deleting()
+            || known.is_some_and(|known| known.metadata.generation > mca.metadata.generation)
     }
 
     /// Something that waits for finalizers is as good as deleted.
@@ -87,6 +89,21 @@ mod tests {
         assert!(hub.mcas.is_empty() && hub.deleted.contains("u1"));
         let restored = listed().into_iter().fold(hub, Hub::after);
         assert!(restored.mcas.contains_key("metrics") && restored.deleted.is_empty());
+    }
+
+    #[test]
+    fn an_older_spec_is_no_news_of_a_watch_but_one_of_a_list() {
+        let at = |generation: i64| {
+            let mut mca = mca("metrics", "u1");
+            mca.metadata.generation = Some(generation);
+            mca
+        };
+        let generation = |hub: &Hub| hub.mcas["metrics"].metadata.generation;
+        let stale = [Event::Apply(at(2)), Event::Apply(at(1))];
+        let hub = stale.into_iter().fold(Hub::default(), Hub::after);
+        assert_eq!(generation(&hub), Some(2));
+        let restored = [Event::Init, Event::InitApply(at(1)), Event::InitDone];
+        assert_eq!(generation(&restored.into_iter().fold(hub, Hub::after)), Some(1));
     }
 
     #[test]
