@@ -202,7 +202,7 @@ impl<'a> Run<'a> {
         let refused = self.may_be_refused(plan.fault) && last.settled().is_some_and(is_refusal);
         Ok(match differences.is_empty() {
             true => Ok(End::Converged),
-            false if refused && now.same_objects(before) => Ok(End::Refused),
+            false if refused && now.is_tidy() && now.same_objects(before) => Ok(End::Refused),
             false
                 if self.may_be_orphaned(plan) && is_orphaned(&last) && now.same_objects(before) =>
             {

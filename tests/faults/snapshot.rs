@@ -7,7 +7,7 @@ use kube::api::{Api, DynamicObject, ListParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, ResourceExt};
 use lifecycle::names::{DEFAULT_NAMESPACE, annotation, label};
-use lifecycle::{ManagedAddOn, ManagedAddOnStatus};
+use lifecycle::{ManagedAddOn, ManagedAddOnStatus, RetainedState};
 use serde_json::{Value, json};
 use testbed::Hub;
 
@@ -109,6 +109,11 @@ impl Snapshot {
     pub fn is_namespace(&self) -> bool {
         self.books.keys().all(|key| key == hub_book::NAME)
             && self.objects.keys().all(|key| key.starts_with("Namespace "))
+    }
+
+    /// No release is there that was only tried.
+    pub fn is_tidy(&self) -> bool {
+        !self.books.values().any(|state| state == RetainedState::Candidate.name())
     }
 
     pub fn same_objects(&self, other: &Self) -> bool {
