@@ -4,22 +4,26 @@
 
 mod links;
 
-use std::time::{Duration, Instant};
+use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use lifecycle::{OperationKind, Phase};
 use testbed::bundle::{Bundle, NEVER_READY, READY, Spec};
 use testbed::file_server::{FileServer, Manner};
 use testbed::wait::until;
-use testbed::{AddOn, Hub, Managed};
+use testbed::{AddOn, Hub, Managed, Telling};
 
 use links::{Link, Links};
 
 /// What happens by itself within a minute, on a loaded machine.
 const LONG: Duration = Duration::from_secs(120);
 
+/// What is done to a link.
+type Act = fn(&Links, Link) -> Result<()>;
+
 struct Stage {
-    begun: Instant,
+    telling: Telling,
     hub: Hub,
     managed: Managed,
     files: FileServer,
@@ -27,21 +31,26 @@ struct Stage {
     add_on: AddOn,
 }
 
-#[tokio::main]
-async fn main() -> Result<()> {
+fn main() -> ExitCode {
+    testbed::telling::run(partitions())
+}
+
+async fn partitions() -> Result<()> {
     let stage = Stage::build().await?;
     stage.tell("a good version with every link up", stage.upgrades("1.0.0")).await?;
     let alone = stage.rolls_back_alone("1.1.0");
     stage.tell("no hub and no bundles: it rolls back by itself", alone).await?;
-    let cut_off = stage.waits_for_its_cluster("1.2.0");
+    let cut_off = stage.waits_for_its_cluster("1.2.0", Links::down, Links::up);
     stage.tell("its cluster is cut off while it verifies", cut_off).await?;
-    stage.tell("answers of its cluster are lost", stage.waits_for_answers("1.3.0")).await?;
+    let unanswered =
+        stage.waits_for_its_cluster("1.3.0", Links::swallow_answers, Links::answer_again);
+    stage.tell("answers of its cluster are lost", unanswered).await?;
     stage.tell("no bundles while it pulls", stage.pulls_later("1.4.0")).await
 }
 
 impl Stage {
     async fn build() -> Result<Self> {
-        let begun = Instant::now();
+        let telling = Telling::begin();
         let links = Links::make().context("network namespaces need root (CAP_NET_ADMIN)")?;
         let (hub, managed) =
             tokio::try_join!(Hub::start("far-hub", "edge"), Managed::start("cut-off"))?;
@@ -59,14 +68,15 @@ impl Stage {
         let own_file = far(Link::Cluster, managed.kubeconfig_copy()?)?;
         let hub_file = hub_file.to_string_lossy();
         let more = ["--hub-kubeconfig", &hub_file, "--cluster-name", "edge"];
-        managed.spawn_agent_within(&links.enter(), &own_file, &more)?;
+        let enter = links.enter();
+        managed.spawn_agent_within(&enter.each_ref().map(String::as_str), &own_file, &more)?;
         let add_on = managed.add_on("shop");
-        Ok(Self { begun, hub, managed, files, links, add_on })
+        Ok(Self { telling, hub, managed, files, links, add_on })
     }
 
     async fn tell(&self, what: &str, act: impl Future<Output = Result<()>>) -> Result<()> {
         act.await.with_context(|| format!("{what}\n{}", self.managed.agent_log_end(60)))?;
-        println!("{:6.1} s  {what}", self.begun.elapsed().as_secs_f32());
+        self.telling.line(what);
         Ok(())
     }
 
@@ -120,22 +130,12 @@ impl Stage {
         until("the agent to stop", LONG, || async { Ok((given_up() > before).then_some(())) }).await
     }
 
-    async fn waits_for_its_cluster(&self, version: &str) -> Result<()> {
+    async fn waits_for_its_cluster(&self, version: &str, cut: Act, mend: Act) -> Result<()> {
         self.assign(version, READY, "9s").await?;
         self.add_on.until_phase(Phase::Verifying).await?;
-        self.links.down(Link::Cluster)?;
+        cut(&self.links, Link::Cluster)?;
         self.is_cut_off().await?;
-        self.links.up(Link::Cluster)?;
-        self.add_on.until_available(version).await?;
-        self.until_reported("Available", version).await
-    }
-
-    async fn waits_for_answers(&self, version: &str) -> Result<()> {
-        self.assign(version, READY, "9s").await?;
-        self.add_on.until_phase(Phase::Verifying).await?;
-        self.links.swallow_answers(Link::Cluster)?;
-        self.is_cut_off().await?;
-        self.links.answer_again(Link::Cluster)?;
+        mend(&self.links, Link::Cluster)?;
         self.add_on.until_available(version).await?;
         self.until_reported("Available", version).await
     }

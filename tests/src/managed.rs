@@ -119,21 +119,22 @@ impl Managed {
 
     /// Starts an agent in a pod of that name: the same name is the same agent, restarted.
     pub fn spawn_agent_as(&self, pod: &str, more: &[&str]) -> Result<()> {
-        self.spawn(pod, &self.kubeconfig, more)
+        self.spawn(&[], pod, &self.kubeconfig, more)
     }
 
     /// The same past any proxy.
     pub fn spawn_agent_past_the_proxy(&self, pod: &str, more: &[&str]) -> Result<()> {
         let kubeconfig = self.plane.kubeconfig(AGENT, &["system:serviceaccounts"])?;
-        self.spawn(pod, &kubeconfig, more)
+        self.spawn(&[], pod, &kubeconfig, more)
     }
 
-    fn spawn(&self, pod: &str, kubeconfig: &Path, more: &[&str]) -> Result<()> {
-        let program = agent_binary()?;
-        let (kubeconfig, log) = (kubeconfig.to_string_lossy(), self.next_log());
-        let args = ["--kubeconfig", &kubeconfig, "--listen", "127.0.0.1:0"];
-        let args: Vec<&str> = args.iter().chain(more).copied().collect();
-        let agent = Process::spawn(&program, &args, &[("RUST_LOG", LOG), ("POD_NAME", pod)], &log)?;
+    fn spawn(&self, before: &[&str], pod: &str, own: &Path, more: &[&str]) -> Result<()> {
+        let (agent, log) = (agent_binary()?, self.next_log());
+        let (agent, own) = (agent.to_string_lossy(), own.to_string_lossy());
+        let line =
+            [before, &[&*agent, "--kubeconfig", &own, "--listen", "127.0.0.1:0"], more].concat();
+        let env = [("RUST_LOG", LOG), ("POD_NAME", pod)];
+        let agent = Process::spawn(Path::new(line[0]), &line[1..], &env, &log)?;
         self.agents().push(agent);
         Ok(())
     }
@@ -157,16 +158,8 @@ impl Managed {
     }
 
     /// Starts an agent by words before its own, such as those that enter a namespace, with a kubeconfig for there.
-    pub fn spawn_agent_within(&self, words: &[String], own: &Path, more: &[&str]) -> Result<()> {
-        let (program, words) = words.split_first().context("no words")?;
-        let (agent, log) = (agent_binary()?, self.next_log());
-        let (agent, own) = (agent.to_string_lossy(), own.to_string_lossy());
-        let args = [&*agent, "--kubeconfig", &own, "--listen", "127.0.0.1:0"];
-        let args = words.iter().map(String::as_str).chain(args).chain(more.iter().copied());
-        let env = [("RUST_LOG", LOG), ("POD_NAME", "agent")];
-        let agent = Process::spawn(Path::new(program), args, &env, &log)?;
-        self.agents().push(agent);
-        Ok(())
+    pub fn spawn_agent_within(&self, before: &[&str], own: &Path, more: &[&str]) -> Result<()> {
+        self.spawn(before, "agent", own, more)
     }
 
     /// Starts an agent whose temporary files are in `room`, and waits until it is ready. Its log is a pipe, and a file

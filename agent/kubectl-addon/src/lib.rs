@@ -27,8 +27,8 @@ pub struct Args {
 enum Command {
     /// Print the health of each object in a file, by the rules the agent goes by
     ///
-    /// One line per object: KIND/NAME  STATUS  MESSAGE, after its namespace where there are several. Pods and nodes in the file are used to judge the workloads in
-    /// it: `kubectl get deployments,daemonsets,pods,nodes -o yaml | kubectl addon health -f -`
+    /// One line per object: KIND/NAME  STATUS  MESSAGE, after its namespace where there are several. Pods and nodes in
+    /// the file are used to judge the workloads in it: `kubectl get deployments,daemonsets,pods,nodes -o yaml | kubectl addon health -f -`
     Health {
         /// YAML or JSON as kubectl prints it, lists and several documents included; - reads standard input
         #[arg(short, long = "filename", value_name = "FILE")]

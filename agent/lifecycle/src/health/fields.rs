@@ -19,17 +19,18 @@ pub(super) struct Condition<'a> {
 impl Condition<'_> {
     /// Its message after these words, where it has one.
     pub fn after(&self, words: &str) -> String {
-        if self.message.is_empty() {
-            words.to_owned()
-        } else {
-            format!("{words}: {}", self.message)
-        }
+        after(words, self.message)
     }
 
     /// Its message, or these words where it has none.
     pub fn or(&self, words: &str) -> String {
         if self.message.is_empty() { words } else { self.message }.to_owned()
     }
+}
+
+/// Words, and why where that is told.
+pub(super) fn after(words: &str, why: &str) -> String {
+    if why.is_empty() { words.to_owned() } else { format!("{words}: {why}") }
 }
 
 /// A condition, unless it speaks of an older generation.

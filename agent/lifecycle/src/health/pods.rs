@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::fields::{condition, field, is_true, map, text, time};
+use super::fields::{after, condition, field, is_true, map, text, time};
 use super::{Around, Graces, Health, HealthStatus};
 use crate::object::Object;
 
@@ -37,10 +37,7 @@ pub(super) fn pod(object: &Object, around: &Around) -> Health {
     match text(object, "/status/phase") {
         "Succeeded" => return Health::current(),
         "Failed" => {
-            let why = text(object, "/status/reason");
-            let told =
-                if why.is_empty() { "pod failed".into() } else { format!("pod failed: {why}") };
-            return Health::failed(told);
+            return Health::failed(after("pod failed", text(object, "/status/reason")));
         }
         _ if is_true(object, "Ready") => return Health::current(),
         _ => {}
