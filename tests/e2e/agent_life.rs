@@ -2,15 +2,14 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use k8s_openapi::api::core::v1::Pod;
-use kube::Api;
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use kube::api::{DeleteParams, Patch, PatchParams};
 use lifecycle::{OperationResult, Phase};
 use serde_json::{Value, json};
 use testbed::ocm::Fleet;
 use testbed::wait::until;
 
 use crate::bed::{Bed, ONE, Site};
-use crate::delivery::{self, NAMESPACE};
+use crate::delivery;
 use crate::fleet::{self, ADD_ON, PATIENCE, until_available};
 use crate::images::NEWER_AGENT;
 use testbed::Telling;
@@ -57,18 +56,7 @@ pub async fn removed(telling: &Telling, bed: &Bed) -> Result<()> {
     telling.chapter("The agent is removed before its add-ons, and delivered anew");
     let before = identity(&bed.one).await?;
     bed.hub.add_ons(ONE).delete(delivery::ADD_ON, &DeleteParams::default()).await?;
-    until("OCM to have removed the agent from cluster one", PATIENCE, || async {
-        let add_on = bed.hub.add_on(ONE, delivery::ADD_ON).await?;
-        let pods = agents(&bed.one).await?.len();
-        if add_on.is_none() && pods == 0 {
-            return Ok(Some(()));
-        }
-        bail!(
-            "{pods} pods; {}",
-            add_on.map(|it| it["status"]["conditions"].to_string()).unwrap_or_default()
-        )
-    })
-    .await?;
+    delivery::until_removed(bed, &bed.one).await?;
     ensure!(identity(&bed.one).await? == before, "something was lost with the agent");
     telling.line("it went without waiting for its add-ons, which run on");
     delivery::assign(bed, &bed.one).await?;
@@ -106,7 +94,7 @@ async fn newer_template(bed: &Bed) -> Result<()> {
 
 async fn until_agent_is(site: &Site, image: &str) -> Result<()> {
     until(&format!("the agent of cluster {} to be {image}", site.name), PATIENCE, || async {
-        let pods = agents(site).await?;
+        let pods = delivery::agents(site).await?;
         let images: Vec<_> = pods.iter().map(image_and_readiness).collect();
         if images == [(Some(image.to_owned()), true)] {
             return Ok(Some(()));
@@ -122,10 +110,4 @@ fn image_and_readiness(pod: &Pod) -> (Option<String>, bool) {
         pod.status.as_ref().and_then(|status| status.conditions.clone()).unwrap_or_default();
     let ready = conditions.iter().any(|it| it.type_ == "Ready" && it.status == "True");
     (image, ready)
-}
-
-async fn agents(site: &Site) -> Result<Vec<Pod>> {
-    let pods: Api<Pod> = Api::namespaced(site.managed.plane.admin(), NAMESPACE);
-    let label = ListParams::default().labels("app.kubernetes.io/name=addon-agent");
-    Ok(pods.list(&label).await?.items)
 }

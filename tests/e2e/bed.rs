@@ -24,7 +24,7 @@ pub const TWO: &str = "two";
 
 /// OCM's default is every ten seconds, up to 19; the same, faster. A cluster that its hub has forgotten is given an
 /// hour, here some seconds.
-const WORK_FLAGS: [&str; 2] =
+pub const WORK_FLAGS: [&str; 2] =
     ["--status-sync-interval=3s", "--appliedmanifestwork-eviction-grace-period=8s"];
 
 /// So that the clusters' and the agents' identities on the hub are renewed while the chapters run.

@@ -3,8 +3,10 @@
 
 use anyhow::{Result, bail, ensure};
 use kube::api::DeleteParams;
-use serde_json::{Value, json};
+use serde_json::Value;
 use testbed::bundle::{Bundle, READY, Spec};
+use testbed::file_server::{FileServer, Manner};
+use testbed::node::HOST;
 use testbed::ocm::Fleet;
 use testbed::wait::until;
 
@@ -13,7 +15,7 @@ use crate::fleet::{self, PATIENCE, until_available};
 use testbed::Telling;
 
 const NOTES: &str = "notes";
-const GROUP: &str = "addon.open-cluster-management.io";
+const PATH: &str = "/notes.yaml";
 
 pub async fn pinned(telling: &Telling, bed: &Bed) -> Result<()> {
     telling.chapter("One cluster of the fleet is pinned to an earlier version, and let go again");
@@ -32,29 +34,21 @@ pub async fn pinned(telling: &Telling, bed: &Bed) -> Result<()> {
 pub async fn stand_alone(telling: &Telling, bed: &Bed) -> Result<()> {
     telling.chapter("Beside it an add-on that has no ClusterManagementAddOn");
     let fleet = Fleet::new(&bed.hub, NOTES);
+    let files = FileServer::start_at(HOST.parse()?).await?;
+    fleet.template(&inline("1.0.0")).await?;
+    fleet.template(&served("1.1.0", &files)).await?;
     for version in ["1.0.0", "1.1.0"] {
-        fleet.template(&spec(version)).await?;
-    }
-    for version in ["1.0.0", "1.1.0"] {
-        assign(bed, version).await?;
+        fleet.give_alone(ONE, version).await?;
         bed.one.add_on(NOTES).until_available(version).await?;
         until_reported(bed, version).await?;
         telling.line(&format!("cluster one runs {NOTES} {version}, and the hub knows"));
     }
+    ensure!(files.ranges(PATH).len() == 1, "asked for: {:?}", files.ranges(PATH));
+    telling.line("the second was fetched over HTTP, once");
     bed.hub.add_ons(ONE).delete(NOTES, &DeleteParams::default()).await?;
     bed.one.add_on(NOTES).until_gone().await?;
     telling.line("its ManagedClusterAddOn was deleted, and it is uninstalled");
     Ok(())
-}
-
-async fn assign(bed: &Bed, version: &str) -> Result<()> {
-    let template = format!("{NOTES}-{version}");
-    let config = json!({"group": GROUP, "resource": "addontemplates", "name": template});
-    let add_on = json!({
-        "apiVersion": format!("{GROUP}/v1alpha1"), "kind": "ManagedClusterAddOn",
-        "metadata": {"name": NOTES, "namespace": ONE}, "spec": {"configs": [config]},
-    });
-    bed.hub.plane.apply_yaml(&add_on.to_string()).await
 }
 
 async fn until_reported(bed: &Bed, version: &str) -> Result<()> {
@@ -71,7 +65,17 @@ async fn until_reported(bed: &Bed, version: &str) -> Result<()> {
     .await
 }
 
-fn spec(version: &str) -> Spec {
-    let bundle = Bundle::new().namespace(NOTES).config("notes", version).deployment("notes", READY);
-    Spec::inline(version, &bundle).namespace(NOTES)
+fn inline(version: &str) -> Spec {
+    Spec::inline(version, &bundle(version)).namespace(NOTES)
+}
+
+/// At an address that pods on the real node can reach.
+fn served(version: &str, files: &FileServer) -> Spec {
+    let yaml = bundle(version).yaml();
+    let url = files.serve(PATH, yaml.as_bytes(), Manner::Well);
+    Spec::http(version, &url, yaml.as_bytes()).namespace(NOTES)
+}
+
+fn bundle(version: &str) -> Bundle {
+    Bundle::new().namespace(NOTES).config("notes", version).deployment("notes", READY)
 }

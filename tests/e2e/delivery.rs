@@ -84,15 +84,39 @@ async fn until_heard(bed: &Bed, site: &Site) -> Result<()> {
     .await
 }
 
+/// From the hub and from the cluster.
+pub async fn until_removed(bed: &Bed, site: &Site) -> Result<()> {
+    until(&format!("OCM to have removed the agent from {}", site.name), PATIENCE, || async {
+        let add_on = bed.hub.add_on(site.name, ADD_ON).await?;
+        let pods = agents(site).await?.len();
+        if add_on.is_none() && pods == 0 {
+            return Ok(Some(()));
+        }
+        bail!(
+            "{pods} pods; {}",
+            add_on.map(|it| it["status"]["conditions"].to_string()).unwrap_or_default()
+        )
+    })
+    .await
+}
+
+/// The agent's pods.
+pub async fn agents(site: &Site) -> Result<Vec<Pod>> {
+    let label = ListParams::default().labels("app.kubernetes.io/name=addon-agent");
+    Ok(pods(site).list(&label).await?.items)
+}
+
 /// Of the pod on the real node, through API server and kubelet.
 pub async fn agent_log(site: &Site) -> Result<String> {
-    let pods: Api<Pod> = Api::namespaced(site.managed.plane.admin(), NAMESPACE);
-    let list =
-        pods.list(&ListParams::default().labels("app.kubernetes.io/name=addon-agent")).await?;
-    ensure!(!list.items.is_empty(), "there is no pod of the agent on {}", site.name);
-    let name = list.items[0].metadata.name.as_deref().unwrap_or_default();
+    let agents = agents(site).await?;
+    ensure!(!agents.is_empty(), "there is no pod of the agent on {}", site.name);
+    let name = agents[0].metadata.name.as_deref().unwrap_or_default();
     let params = LogParams { tail_lines: Some(60), ..LogParams::default() };
-    Ok(format!("--- {name}, last lines of its log\n{}", pods.logs(name, &params).await?))
+    Ok(format!("--- {name}, last lines of its log\n{}", pods(site).logs(name, &params).await?))
+}
+
+fn pods(site: &Site) -> Api<Pod> {
+    Api::namespaced(site.managed.plane.admin(), NAMESPACE)
 }
 
 fn copy(from: &std::path::Path, to: &std::path::Path) -> Result<()> {

@@ -16,6 +16,9 @@ pub const AGENT: &str = "registry.example.com/addon-agent:0.1.0";
 /// The same program under another name: another version for OCM.
 pub const NEWER_AGENT: &str = "registry.example.com/addon-agent:0.1.1";
 
+/// An add-on that speaks to an API server.
+pub const KUBECTL: &str = "registry.example.com/kubectl:1";
+
 const LIMIT: u64 = 20_000_000;
 
 pub struct Images(Vec<Image>);
@@ -38,6 +41,7 @@ impl Images {
         for (name, word) in [(READY, "run"), (NEVER_READY, "fail"), (PAUSE, "run")] {
             images.push(pod(&work, name, word).await?);
         }
+        images.push(kubectl(&work).await?);
         Ok(Self(images))
     }
 
@@ -71,6 +75,18 @@ async fn pod(work: &Path, name: &str, word: &str) -> Result<Image> {
         ),
     )?;
     build_image(work, name, &dockerfile, &stage).await
+}
+
+async fn kubectl(work: &Path) -> Result<Image> {
+    let binaries = spawn_blocking(Binaries::ensure).await??;
+    let stage = stage(work, "kubectl")?;
+    fs::copy(binaries.path(Tool::Kubectl), stage.join("kubectl"))?;
+    let dockerfile = stage.join("Dockerfile");
+    fs::write(
+        &dockerfile,
+        "FROM scratch\nCOPY --from=build /kubectl /kubectl\nUSER 65532:65532\nENTRYPOINT [\"/kubectl\"]\n",
+    )?;
+    build_image(work, KUBECTL, &dockerfile, &stage).await
 }
 
 fn stage(work: &Path, name: &str) -> Result<PathBuf> {

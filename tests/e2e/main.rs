@@ -5,10 +5,13 @@ mod agent_life;
 mod bed;
 mod beside;
 mod delivery;
+mod detachment;
 mod eviction;
 mod fleet;
+mod helm;
 mod images;
 mod migration;
+mod own_identity;
 mod removal;
 mod renewal;
 mod tailored;
@@ -61,12 +64,15 @@ async fn stories(telling: &Telling, bed: &Bed) -> Result<()> {
     fleet::gates_on_health(telling, bed).await?;
     beside::pinned(telling, bed).await?;
     migration::from_a_template_and_back(telling, bed).await?;
+    helm::from_a_release_and_back(telling, bed).await?;
+    own_identity::is_kept(telling, bed).await?;
     eviction::leaves_everything(telling, bed).await?;
     agent_life::upgraded(telling, bed).await?;
     // Late, so that little is left to wait for.
     renewal::of_identities(telling, bed).await?;
     beside::stand_alone(telling, bed).await?;
     agent_life::removed(telling, bed).await?;
+    detachment::and_return(telling, bed).await?;
     removal::of_the_fleet(telling, bed).await?;
     telling.line("all was as told");
     Ok(())

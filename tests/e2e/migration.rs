@@ -26,7 +26,7 @@ pub async fn from_a_template_and_back(telling: &Telling, bed: &Bed) -> Result<()
     let mut before = Vec::new();
     for site in sites {
         fleet.until_completed(site.name, "1.0.0", PATIENCE).await?;
-        before.push(identity(site).await?);
+        before.push(identity(site, ADD_ON).await?);
     }
     telling.line("OCM has installed it on both clusters");
     fleet.plain_template("1.0.1", &objects(true)).await?;
@@ -61,7 +61,7 @@ pub async fn from_a_template_and_back(telling: &Telling, bed: &Bed) -> Result<()
     telling.line("OCM keeps it again, object by object, and they are still the same");
     fleet.remove().await?;
     for site in sites {
-        until_removed(site).await?;
+        until_removed(site, ADD_ON).await?;
     }
     telling.line("and removes it");
     Ok(())
@@ -100,17 +100,17 @@ fn spec(version: &str) -> Spec {
     spec.with("values", json!({"CLUSTER_NAME": "{{CLUSTER_NAME}}"}))
 }
 
-/// UIDs of all its objects and pods.
-async fn identity(site: &Site) -> Result<Vec<String>> {
-    until(&format!("{ADD_ON} to run on {}", site.name), PATIENCE, || async {
-        let pods: Api<Pod> = Api::namespaced(site.managed.plane.admin(), ADD_ON);
+/// UIDs of all objects and pods of an add-on that lives in a namespace of its name.
+pub async fn identity(site: &Site, name: &str) -> Result<Vec<String>> {
+    until(&format!("{name} to run on {}", site.name), PATIENCE, || async {
+        let pods: Api<Pod> = Api::namespaced(site.managed.plane.admin(), name);
         let pods = pods.list(&ListParams::default()).await?.items;
         let ready = pods.iter().filter(|pod| is_ready(pod)).count();
         if (ready, pods.len()) != (1, 1) {
             bail!("{ready} of {} pods are ready", pods.len());
         }
         let mut uids: Vec<String> = pods.into_iter().filter_map(|pod| pod.metadata.uid).collect();
-        for object in living(site).await? {
+        for object in living(site, name).await? {
             uids.push(object["metadata"]["uid"].to_string());
         }
         Ok(Some(uids))
@@ -123,11 +123,11 @@ fn is_ready(pod: &Pod) -> bool {
     conditions.into_iter().any(|it| it.type_ == "Ready" && it.status == "True")
 }
 
-async fn living(site: &Site) -> Result<[Value; 3]> {
-    let add_on = site.add_on(ADD_ON);
-    let namespace = add_on.object("v1", "Namespace", "", ADD_ON).await?;
-    let settings = add_on.object("v1", "ConfigMap", ADD_ON, "settings").await?;
-    let deployment = add_on.object("apps/v1", "Deployment", ADD_ON, "web").await?;
+pub async fn living(site: &Site, name: &str) -> Result<[Value; 3]> {
+    let add_on = site.add_on(name);
+    let namespace = add_on.object("v1", "Namespace", "", name).await?;
+    let settings = add_on.object("v1", "ConfigMap", name, "settings").await?;
+    let deployment = add_on.object("apps/v1", "Deployment", name, "web").await?;
     Ok([
         namespace.context("no Namespace")?,
         settings.context("no ConfigMap")?,
@@ -137,7 +137,7 @@ async fn living(site: &Site) -> Result<[Value; 3]> {
 
 async fn same(sites: [&Site; 2], before: &[Vec<String>]) -> Result<()> {
     for (site, before) in sites.into_iter().zip(before) {
-        let after = identity(site).await?;
+        let after = identity(site, ADD_ON).await?;
         ensure!(after == *before, "on {} {before:?} became {after:?}", site.name);
     }
     Ok(())
@@ -146,7 +146,7 @@ async fn same(sites: [&Site; 2], before: &[Vec<String>]) -> Result<()> {
 /// The klusterlet has let go of every object.
 async fn until_nobodys(site: &Site) -> Result<()> {
     until(&format!("the klusterlet of {} to let go", site.name), PATIENCE, || async {
-        let objects = living(site).await?;
+        let objects = living(site, ADD_ON).await?;
         let owned = objects.iter().find(|it| !it["metadata"]["ownerReferences"].is_null());
         match owned {
             None => Ok(Some(())),
@@ -156,11 +156,11 @@ async fn until_nobodys(site: &Site) -> Result<()> {
     .await
 }
 
-async fn until_removed(site: &Site) -> Result<()> {
-    until(&format!("{ADD_ON} to be removed from {}", site.name), PATIENCE, || async {
+pub async fn until_removed(site: &Site, name: &str) -> Result<()> {
+    until(&format!("{name} to be removed from {}", site.name), PATIENCE, || async {
         Ok(site
-            .add_on(ADD_ON)
-            .object("apps/v1", "Deployment", ADD_ON, "web")
+            .add_on(name)
+            .object("apps/v1", "Deployment", name, "web")
             .await?
             .is_none()
             .then_some(()))

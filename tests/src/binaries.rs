@@ -28,6 +28,7 @@ pub enum Tool {
     /// What runs in the containers of tests.
     Pod,
     Ocm,
+    Helm,
 }
 
 impl Tool {
@@ -57,6 +58,7 @@ impl Tool {
             Self::KubeProxy => "kube-proxy",
             Self::Pod => "pod",
             Self::Ocm => "ocm",
+            Self::Helm => "helm",
         }
     }
 
@@ -71,6 +73,7 @@ impl Tool {
             | Self::KubeProxy
             | Self::Pod => Module::Kubernetes,
             Self::Ocm => Module::Ocm,
+            Self::Helm => Module::Helm,
         }
     }
 }

@@ -1,8 +1,7 @@
-//! A web server for bundles that behaves as badly as it is told, on a free loopback port, and remembers what it was
-//! asked for.
+//! A web server for bundles that behaves as badly as it is told, on a free port, and remembers what it was asked for.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -48,7 +47,11 @@ struct File {
 
 impl FileServer {
     pub async fn start() -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await.context("bind a loopback port")?;
+        Self::start_at(Ipv4Addr::LOCALHOST).await
+    }
+
+    pub async fn start_at(address: Ipv4Addr) -> Result<Self> {
+        let listener = TcpListener::bind((address, 0)).await.context("bind a free port")?;
         let address = listener.local_addr()?;
         let files = Files::default();
         let task = tokio::spawn(accept(listener, files.clone()));

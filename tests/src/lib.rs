@@ -35,6 +35,11 @@ pub use hub::Hub;
 
 pub mod ocm;
 
+pub mod clock;
+
+mod helm;
+pub use helm::Helm;
+
 pub mod bundle;
 
 pub mod file_server;

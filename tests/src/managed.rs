@@ -143,11 +143,16 @@ impl Managed {
     pub async fn run_command(&self, command: &[&str]) -> Result<()> {
         let kubeconfig = self.kubeconfig.to_string_lossy().into_owned();
         let args = [command, &["--kubeconfig", &kubeconfig]].concat();
-        let log = self.kubeconfig.with_file_name(format!("{}.log", command.join("-")));
+        let log = self.command_log(command);
         let process = Process::spawn(&agent_binary()?, &args, &[("RUST_LOG", LOG)], &log)?;
         let ended = process.wait(COMMAND).await?;
         ensure!(ended.success(), "{ended}: {}", process.log());
         Ok(())
+    }
+
+    /// Where `run_command` puts what such a command writes.
+    pub fn command_log(&self, command: &[&str]) -> PathBuf {
+        self.kubeconfig.with_file_name(format!("{}.log", command.join("-")))
     }
 
     /// Another file that says what the agent's own does.
@@ -160,6 +165,13 @@ impl Managed {
     /// Starts an agent by words before its own, such as those that enter a namespace, with a kubeconfig for there.
     pub fn spawn_agent_within(&self, before: &[&str], own: &Path, more: &[&str]) -> Result<()> {
         self.spawn(before, "agent", own, more)
+    }
+
+    /// Starts an agent by words before its own that change what it sees of the machine, and waits until it is ready.
+    pub async fn start_agent_by(&self, before: &[String], pod: &str, more: &[&str]) -> Result<()> {
+        let before: Vec<&str> = before.iter().map(String::as_str).collect();
+        self.spawn(&before, pod, &self.kubeconfig, more)?;
+        self.agent_is_ready().await
     }
 
     /// Starts an agent whose temporary files are in `room`, and waits until it is ready. Its log is a pipe, and a file

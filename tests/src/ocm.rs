@@ -26,6 +26,9 @@ const AGENT_NAMESPACE: &str = "open-cluster-management-agent";
 /// Joining takes under 30 s on an idle machine.
 const JOIN: Duration = Duration::from_secs(180);
 
+/// All that OCM brought to a cluster goes first.
+const LEAVE: Duration = Duration::from_secs(240);
+
 /// OCM's program, built on the first call on a machine.
 async fn binaries() -> Result<Binaries> {
     spawn_blocking(|| Binaries::ensure_also(&[Tool::Ocm])).await?

@@ -97,6 +97,7 @@ fn package(tool: Tool) -> &'static str {
         Tool::KubeProxy => "./cmd/kube-proxy",
         Tool::Pod => "./cmd/pod",
         Tool::Ocm => ".",
+        Tool::Helm => "helm.sh/helm/v4/cmd/helm",
     }
 }
 
@@ -105,7 +106,7 @@ fn usual(tool: Tool) -> &'static str {
     match tool {
         Tool::Etcd => "about half a minute",
         Tool::ApiServer => "two to four minutes",
-        Tool::Ocm => "about three minutes",
+        Tool::Ocm | Tool::Helm => "about three minutes",
         Tool::ControllerManager | Tool::Kubelet => "about a minute",
         Tool::Scheduler | Tool::Kubectl | Tool::Kwok | Tool::KubeProxy | Tool::Pod => {
             "some seconds"

@@ -16,7 +16,8 @@ const LINK: &str = "k8s.io/component-base/version";
 /// The variable that asks for another Kubernetes than the test bed's own.
 const CHOICE: &str = "TESTBED_KUBERNETES";
 
-/// Open Cluster Management requires other versions of the same packages as Kubernetes, so it has a module of its own.
+/// Open Cluster Management and Helm require other versions of the same packages as Kubernetes, so each has a module of
+/// its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Module {
     Kubernetes,
@@ -25,6 +26,7 @@ pub enum Module {
     /// The newest one there is, and OCM's CRDs as newer hubs have them.
     Newest,
     Ocm,
+    Helm,
 }
 
 impl Module {
@@ -50,7 +52,7 @@ impl Module {
 
     fn target(self) -> PathBuf {
         match self {
-            Self::Kubernetes | Self::Ocm => target::testbed_dir(),
+            Self::Kubernetes | Self::Ocm | Self::Helm => target::testbed_dir(),
             Self::Oldest => target::testbed_dir().join("oldest"),
             Self::Newest => target::testbed_dir().join("newest"),
         }
@@ -61,13 +63,14 @@ impl Module {
         match self {
             Self::Kubernetes | Self::Oldest | Self::Newest => testbed(),
             Self::Ocm => testbed().join("ocm"),
+            Self::Helm => testbed().join("helm"),
         }
     }
 
     /// Where its go.mod is.
     fn requirements(self) -> PathBuf {
         match self {
-            Self::Kubernetes | Self::Ocm => self.folder(),
+            Self::Kubernetes | Self::Ocm | Self::Helm => self.folder(),
             Self::Oldest => testbed().join("oldest"),
             Self::Newest => testbed().join("newest"),
         }
@@ -78,7 +81,7 @@ impl Module {
             Self::Kubernetes | Self::Oldest | Self::Newest => {
                 kubernetes_version(&fs::read_to_string(go_mod)?)
             }
-            Self::Ocm => Ok("-s -w".into()),
+            Self::Ocm | Self::Helm => Ok("-s -w".into()),
         }
     }
 }

@@ -31,6 +31,20 @@ impl<'a> Fleet<'a> {
 
     /// The template of a version, `<add-on>-<version>`, which carries a `ManagedAddOn`.
     pub async fn template(&self, spec: &Spec) -> Result<()> {
+        self.managed_template(spec, &json!([])).await
+    }
+
+    /// The same; on the hub each cluster's add-on has an identity of its own, which may do what `cluster_role` says in the
+    /// cluster's namespace.
+    pub async fn registered_template(&self, spec: &Spec, cluster_role: &str) -> Result<()> {
+        let permission = json!({
+            "type": "CurrentCluster", "currentCluster": {"clusterRoleName": cluster_role},
+        });
+        let client = json!({"hubPermissions": [permission]});
+        self.managed_template(spec, &json!([{"type": "KubeClient", "kubeClient": client}])).await
+    }
+
+    async fn managed_template(&self, spec: &Spec, registration: &Value) -> Result<()> {
         let version = spec.0["version"].as_str().context("the spec has a version")?;
         let add_on = json!({
             "apiVersion": "lifecycle.open-cluster-management.io/v1alpha1", "kind": "ManagedAddOn",
@@ -50,22 +64,23 @@ impl<'a> Fleet<'a> {
                 "condition": "Available", "type": "CEL", "celExpressions": [AVAILABLE],
             }],
         });
-        self.template_of(version, &json!([add_on]), &json!([health])).await
+        let agent = json!({
+            "workload": {"manifests": [add_on]}, "manifestConfigs": [health],
+        });
+        self.template_of(version, &agent, registration).await
     }
 
     /// As before there was an agent: the template holds the add-on's objects.
     pub async fn plain_template(&self, version: &str, objects: &[Value]) -> Result<()> {
-        self.template_of(version, &json!(objects), &json!([])).await
+        let agent = json!({"workload": {"manifests": objects}});
+        self.template_of(version, &agent, &json!([])).await
     }
 
-    async fn template_of(&self, version: &str, objects: &Value, rules: &Value) -> Result<()> {
+    async fn template_of(&self, version: &str, agent: &Value, registration: &Value) -> Result<()> {
         let template = json!({
             "apiVersion": format!("{GROUP}/v1alpha1"), "kind": "AddOnTemplate",
             "metadata": {"name": self.name_of(version)},
-            "spec": {
-                "addonName": self.name,
-                "agentSpec": {"workload": {"manifests": objects}, "manifestConfigs": rules},
-            },
+            "spec": {"addonName": self.name, "agentSpec": agent, "registration": registration},
         });
         self.hub.plane.apply_yaml(&template.to_string()).await
     }
@@ -78,11 +93,26 @@ impl<'a> Fleet<'a> {
 
     /// The same by the rules on health of the template of `default`.
     pub async fn roll_out_by(&self, default: &str, version: &str, strategy: &Value) -> Result<()> {
-        let reference = |version: &str| {
-            json!({
-                "group": GROUP, "resource": "addontemplates", "name": self.name_of(version),
-            })
-        };
+        let everywhere = json!({
+            "namespace": "default", "name": "everywhere",
+            "configs": [self.reference(version)],
+            "rolloutStrategy": strategy,
+        });
+        self.offer(default, &json!({"type": "Placements", "placements": [everywhere]})).await
+    }
+
+    /// Gives it to one cluster, in the version of the default template; others get it by hand too.
+    pub async fn give(&self, cluster: &str, version: &str) -> Result<()> {
+        self.offer(version, &json!({"type": "Manual"})).await?;
+        self.assign(cluster, &[]).await
+    }
+
+    /// Without a `ClusterManagementAddOn`: the cluster's own assignment says which version.
+    pub async fn give_alone(&self, cluster: &str, version: &str) -> Result<()> {
+        self.assign(cluster, &[self.reference(version)]).await
+    }
+
+    async fn offer(&self, default: &str, install: &Value) -> Result<()> {
         let add_on = json!({
             "apiVersion": format!("{GROUP}/v1alpha1"), "kind": "ClusterManagementAddOn",
             "metadata": {"name": self.name},
@@ -91,17 +121,22 @@ impl<'a> Fleet<'a> {
                     "group": GROUP, "resource": "addontemplates",
                     "defaultConfig": {"name": self.name_of(default)},
                 }],
-                "installStrategy": {
-                    "type": "Placements",
-                    "placements": [{
-                        "namespace": "default", "name": "everywhere",
-                        "configs": [reference(version)],
-                        "rolloutStrategy": strategy,
-                    }],
-                },
+                "installStrategy": install,
             },
         });
         self.hub.plane.apply_yaml(&add_on.to_string()).await
+    }
+
+    async fn assign(&self, cluster: &str, configs: &[Value]) -> Result<()> {
+        let add_on = json!({
+            "apiVersion": format!("{GROUP}/v1alpha1"), "kind": "ManagedClusterAddOn",
+            "metadata": {"name": self.name, "namespace": cluster}, "spec": {"configs": configs},
+        });
+        self.hub.plane.apply_yaml(&add_on.to_string()).await
+    }
+
+    fn reference(&self, version: &str) -> Value {
+        json!({"group": GROUP, "resource": "addontemplates", "name": self.name_of(version)})
     }
 
     /// Ends it everywhere.
@@ -112,14 +147,7 @@ impl<'a> Fleet<'a> {
 
     /// Gives one cluster another version than its placement does; `None` ends that.
     pub async fn pin(&self, cluster: &str, version: Option<&str>) -> Result<()> {
-        let configs: Vec<Value> = version
-            .map(|version| {
-                json!({
-                    "group": GROUP, "resource": "addontemplates", "name": self.name_of(version),
-                })
-            })
-            .into_iter()
-            .collect();
+        let configs: Vec<Value> = version.map(|it| self.reference(it)).into_iter().collect();
         let patch = Patch::Merge(json!({"spec": {"configs": configs}}));
         self.hub.add_ons(cluster).patch(&self.name, &PatchParams::default(), &patch).await?;
         Ok(())

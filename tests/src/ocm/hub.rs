@@ -6,11 +6,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result, bail, ensure};
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
-use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 
-use super::{HUB_NAMESPACE, JOIN, binaries, controllers, manifests};
+use super::{HUB_NAMESPACE, JOIN, LEAVE, binaries, controllers, manifests};
 use crate::binaries::Binaries;
 use crate::process::Process;
 use crate::wait::until;
@@ -135,6 +135,19 @@ impl OcmHub {
         .await
     }
 
+    /// Lets a cluster go, and waits until OCM has done so.
+    pub async fn detach(&self, cluster: &str) -> Result<()> {
+        let clusters = self.api(CLUSTER_GROUP, "v1", "ManagedCluster", None);
+        clusters.delete(cluster, &DeleteParams::default()).await?;
+        until(&format!("{cluster} to have left the hub"), LEAVE, || async {
+            match clusters.get_opt(cluster).await? {
+                None => Ok(Some(())),
+                Some(cluster) => bail!("{}", cluster.data["status"]["conditions"]),
+            }
+        })
+        .await
+    }
+
     /// The placement `everywhere` in namespace `default`: every cluster, also one that cannot be reached.
     pub async fn place_everywhere(&self) -> Result<()> {
         self.plane.apply_yaml(EVERYWHERE).await
@@ -206,7 +219,8 @@ impl OcmHub {
         let params = ListParams::default().labels(&label);
         let names = until(&format!("{cluster} to ask for a certificate"), JOIN, || async {
             let list = requests.list(&params).await?;
-            let names: Vec<_> = list.items.into_iter().filter_map(|it| it.metadata.name).collect();
+            let waiting = list.items.into_iter().filter(is_waiting);
+            let names: Vec<_> = waiting.filter_map(|it| it.metadata.name).collect();
             Ok((!names.is_empty()).then_some(names))
         })
         .await?;
@@ -230,6 +244,12 @@ impl OcmHub {
             Some(namespace) => Api::namespaced_with(self.plane.admin(), namespace, &resource),
         }
     }
+}
+
+/// Those of an earlier time on the hub are decided.
+fn is_waiting(request: &CertificateSigningRequest) -> bool {
+    let conditions = request.status.as_ref().and_then(|status| status.conditions.as_ref());
+    conditions.is_none_or(Vec::is_empty)
 }
 
 fn condition(object: &DynamicObject, kind: &str) -> Option<Value> {

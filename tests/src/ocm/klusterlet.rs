@@ -28,6 +28,9 @@ aggregationRule:
 rules: []
 ";
 
+/// Where its identity on the hub is kept.
+const SECRET: &str = "hub-kubeconfig-secret";
+
 pub struct Klusterlet {
     binaries: Binaries,
     cluster: String,
@@ -78,6 +81,13 @@ impl Klusterlet {
         self.start_work(plane)
     }
 
+    /// Ends for good, its identity on the hub forgotten, as OCM's command line tool does it on a cluster that has left.
+    pub async fn leave(&mut self, plane: &ControlPlane) -> Result<()> {
+        self.kill();
+        plane.kubectl(&["delete", "secret", SECRET, "-n", AGENT_NAMESPACE]).await?;
+        std::fs::remove_dir_all(&self.identity).context("remove the klusterlet's identity")
+    }
+
     /// The end of both agents' logs.
     pub fn log_end(&self, lines: usize) -> String {
         self.agents.iter().map(|process| process.last_lines(lines)).collect()
@@ -87,7 +97,7 @@ impl Klusterlet {
         let flags = [
             format!("--spoke-cluster-name={}", self.cluster),
             format!("--bootstrap-kubeconfig={}", self.bootstrap.display()),
-            "--hub-kubeconfig-secret=hub-kubeconfig-secret".into(),
+            format!("--hub-kubeconfig-secret={SECRET}"),
             format!("--hub-kubeconfig-dir={}", self.identity.display()),
         ];
         self.start_agent(plane, "spoke-registration", "klusterlet-registration-sa", &flags)

@@ -1,0 +1,33 @@
+//! A cluster leaves its hub and joins it again.
+
+use anyhow::{Result, ensure};
+use testbed::Telling;
+use testbed::ocm::{Fleet, Klusterlet};
+
+use crate::bed::{Bed, ONE, WORK_FLAGS};
+use crate::delivery;
+use crate::fleet::{ADD_ON, PATIENCE, until_available};
+
+pub async fn and_return(telling: &Telling, bed: &Bed) -> Result<()> {
+    telling.chapter("Cluster one leaves the hub");
+    bed.hub.detach(ONE).await?;
+    telling.line("OCM has let it go");
+    let add_on = bed.one.add_on(ADD_ON);
+    add_on.until_gone().await?;
+    ensure!(add_on.image(ADD_ON, "collector").await?.is_none(), "the add-on still runs");
+    delivery::until_removed(bed, &bed.one).await?;
+    telling.line("the add-on is uninstalled there, and the agent is gone");
+
+    telling.chapter("And joins it again");
+    let mut klusterlet = bed.one.klusterlet.lock().await;
+    klusterlet.leave(&bed.one.managed.plane).await?;
+    *klusterlet = Klusterlet::join(&bed.one.managed.plane, &bed.hub, ONE, &WORK_FLAGS).await?;
+    drop(klusterlet);
+    delivery::assign(bed, &bed.one).await?;
+    delivery::until_available(bed, &bed.one).await?;
+    telling.line("the agent is back");
+    until_available(&bed.one, "1.3.0").await?;
+    Fleet::new(&bed.hub, ADD_ON).until_completed(ONE, "1.3.0", PATIENCE).await?;
+    telling.line("and so is the add-on, as the fleet's placement says");
+    Ok(())
+}

@@ -1,0 +1,107 @@
+//! An add-on that speaks to the hub by an identity of its own. OCM makes it for any add-on whose template asks for it; the
+//! add-on's pods mount it themselves.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use serde_json::json;
+use testbed::Telling;
+use testbed::bundle::{Bundle, Spec};
+use testbed::ocm::Fleet;
+use testbed::wait::until;
+
+use crate::bed::{Bed, ONE};
+use crate::fleet::PATIENCE;
+use crate::images::KUBECTL;
+
+const ADD_ON: &str = "inventory";
+
+/// The identity that the hub knows it by.
+const USER: &str =
+    "system:open-cluster-management:cluster:one:addon:inventory:agent:inventory-agent";
+
+/// What OCM's add-on manager binds it has to hold itself.
+const RIGHTS: &str = "
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: inventory}
+rules:
+- {apiGroups: [addon.open-cluster-management.io], resources: [managedclusteraddons], verbs: [get]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: inventory-addon-manager}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: inventory}
+subjects: [{kind: ServiceAccount, name: addon-manager-controller-sa, namespace: open-cluster-management-hub}]
+";
+
+pub async fn is_kept(telling: &Telling, bed: &Bed) -> Result<()> {
+    telling.chapter("An add-on of real containers that asks the hub by an identity of its own");
+    bed.hub.plane.apply_yaml(RIGHTS).await?;
+    let fleet = Fleet::new(&bed.hub, ADD_ON);
+    fleet.registered_template(&spec(), ADD_ON).await?;
+    fleet.give(ONE, "1.0.0").await?;
+    let add_on = bed.one.add_on(ADD_ON);
+    until("inventory to be available on cluster one", PATIENCE, || async {
+        let status = add_on.status().await?;
+        match status.current_version.as_deref() {
+            Some("1.0.0") => Ok(Some(())),
+            _ => bail!("{}", testbed::brief(&status)),
+        }
+    })
+    .await?;
+    until_asked(bed).await?;
+    telling.line("its pod is ready, and the hub was asked by the identity that OCM gave it");
+    fleet.remove().await?;
+    add_on.until_gone().await?;
+    telling.line("it is uninstalled");
+    Ok(())
+}
+
+/// Ready as long as the hub answers.
+fn spec() -> Spec {
+    let ask = json!([
+        "/kubectl",
+        "--kubeconfig=/hub/kubeconfig",
+        "get",
+        "managedclusteraddon",
+        ADD_ON,
+        "-n",
+        "${CLUSTER_NAME}",
+        "--request-timeout=5s",
+    ]);
+    let container = json!({
+        "name": "main", "image": KUBECTL,
+        "args": ["proxy", "--kubeconfig=/hub/kubeconfig"],
+        "volumeMounts": [{"name": "hub", "mountPath": "/hub", "readOnly": true}],
+        "readinessProbe": {"exec": {"command": ask}, "periodSeconds": 2, "timeoutSeconds": 6},
+    });
+    let labels = json!({"app": ADD_ON});
+    let bundle = Bundle::new().object(json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": ADD_ON},
+        "spec": {
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {
+                    "containers": [container],
+                    "volumes": [{"name": "hub", "secret": {"secretName": "inventory-hub-kubeconfig"}}],
+                },
+            },
+        },
+    }));
+    let spec =
+        Spec::inline("1.0.0", &bundle).with("values", json!({"CLUSTER_NAME": "{{CLUSTER_NAME}}"}));
+    spec.policy("timeout", "180s")
+}
+
+async fn until_asked(bed: &Bed) -> Result<()> {
+    until("the hub to have been asked", Duration::from_secs(20), || async {
+        let audit = bed.hub.plane.audit()?;
+        let asked = audit.iter().any(|event| {
+            event["user"]["username"] == USER && event["responseStatus"]["code"] == 200
+        });
+        Ok(asked.then_some(()))
+    })
+    .await
+}

@@ -1,0 +1,48 @@
+//! A wall clock that can be put wrong for one program: the machine's own stays as it is.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::ControlPlane;
+
+const SOURCE: &str = include_str!("clock/preload.c");
+
+pub struct WallClock {
+    library: PathBuf,
+    setting: PathBuf,
+}
+
+impl WallClock {
+    /// Right at first. What it needs is built by the C compiler that also links Rust programs.
+    pub fn new(plane: &ControlPlane) -> Result<Self> {
+        let source = plane.write("preload.c", SOURCE)?;
+        let library = source.with_extension("so");
+        build(&source, &library)?;
+        let setting = plane.write("wall-clock", "0")?;
+        Ok(Self { library, setting })
+    }
+
+    /// From now on it is so many seconds ahead, or behind.
+    pub fn put(&self, seconds: i64) -> Result<()> {
+        let new = self.setting.with_extension("new");
+        fs::write(&new, seconds.to_string())?;
+        fs::rename(&new, &self.setting).context("put the clock")
+    }
+
+    /// Words before a command that make this its clock.
+    pub fn before(&self) -> [String; 3] {
+        let preload = format!("LD_PRELOAD={}", self.library.display());
+        ["env".into(), preload, format!("WALL_CLOCK={}", self.setting.display())]
+    }
+}
+
+fn build(source: &Path, library: &Path) -> Result<()> {
+    let mut cc = Command::new("cc");
+    cc.args(["-shared", "-fPIC", "-O2", "-o"]).arg(library).arg(source);
+    let output = cc.output().context("run cc")?;
+    ensure!(output.status.success(), "cc: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
