@@ -20,17 +20,21 @@ use crate::lease::{GIVE_UP, Holder};
 /// A definition that is missing for so long is not one that is just not served.
 const SURELY_GONE: Duration = Duration::from_secs(20);
 
-/// Between two looks at a definition that is missing.
+/// Between two looks at what is not yet as it should be.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// Stops the agent, then takes the finalizer off every `ManagedAddOn`. May be done twice.
+/// For so long the agent may finish what it uninstalls: a cluster that leaves its hub loses add-ons and agent at once.
+const LEAVING: Duration = Duration::from_secs(120);
+
+/// Waits for what the agent uninstalls, stops it, then takes the finalizer off every `ManagedAddOn`. May be done twice.
 pub async fn run(asked: ReleaseFinalizers) -> anyhow::Result<()> {
     let cluster = Cluster::connect(asked.kubeconfig.as_deref()).await?;
+    let api: Api<ManagedAddOn> = Api::all(cluster.own());
+    until_none_is_leaving(&api).await.context("the ManagedAddOns could not be listed")?;
     let holder = Holder::new(cluster.own(), &asked.namespace);
     holder.seize(owner(&asked)).await.context("the agents' lease could not be taken")?;
     tracing::info!("the agents' lease is taken; waiting until whoever held it has stopped");
     sleep(GIVE_UP).await;
-    let api: Api<ManagedAddOn> = Api::all(cluster.own());
     until_none_is_held(&api).await.context("the finalizers could not be taken off")?;
     tracing::info!("no ManagedAddOn waits for the agent; what was installed stays");
     Ok(())
@@ -45,6 +49,30 @@ fn owner(asked: &ReleaseFinalizers) -> Option<OwnerReference> {
         uid: asked.pod_uid.clone()?,
         ..OwnerReference::default()
     })
+}
+
+/// Not for ever: an uninstallation may be stuck, or nobody may be there to do it.
+async fn until_none_is_leaving(api: &Api<ManagedAddOn>) -> kube::Result<()> {
+    let begun = Instant::now();
+    while begun.elapsed() < LEAVING {
+        let all = match api.list_metadata(&ListParams::default()).await {
+            Err(error) if faults::is_gone(&error) => return Ok(()),
+            all => all?,
+        };
+        let leaving: Vec<_> = all.items.iter().filter_map(|it| leaving(&it.metadata)).collect();
+        if leaving.is_empty() {
+            return Ok(());
+        }
+        tracing::info!(?leaving, "these are uninstalled first, which the agent does");
+        sleep(LOOK).await;
+    }
+    tracing::warn!(after = ?LEAVING, "not waiting any longer; what is left of them stays");
+    Ok(())
+}
+
+fn leaving(metadata: &ObjectMeta) -> Option<&str> {
+    let is_leaving = metadata.deletion_timestamp.is_some() && is_held(metadata);
+    metadata.name.as_deref().filter(|_| is_leaving)
 }
 
 async fn until_none_is_held(api: &Api<ManagedAddOn>) -> kube::Result<()> {

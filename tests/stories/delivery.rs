@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use lifecycle::Phase;
 use lifecycle::names::FINALIZER;
 use serde_json::{Value, json};
 use testbed::bundle::{Bundle, READY, Spec};
@@ -124,6 +125,37 @@ pub async fn removing_the_agent_first_neither_hangs_nor_loses_anything(_: &Bed) 
     let secrets =
         managed.kubectl("get secrets -n open-cluster-management-agent-addon -o name").await?;
     ensure!(secrets.contains("release-shop-"), "what was retained is lost: {secrets}");
+    Ok(())
+}
+
+/// As on a cluster that leaves its hub, where all add-ons go at once.
+pub async fn what_is_being_uninstalled_goes_before_the_agent(_: &Bed) -> Result<()> {
+    let managed = Managed::with_agent("leaving").await?;
+    let shop = managed.add_on("shop");
+    let held = json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "held", "finalizers": ["example.com/held"]},
+    });
+    let bundle = Bundle::new().namespace("shop").deployment("web", READY).object(held);
+    shop.assign(&Spec::inline("1.0.0", &bundle).namespace("shop")).await?;
+    shop.until_available("1.0.0").await?;
+    shop.delete().await?;
+    shop.until_phase(Phase::Removing).await?;
+
+    let command = ["release-finalizers"];
+    let let_go = async {
+        until("the command to wait", IN_FORCE, || async {
+            let log = std::fs::read_to_string(managed.command_log(&command)).unwrap_or_default();
+            Ok(log.contains("uninstalled first").then_some(()))
+        })
+        .await?;
+        let free =
+            r#"patch configmap held -n shop --type merge -p {"metadata":{"finalizers":null}}"#;
+        managed.kubectl(free).await
+    };
+    tokio::try_join!(managed.run_command(&command), let_go)?;
+    shop.until_gone().await?;
+    ensure!(shop.image("shop", "web").await?.is_none(), "the add-on is still there");
     Ok(())
 }
 

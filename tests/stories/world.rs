@@ -1,6 +1,7 @@
 //! What the world does to an agent: it dies at the same place, its API server comes back older, its disk is full, its
 //! rights and credentials go and come. Those that harm more than themselves have clusters of their own.
 
+pub mod clock;
 pub mod crashes;
 pub mod credentials;
 pub mod crowds;

@@ -1,0 +1,90 @@
+//! The wall clock is put wrong under a running agent, by ten years and back.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use lifecycle::{OperationResult, Phase};
+use testbed::bundle::{NEVER_READY, READY, Spec};
+use testbed::clock::WallClock;
+use testbed::wait::until;
+use testbed::{Hub, Managed};
+
+use super::spec;
+use crate::LONG;
+use crate::harness::Bed;
+
+const TEN_YEARS: i64 = 10 * 365 * 24 * 60 * 60;
+
+/// More than any rollout here needs, and nothing beside ten years.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+pub async fn a_jump_of_ten_years_ends_no_rollout_early_or_late(_: &Bed) -> Result<()> {
+    let (hub, managed) =
+        tokio::try_join!(Hub::start("clock-hub", "edge"), Managed::start("clock"))?;
+    let clock = WallClock::new(&managed.plane)?;
+    start_agent(&managed, &hub, &clock, "first").await?;
+    let add_on = managed.add_on("shop");
+    assign(&hub, &spec("shop", "1.0.0", READY)).await?;
+    add_on.until_available("1.0.0").await?;
+
+    // Ahead, while a version soaks that may take a minute.
+    assign(&hub, &spec("shop", "1.1.0", READY).policy("soak", "6s")).await?;
+    add_on.until_phase(Phase::Verifying).await?;
+    clock.put(TEN_YEARS)?;
+    let status = add_on.until_available("1.1.0").await?;
+    let upgrade = status.history.first().context("no history")?;
+    ensure!(upgrade.result == OperationResult::Succeeded, "{upgrade:?}");
+    ensure!(!is_ahead(Some(&upgrade.started_time)), "{upgrade:?}");
+    ensure!(is_ahead(upgrade.completion_time.as_ref()), "the clock was not put: {upgrade:?}");
+
+    // Back, while one fails: it has its own seconds, and does not end before it began.
+    assign(&hub, &spec("shop", "1.2.0", NEVER_READY).policy("timeout", "5s")).await?;
+    add_on.until_phase(Phase::Verifying).await?;
+    clock.put(0)?;
+    let status = add_on.until_phase(Phase::RolledBack).await?;
+    ensure!(status.current_version.as_deref() == Some("1.1.0"), "{status:?}");
+    for entry in &status.history {
+        let ended = entry.completion_time.as_ref();
+        ensure!(Some(&entry.started_time) <= ended, "ended before it began: {entry:?}");
+    }
+    until_told(&hub, "RolledBack").await?;
+
+    // Another agent takes over from one whose clock was ahead, and its own is right.
+    clock.put(TEN_YEARS)?;
+    assign(&hub, &spec("shop", "1.3.0", READY)).await?;
+    add_on.until_available("1.3.0").await?;
+    managed.kill_agent()?;
+    clock.put(0)?;
+    start_agent(&managed, &hub, &clock, "second").await?;
+    assign(&hub, &spec("shop", "1.4.0", READY)).await?;
+    let status = add_on.until_available("1.4.0").await?;
+    ensure!(!is_ahead(status.completion_time.as_ref()), "{status:?}");
+    until_told(&hub, "Available").await
+}
+
+async fn assign(hub: &Hub, spec: &Spec) -> Result<()> {
+    let template = format!("shop-{}", spec.0["version"].as_str().context("a version")?);
+    hub.template("shop", &template, spec).await?;
+    hub.assign("shop", &template).await
+}
+
+async fn start_agent(managed: &Managed, hub: &Hub, clock: &WallClock, pod: &str) -> Result<()> {
+    let kubeconfig = hub.kubeconfig()?;
+    let kubeconfig = kubeconfig.to_string_lossy();
+    let flags = ["--hub-kubeconfig", &kubeconfig, "--cluster-name", "edge"];
+    managed.start_agent_by(&clock.before(), pod, &flags).await
+}
+
+fn is_ahead(time: Option<&Time>) -> bool {
+    time.is_some_and(|time| time.0 > Timestamp::now() + DAY)
+}
+
+async fn until_told(hub: &Hub, phase: &str) -> Result<()> {
+    until(&format!("the hub to hear of {phase}"), LONG, || async {
+        let told = hub.reported("shop").await?;
+        if told["phase"] == phase { Ok(Some(())) } else { bail!("{told}") }
+    })
+    .await
+}
