@@ -241,6 +241,7 @@ pub const MATRIX: [Row; 42] = [
         ..row("F33", "a retained release is damaged or gone")
     },
     Row {
+        stories: &["world::clock::a_jump_of_ten_years_ends_no_rollout_early_or_late"],
         table: &["no_length_of_time_overflows", "an_operation_never_ends_before_it_began"],
         ..row("F34", "the clock jumps by ten years")
     },
