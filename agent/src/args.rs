@@ -26,7 +26,7 @@ pub struct Args {
 pub enum Command {
     /// Print the ManagedAddOn CRD as YAML
     Crd,
-    /// Before the agent is removed for good: it stops, and no ManagedAddOn waits for it; nothing is uninstalled
+    /// Before the agent is removed for good: it ends what it is uninstalling and stops, and no ManagedAddOn waits for it
     ReleaseFinalizers(ReleaseFinalizers),
 }
 

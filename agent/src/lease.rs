@@ -76,6 +76,17 @@ impl Holder {
         }
     }
 
+    /// Whether this agent has it, or had it before it was restarted.
+    pub async fn is_held(&self) -> Result<bool, kube::Error> {
+        let lease = self.api.get_opt(NAME).await?;
+        Ok(lease.is_some_and(|lease| self.holds(&lease)))
+    }
+
+    fn holds(&self, lease: &Lease) -> bool {
+        let holder = lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref());
+        holder == Some(&self.identity)
+    }
+
     /// Takes the Lease from whoever has it, and lets it go with `owner`.
     pub async fn seize(&self, owner: Option<OwnerReference>) -> Result<(), kube::Error> {
         loop {
@@ -122,8 +133,7 @@ impl Holder {
     /// `false` when another agent has it.
     async fn renew(&self) -> Result<bool, kube::Error> {
         let lease = self.api.get(NAME).await?;
-        let holder = lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref());
-        if holder != Some(&self.identity) {
+        if !self.holds(&lease) {
             return Ok(false);
         }
         self.replace(&self.lease(Some(&lease))).await.map(|()| true)

@@ -1,5 +1,5 @@
-//! What runs before the agent is removed for good, while its add-ons stay: without it their `ManagedAddOn`s would wait
-//! for ever for somebody to take the finalizer off.
+//! What runs before the agent is removed for good: what is being uninstalled is finished, and the other add-ons stay.
+//! Without it their `ManagedAddOn`s would wait for ever for somebody to take the finalizer off.
 
 use std::time::Duration;
 
@@ -26,12 +26,18 @@ const LOOK: Duration = Duration::from_secs(2);
 /// For so long the agent may finish what it uninstalls: a cluster that leaves its hub loses add-ons and agent at once.
 const LEAVING: Duration = Duration::from_secs(120);
 
+/// The order to remove an add-on may come to the cluster this long after that for the agent.
+const QUIET: Duration = Duration::from_secs(10);
+
 /// Waits for what the agent uninstalls, stops it, then takes the finalizer off every `ManagedAddOn`. May be done twice.
 pub async fn run(asked: ReleaseFinalizers) -> anyhow::Result<()> {
     let cluster = Cluster::connect(asked.kubeconfig.as_deref()).await?;
     let api: Api<ManagedAddOn> = Api::all(cluster.own());
-    until_none_is_leaving(&api).await.context("the ManagedAddOns could not be listed")?;
     let holder = Holder::new(cluster.own(), &asked.namespace);
+    // Restarted, it has stopped the agent already, and nobody is left who would uninstall.
+    if !holder.is_held().await.context("the agents' lease could not be read")? {
+        until_none_is_leaving(&api).await;
+    }
     holder.seize(owner(&asked)).await.context("the agents' lease could not be taken")?;
     tracing::info!("the agents' lease is taken; waiting until whoever held it has stopped");
     sleep(GIVE_UP).await;
@@ -52,25 +58,35 @@ fn owner(asked: &ReleaseFinalizers) -> Option<OwnerReference> {
 }
 
 /// Not for ever: an uninstallation may be stuck, or nobody may be there to do it.
-async fn until_none_is_leaving(api: &Api<ManagedAddOn>) -> kube::Result<()> {
+async fn until_none_is_leaving(api: &Api<ManagedAddOn>) {
     let begun = Instant::now();
+    let mut last_seen = begun;
     while begun.elapsed() < LEAVING {
-        let all = match api.list_metadata(&ListParams::default()).await {
-            Err(error) if faults::is_gone(&error) => return Ok(()),
-            all => all?,
-        };
-        let leaving: Vec<_> = all.items.iter().filter_map(|it| leaving(&it.metadata)).collect();
-        if leaving.is_empty() {
-            return Ok(());
+        match api.list_metadata(&ListParams::default()).await {
+            Ok(all) => {
+                let leaving: Vec<_> = all.items.iter().filter_map(leaving).collect();
+                if !leaving.is_empty() {
+                    last_seen = Instant::now();
+                    tracing::info!(?leaving, "these are uninstalled first, which the agent does");
+                }
+            }
+            // Without the definition there are none.
+            Err(error) if faults::is_gone(&error) => {}
+            Err(error) => {
+                last_seen = Instant::now();
+                tracing::warn!(%error, "the ManagedAddOns cannot be listed yet");
+            }
         }
-        tracing::info!(?leaving, "these are uninstalled first, which the agent does");
+        if last_seen.elapsed() >= QUIET {
+            return;
+        }
         sleep(LOOK).await;
     }
     tracing::warn!(after = ?LEAVING, "not waiting any longer; what is left of them stays");
-    Ok(())
 }
 
-fn leaving(metadata: &ObjectMeta) -> Option<&str> {
+fn leaving(add_on: &PartialObjectMeta<ManagedAddOn>) -> Option<&str> {
+    let metadata = &add_on.metadata;
     let is_leaving = metadata.deletion_timestamp.is_some() && is_held(metadata);
     metadata.name.as_deref().filter(|_| is_leaving)
 }

@@ -57,7 +57,11 @@ pub async fn install(bed: &Bed, image: &str) -> Result<()> {
 pub async fn assign(bed: &Bed, site: &Site) -> Result<()> {
     let add_on = json!({
         "apiVersion": "addon.open-cluster-management.io/v1alpha1", "kind": "ManagedClusterAddOn",
-        "metadata": {"name": ADD_ON, "namespace": site.name}, "spec": {},
+        "metadata": {
+            "name": ADD_ON, "namespace": site.name,
+            "annotations": {"open-cluster-management.io/cleanup-priority": "100"},
+        },
+        "spec": {},
     });
     bed.hub.plane.apply_yaml(&add_on.to_string()).await
 }

@@ -21,6 +21,7 @@ pub async fn and_return(telling: &Telling, bed: &Bed) -> Result<()> {
     telling.chapter("And joins it again");
     let mut klusterlet = bed.one.klusterlet.lock().await;
     klusterlet.leave(&bed.one.managed.plane).await?;
+    bed.hub.forget_requests(ONE).await?;
     *klusterlet = Klusterlet::join(&bed.one.managed.plane, &bed.hub, ONE, &WORK_FLAGS).await?;
     drop(klusterlet);
     delivery::assign(bed, &bed.one).await?;

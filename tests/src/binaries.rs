@@ -1,5 +1,5 @@
 //! The programs of a test bed: taken from `KUBEBUILDER_ASSETS`, or built once into `target/testbed/bin`. The control
-//! plane and OCM's CRDs may be of another release: see `Module::chosen`.
+//! plane, OCM's CRDs, and OCM itself may be of another release: see `Module::chosen`.
 
 use std::env;
 use std::fs::{self, File};
@@ -62,8 +62,8 @@ impl Tool {
         }
     }
 
-    /// The Go module it is built from, where the control plane is of this release.
-    fn module(self, release: Module) -> Module {
+    /// The Go module it is built from, where the control plane and OCM are of these releases.
+    fn module(self, release: Module, ocm: Module) -> Module {
         match self {
             Self::ApiServer | Self::ControllerManager | Self::Scheduler => release,
             Self::Etcd
@@ -72,7 +72,7 @@ impl Tool {
             | Self::Kubelet
             | Self::KubeProxy
             | Self::Pod => Module::Kubernetes,
-            Self::Ocm => Module::Ocm,
+            Self::Ocm => ocm,
             Self::Helm => Module::Helm,
         }
     }
@@ -83,6 +83,7 @@ impl Tool {
 pub struct Binaries {
     assets: Option<PathBuf>,
     release: Module,
+    ocm: Module,
 }
 
 impl Binaries {
@@ -109,7 +110,7 @@ impl Binaries {
     }
 
     pub fn path(&self, tool: Tool) -> PathBuf {
-        let built = || tool.module(self.release).programs().join(tool.name());
+        let built = || tool.module(self.release, self.ocm).programs().join(tool.name());
         self.given(tool).unwrap_or_else(built)
     }
 
@@ -123,7 +124,7 @@ impl Binaries {
         fs::create_dir_all(&testbed).with_context(|| format!("create {}", testbed.display()))?;
         let release = Module::chosen()?;
         let assets = if release == Module::Kubernetes { assets() } else { None };
-        let binaries = Self { assets, release };
+        let binaries = Self { assets, release, ocm: Module::chosen_ocm()? };
         let _lock = lock()?;
         for tool in Tool::CONTROL_PLANE.into_iter().filter(|tool| binaries.given(*tool).is_none()) {
             binaries.build(tool)?;
@@ -133,7 +134,7 @@ impl Binaries {
     }
 
     fn build(&self, tool: Tool) -> Result<()> {
-        let module = tool.module(self.release);
+        let module = tool.module(self.release, self.ocm);
         build::ensure(tool, &Sources::read(module)?, &module.programs())
     }
 

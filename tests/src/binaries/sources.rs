@@ -13,8 +13,9 @@ use crate::target;
 
 const LINK: &str = "k8s.io/component-base/version";
 
-/// The variable that asks for another Kubernetes than the test bed's own.
-const CHOICE: &str = "TESTBED_KUBERNETES";
+/// The variables that ask for another Kubernetes and another OCM than the test bed's own.
+const KUBERNETES: &str = "TESTBED_KUBERNETES";
+const OCM: &str = "TESTBED_OCM";
 
 /// Open Cluster Management and Helm require other versions of the same packages as Kubernetes, so each has a module of
 /// its own.
@@ -26,17 +27,28 @@ pub enum Module {
     /// The newest one there is, and OCM's CRDs as newer hubs have them.
     Newest,
     Ocm,
+    /// The newest one whose module is to be had.
+    OcmNewest,
     Helm,
 }
 
 impl Module {
     /// What control planes are of.
     pub fn chosen() -> Result<Self> {
-        match env::var(CHOICE).unwrap_or_default().as_str() {
+        match env::var(KUBERNETES).unwrap_or_default().as_str() {
             "" => Ok(Self::Kubernetes),
             "oldest" => Ok(Self::Oldest),
             "newest" => Ok(Self::Newest),
-            other => bail!("{CHOICE} is `{other}`, and can be `oldest` or `newest`"),
+            other => bail!("{KUBERNETES} is `{other}`, and can be `oldest` or `newest`"),
+        }
+    }
+
+    /// What OCM's controllers and agents are of.
+    pub fn chosen_ocm() -> Result<Self> {
+        match env::var(OCM).unwrap_or_default().as_str() {
+            "" => Ok(Self::Ocm),
+            "newest" => Ok(Self::OcmNewest),
+            other => bail!("{OCM} is `{other}`, and can be `newest`"),
         }
     }
 
@@ -55,14 +67,15 @@ impl Module {
             Self::Kubernetes | Self::Ocm | Self::Helm => target::testbed_dir(),
             Self::Oldest => target::testbed_dir().join("oldest"),
             Self::Newest => target::testbed_dir().join("newest"),
+            Self::OcmNewest => target::testbed_dir().join("ocm-newest"),
         }
     }
 
-    /// Where its lines of Go are: the control planes of all releases are the same.
+    /// Where its lines of Go are, which are the same for all releases.
     fn folder(self) -> PathBuf {
         match self {
             Self::Kubernetes | Self::Oldest | Self::Newest => testbed(),
-            Self::Ocm => testbed().join("ocm"),
+            Self::Ocm | Self::OcmNewest => testbed().join("ocm"),
             Self::Helm => testbed().join("helm"),
         }
     }
@@ -73,6 +86,7 @@ impl Module {
             Self::Kubernetes | Self::Ocm | Self::Helm => self.folder(),
             Self::Oldest => testbed().join("oldest"),
             Self::Newest => testbed().join("newest"),
+            Self::OcmNewest => testbed().join("ocm").join("newest"),
         }
     }
 
@@ -81,7 +95,7 @@ impl Module {
             Self::Kubernetes | Self::Oldest | Self::Newest => {
                 kubernetes_version(&fs::read_to_string(go_mod)?)
             }
-            Self::Ocm | Self::Helm => Ok("-s -w".into()),
+            Self::Ocm | Self::OcmNewest | Self::Helm => Ok("-s -w".into()),
         }
     }
 }

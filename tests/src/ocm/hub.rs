@@ -148,6 +148,12 @@ impl OcmHub {
         .await
     }
 
+    /// After `detach`, once the cluster's klusterlet has ended: no certificate that it asked for is waited for any more.
+    pub async fn forget_requests(&self, cluster: &str) -> Result<()> {
+        let label = format!("open-cluster-management.io/cluster-name={cluster}");
+        self.plane.kubectl(&["delete", "csr", "-l", &label]).await.map(drop)
+    }
+
     /// The placement `everywhere` in namespace `default`: every cluster, also one that cannot be reached.
     pub async fn place_everywhere(&self) -> Result<()> {
         self.plane.apply_yaml(EVERYWHERE).await
@@ -219,8 +225,7 @@ impl OcmHub {
         let params = ListParams::default().labels(&label);
         let names = until(&format!("{cluster} to ask for a certificate"), JOIN, || async {
             let list = requests.list(&params).await?;
-            let waiting = list.items.into_iter().filter(is_waiting);
-            let names: Vec<_> = waiting.filter_map(|it| it.metadata.name).collect();
+            let names: Vec<_> = list.items.into_iter().filter_map(|it| it.metadata.name).collect();
             Ok((!names.is_empty()).then_some(names))
         })
         .await?;
@@ -244,12 +249,6 @@ impl OcmHub {
             Some(namespace) => Api::namespaced_with(self.plane.admin(), namespace, &resource),
         }
     }
-}
-
-/// Those of an earlier time on the hub are decided.
-fn is_waiting(request: &CertificateSigningRequest) -> bool {
-    let conditions = request.status.as_ref().and_then(|status| status.conditions.as_ref());
-    conditions.is_none_or(Vec::is_empty)
 }
 
 fn condition(object: &DynamicObject, kind: &str) -> Option<Value> {
