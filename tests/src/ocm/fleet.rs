@@ -31,7 +31,7 @@ impl<'a> Fleet<'a> {
 
     /// The template of a version, `<add-on>-<version>`, which carries a `ManagedAddOn`.
     pub async fn template(&self, spec: &Spec) -> Result<()> {
-        self.managed_template(spec, &json!([])).await
+        self.managed_template(spec, None).await
     }
 
     /// The same; on the hub each cluster's add-on has an identity of its own, which may do what `cluster_role` says in the
@@ -41,10 +41,11 @@ impl<'a> Fleet<'a> {
             "type": "CurrentCluster", "currentCluster": {"clusterRoleName": cluster_role},
         });
         let client = json!({"hubPermissions": [permission]});
-        self.managed_template(spec, &json!([{"type": "KubeClient", "kubeClient": client}])).await
+        let kube_client = json!({"type": "KubeClient", "kubeClient": client});
+        self.managed_template(spec, Some(kube_client)).await
     }
 
-    async fn managed_template(&self, spec: &Spec, registration: &Value) -> Result<()> {
+    async fn managed_template(&self, spec: &Spec, registration: Option<Value>) -> Result<()> {
         let version = spec.0["version"].as_str().context("the spec has a version")?;
         let add_on = json!({
             "apiVersion": "lifecycle.open-cluster-management.io/v1alpha1", "kind": "ManagedAddOn",
@@ -73,15 +74,24 @@ impl<'a> Fleet<'a> {
     /// As before there was an agent: the template holds the add-on's objects.
     pub async fn plain_template(&self, version: &str, objects: &[Value]) -> Result<()> {
         let agent = json!({"workload": {"manifests": objects}});
-        self.template_of(version, &agent, &json!([])).await
+        self.template_of(version, &agent, None).await
     }
 
-    async fn template_of(&self, version: &str, agent: &Value, registration: &Value) -> Result<()> {
-        let template = json!({
+    async fn template_of(
+        &self,
+        version: &str,
+        agent: &Value,
+        registration: Option<Value>,
+    ) -> Result<()> {
+        let mut template = json!({
             "apiVersion": format!("{GROUP}/v1alpha1"), "kind": "AddOnTemplate",
             "metadata": {"name": self.name_of(version)},
-            "spec": {"addonName": self.name, "agentSpec": agent, "registration": registration},
+            "spec": {"addonName": self.name, "agentSpec": agent},
         });
+        // For OCM an empty list is not none: it would add HUB_KUBECONFIG to every container.
+        if let Some(registration) = registration {
+            template["spec"]["registration"] = json!([registration]);
+        }
         self.hub.plane.apply_yaml(&template.to_string()).await
     }
 
