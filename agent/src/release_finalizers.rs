@@ -62,20 +62,8 @@ async fn until_none_is_leaving(api: &Api<ManagedAddOn>) {
     let begun = Instant::now();
     let mut last_seen = begun;
     while begun.elapsed() < LEAVING {
-        match api.list_metadata(&ListParams::default()).await {
-            Ok(all) => {
-                let leaving: Vec<_> = all.items.iter().filter_map(leaving).collect();
-                if !leaving.is_empty() {
-                    last_seen = Instant::now();
-                    tracing::info!(?leaving, "these are uninstalled first, which the agent does");
-                }
-            }
-            // Without the definition there are none.
-            Err(error) if faults::is_gone(&error) => {}
-            Err(error) => {
-                last_seen = Instant::now();
-                tracing::warn!(%error, "the ManagedAddOns cannot be listed yet");
-            }
+        if !none_is_leaving(api).await {
+            last_seen = Instant::now();
         }
         if last_seen.elapsed() >= QUIET {
             return;
@@ -83,6 +71,25 @@ async fn until_none_is_leaving(api: &Api<ManagedAddOn>) {
         sleep(LOOK).await;
     }
     tracing::warn!(after = ?LEAVING, "not waiting any longer; what is left of them stays");
+}
+
+/// `false` where it cannot be told.
+async fn none_is_leaving(api: &Api<ManagedAddOn>) -> bool {
+    match api.list_metadata(&ListParams::default()).await {
+        Ok(all) => {
+            let leaving: Vec<_> = all.items.iter().filter_map(leaving).collect();
+            if !leaving.is_empty() {
+                tracing::info!(?leaving, "these are uninstalled first, which the agent does");
+            }
+            leaving.is_empty()
+        }
+        // Without the definition there are none.
+        Err(error) if faults::is_gone(&error) => true,
+        Err(error) => {
+            tracing::warn!(%error, "the ManagedAddOns cannot be listed yet");
+            false
+        }
+    }
 }
 
 fn leaving(add_on: &PartialObjectMeta<ManagedAddOn>) -> Option<&str> {

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use serde_json::json;
 use testbed::binaries::{Binaries, Tool};
 use testbed::bundle::{NEVER_READY, READY};
 use testbed::node::{Image, PAUSE, build_image};
@@ -38,10 +39,15 @@ impl Images {
         ensure!(bytes < LIMIT, "the agent's image has {bytes} bytes; it should be under {LIMIT}");
         let newer = self::agent(&work, NEWER_AGENT, &program).await?;
         let mut images = vec![agent, newer];
-        for (name, word) in [(READY, "run"), (NEVER_READY, "fail"), (PAUSE, "run")] {
-            images.push(pod(&work, name, word).await?);
+        let binaries = spawn_blocking(|| Binaries::ensure_also(&[Tool::Pod])).await??;
+        for (name, tool, args) in [
+            (READY, Tool::Pod, &["run"][..]),
+            (NEVER_READY, Tool::Pod, &["fail"]),
+            (PAUSE, Tool::Pod, &["run"]),
+            (KUBECTL, Tool::Kubectl, &[]),
+        ] {
+            images.push(only(&binaries.path(tool), args, &work, name).await?);
         }
-        images.push(kubectl(&work).await?);
         Ok(Self(images))
     }
 
@@ -63,30 +69,18 @@ async fn agent(work: &Path, name: &str, program: &Path) -> Result<Image> {
     build_image(work, name, &workspace_dir().join("Dockerfile.agent"), &stage).await
 }
 
-async fn pod(work: &Path, name: &str, word: &str) -> Result<Image> {
-    let binaries = spawn_blocking(|| Binaries::ensure_also(&[Tool::Pod])).await??;
-    let stage = stage(work, "pod")?;
-    fs::copy(binaries.path(Tool::Pod), stage.join("pod"))?;
-    let dockerfile = stage.join(format!("{word}.Dockerfile"));
-    fs::write(
-        &dockerfile,
-        format!(
-            "FROM scratch\nCOPY --from=build /pod /pod\nUSER 65532:65532\nENTRYPOINT [\"/pod\", \"{word}\"]\n"
-        ),
-    )?;
-    build_image(work, name, &dockerfile, &stage).await
-}
-
-async fn kubectl(work: &Path) -> Result<Image> {
-    let binaries = spawn_blocking(Binaries::ensure).await??;
-    let stage = stage(work, "kubectl")?;
-    fs::copy(binaries.path(Tool::Kubectl), stage.join("kubectl"))?;
+/// One that holds nothing but this program.
+async fn only(program: &Path, args: &[&str], work: &Path, name: &str) -> Result<Image> {
+    let file = program.file_name().unwrap_or_default().to_string_lossy();
+    let stage = stage(work, &file)?;
+    fs::copy(program, stage.join(&*file))?;
+    let entrypoint = json!([&[&*format!("/{file}")], args].concat());
     let dockerfile = stage.join("Dockerfile");
-    fs::write(
-        &dockerfile,
-        "FROM scratch\nCOPY --from=build /kubectl /kubectl\nUSER 65532:65532\nENTRYPOINT [\"/kubectl\"]\n",
-    )?;
-    build_image(work, KUBECTL, &dockerfile, &stage).await
+    let lines = format!(
+        "FROM scratch\nCOPY --from=build /{file} /{file}\nUSER 65532:65532\nENTRYPOINT {entrypoint}\n"
+    );
+    fs::write(&dockerfile, lines)?;
+    build_image(work, name, &dockerfile, &stage).await
 }
 
 fn stage(work: &Path, name: &str) -> Result<PathBuf> {

@@ -1,15 +1,15 @@
 //! One control plane: started, used, disturbed, and gone when dropped.
 
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use std::{fs, process};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow};
 use kube::Client;
 use serde_json::Value;
-use tokio::task::spawn_blocking;
 
 mod start;
 pub use start::Options;
@@ -17,7 +17,7 @@ pub use start::Options;
 use crate::binaries::Tool;
 use crate::fault_proxy::Upstream;
 use crate::pki::{Authority, Identity};
-use crate::process::Process;
+use crate::process::{Process, output};
 pub use crate::servers::Backup;
 use crate::servers::Servers;
 use crate::{apply, clients, wait};
@@ -98,13 +98,10 @@ impl ControlPlane {
 
     /// What kubectl printed; where it failed, the error holds what it complained of.
     pub async fn kubectl(&self, args: &[&str]) -> Result<String> {
-        let mut command = process::Command::new(self.servers.binaries().path(Tool::Kubectl));
+        let mut command = Command::new(self.servers.binaries().path(Tool::Kubectl));
         command.arg("--kubeconfig").arg(&self.admin_kubeconfig).args(args);
         command.arg("--cache-dir").arg(self.servers.folder().path().join("kubectl-cache"));
-        let output = spawn_blocking(move || command.output()).await?.context("run kubectl")?;
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "kubectl {}: {}", args.join(" "), complaint.trim());
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        output(command, &format!("kubectl {}", args.join(" "))).await
     }
 
     /// Server-side apply of every document, in order, as administrator. A CRD is established before the next document.

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use tokio::task::spawn_blocking;
 
 use crate::ControlPlane;
 use crate::binaries::{Binaries, Tool};
+use crate::process::output;
 
 pub struct Helm {
     program: PathBuf,
@@ -36,10 +37,7 @@ impl Helm {
         ] {
             command.env(variable, self.folders.join(folder));
         }
-        let output = spawn_blocking(move || command.output()).await?.context("run helm")?;
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "helm {}: {}", args.join(" "), complaint.trim());
-        Ok(String::from_utf8(output.stdout)?)
+        output(command, &format!("helm {}", args.join(" "))).await
     }
 
     /// A folder that is a chart with one template.

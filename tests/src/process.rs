@@ -7,11 +7,20 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
 mod spawner;
 use crate::wait;
+
+/// Runs a program to its end and returns what it says; an error holds what it complained of.
+pub async fn output(mut command: Command, what: &str) -> Result<String> {
+    let output = tokio::task::spawn_blocking(move || command.output()).await?;
+    let output = output.with_context(|| format!("run {what}"))?;
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{what}: {}", complaint.trim());
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
 
 /// A running program, killed when dropped.
 pub struct Process {

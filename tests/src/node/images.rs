@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::machine::output;
+use crate::process::output;
 
 /// An image as an archive that containerd takes.
 pub struct Image {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::process::Process;
+use crate::process::{Process, output};
 use crate::run_folder::RunFolder;
 use crate::wait::until;
 
@@ -105,15 +105,6 @@ impl Machine {
         ip(&["link", "set", CABLE, "up"]).await?;
         self.run("sh", &["-c", SETUP]).await.map(drop)
     }
-}
-
-/// Runs a program of this host to its end.
-pub async fn output(mut command: Command, what: &str) -> Result<String> {
-    let output = tokio::task::spawn_blocking(move || command.output()).await?;
-    let output = output.with_context(|| format!("run {what}"))?;
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{what}: {}", complaint.trim());
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 async fn ip(args: &[&str]) -> Result<String> {
