@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use crate::admin;
 use crate::args::Settings;
 use crate::cluster::Cluster;
 use crate::driver::{Shared, Suspicion, drive};
@@ -26,7 +27,6 @@ use crate::health::Judge;
 use crate::lease::Holder;
 use crate::metrics::Metrics;
 use crate::successor::Successors;
-use crate::{admin, pull};
 
 /// A watch is begun anew with a list this often: what a dead connection or a gap in the events kept back is known within
 /// a minute.
@@ -46,7 +46,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         namespace: settings.namespace,
         metrics,
         events: Events::new(cluster.own()),
-        http: pull::client()?,
+        ca_bundle: settings.ca_bundle,
         judge: Judge::new(),
         graces: settings.graces,
         slots: Arc::new(Semaphore::new(settings.max_rollouts)),

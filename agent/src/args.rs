@@ -59,6 +59,9 @@ pub struct Flags {
     /// Namespace of the agent's Secrets and leases
     #[arg(long, env = "POD_NAMESPACE", default_value = DEFAULT_NAMESPACE, value_name = "NAME")]
     namespace: String,
+    /// PEM file of certificate authorities that https sources are trusted by besides the public ones; read at each pull
+    #[arg(long, env = "CA_BUNDLE_FILE_PATH", value_name = "FILE")]
+    ca_bundle: Option<PathBuf>,
     /// Where /metrics, /healthz and /readyz are served
     #[arg(long, default_value = "0.0.0.0:8080", value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
@@ -127,6 +130,8 @@ pub struct Settings {
     pub kubeconfig: Option<PathBuf>,
     pub hub: Option<hub_sync::Settings>,
     pub namespace: String,
+    /// OCM mounts the `caBundle` of an `AddOnDeploymentConfig`'s `proxyConfig`, and names it by this variable.
+    pub ca_bundle: Option<PathBuf>,
     pub listen: SocketAddr,
     pub log_format: LogFormat,
     pub max_rollouts: usize,
@@ -141,6 +146,7 @@ impl Flags {
             hub_kubeconfig,
             cluster_name,
             namespace,
+            ca_bundle,
             listen,
             log_format,
             max_rollouts,
@@ -165,6 +171,7 @@ impl Flags {
             kubeconfig,
             hub,
             namespace,
+            ca_bundle: ca_bundle.filter(|path| !path.as_os_str().is_empty()),
             listen,
             log_format,
             max_rollouts,

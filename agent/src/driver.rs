@@ -6,6 +6,7 @@ mod rest;
 mod suspicion;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,7 +43,7 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     pub events: Events,
     pub successors: Successors,
-    pub http: reqwest::Client,
+    pub ca_bundle: Option<PathBuf>,
     pub judge: Judge,
     pub graces: Graces,
     /// Rollouts at once.

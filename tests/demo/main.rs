@@ -31,21 +31,7 @@ Options:
   --help   print this";
 
 fn main() -> ExitCode {
-    // `cargo demo -- --keep` is what people type; the alias has its own `--` already.
-    let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--").collect();
-    let keep = match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        [] => false,
-        ["--keep"] => true,
-        ["--help" | "-h"] => {
-            println!("{USAGE}");
-            return ExitCode::SUCCESS;
-        }
-        other => {
-            eprintln!("demo: unknown arguments {other:?}\n\n{USAGE}");
-            return ExitCode::from(2);
-        }
-    };
-    testbed::telling::run(demo(keep))
+    testbed::telling::run(USAGE, &["--keep"], |given| demo(!given.is_empty()))
 }
 
 async fn demo(keep: bool) -> Result<()> {

@@ -12,6 +12,7 @@ use crate::bed::{Bed, ONE, Site};
 use crate::delivery;
 use crate::fleet::{self, ADD_ON, PATIENCE, until_available};
 use crate::images::NEWER_AGENT;
+use crate::tailored;
 use testbed::Telling;
 
 const TEMPLATE: &str = "addon-lifecycle-0.1.0";
@@ -39,7 +40,7 @@ pub async fn upgraded(telling: &Telling, bed: &Bed) -> Result<()> {
     let config = json!({
         "group": "addon.open-cluster-management.io", "resource": "addontemplates", "name": NEWER_TEMPLATE,
     });
-    let patch = Patch::Merge(json!({"spec": {"configs": [config]}}));
+    let patch = Patch::Merge(json!({"spec": {"configs": [config, tailored::reference()]}}));
     bed.hub.add_ons(ONE).patch(delivery::ADD_ON, &PatchParams::default(), &patch).await?;
     until_agent_is(&bed.one, NEWER_AGENT).await?;
     telling.line("the newer agent runs on cluster one");

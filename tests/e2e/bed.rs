@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
+use testbed::file_server::FileServer;
 use testbed::node::{HOST, Machine, Node};
 use testbed::ocm::{Klusterlet, OcmHub};
 use testbed::wait::until;
@@ -54,8 +55,10 @@ pub struct Bed {
     pub one: Site,
     /// With a node played by kwok, beside which the agent is a process.
     pub two: Site,
-    // After the clusters, whose agents speak to it.
+    // After the clusters, whose agents speak to them.
     pub hub: OcmHub,
+    /// Of bundles, over https, where pods on the real node can reach it.
+    pub files: FileServer,
 }
 
 impl Bed {
@@ -68,7 +71,8 @@ impl Bed {
         telling.line("the hub's controllers run");
         let (one, two) = tokio::try_join!(real(&hub, machine, &images, telling), played(&hub),)?;
         telling.line("both clusters have joined");
-        Ok(Self { one, two, hub })
+        let files = FileServer::start_secure(HOST.parse()?).await?;
+        Ok(Self { one, two, hub, files })
     }
 
     /// The agent on cluster two, with the identity that OCM has put into a Secret for it.

@@ -6,7 +6,6 @@ use kube::api::DeleteParams;
 use serde_json::Value;
 use testbed::bundle::{Bundle, READY, Spec};
 use testbed::file_server::{FileServer, Manner};
-use testbed::node::HOST;
 use testbed::ocm::Fleet;
 use testbed::wait::until;
 
@@ -34,17 +33,19 @@ pub async fn pinned(telling: &Telling, bed: &Bed) -> Result<()> {
 pub async fn stand_alone(telling: &Telling, bed: &Bed) -> Result<()> {
     telling.chapter("Beside it an add-on that has no ClusterManagementAddOn");
     let fleet = Fleet::new(&bed.hub, NOTES);
-    let files = FileServer::start_at(HOST.parse()?).await?;
     fleet.template(&inline("1.0.0")).await?;
-    fleet.template(&served("1.1.0", &files)).await?;
+    fleet.template(&served("1.1.0", &bed.files)).await?;
     for version in ["1.0.0", "1.1.0"] {
         fleet.give_alone(ONE, version).await?;
         bed.one.add_on(NOTES).until_available(version).await?;
         until_reported(bed, version).await?;
         telling.line(&format!("cluster one runs {NOTES} {version}, and the hub knows"));
     }
-    ensure!(files.ranges(PATH).len() == 1, "asked for: {:?}", files.ranges(PATH));
-    telling.line("the second was fetched over HTTP, once");
+    let asked = bed.files.ranges(PATH);
+    ensure!(asked.len() == 1, "asked for: {asked:?}");
+    telling.line(
+        "the second was fetched over https from a server whose authority the hub told of, once",
+    );
     bed.hub.add_ons(ONE).delete(NOTES, &DeleteParams::default()).await?;
     bed.one.add_on(NOTES).until_gone().await?;
     telling.line("its ManagedClusterAddOn was deleted, and it is uninstalled");
@@ -69,7 +70,6 @@ fn inline(version: &str) -> Spec {
     Spec::inline(version, &bundle(version)).namespace(NOTES)
 }
 
-/// At an address that pods on the real node can reach.
 fn served(version: &str, files: &FileServer) -> Spec {
     let yaml = bundle(version).yaml();
     let url = files.serve(PATH, yaml.as_bytes(), Manner::Well);

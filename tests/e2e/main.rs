@@ -30,22 +30,12 @@ Starts a hub with Open Cluster Management's own controllers and two managed clus
 them with a real node, builds the agent's image, lets OCM deliver it, and drives add-ons through all of that. Exits with
 1 when anything was not as told.
 
+TESTBED_OCM=newest makes it OCM 1.2.
+
 Needs root, and from Debian: containerd runc containernetworking-plugins buildah iptables iproute2 musl-tools.";
 
 fn main() -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--").collect();
-    match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        [] => {}
-        ["--help" | "-h"] => {
-            println!("{USAGE}");
-            return ExitCode::SUCCESS;
-        }
-        other => {
-            eprintln!("e2e: unknown arguments {other:?}\n\n{USAGE}");
-            return ExitCode::from(2);
-        }
-    }
-    testbed::telling::run(e2e())
+    testbed::telling::run(USAGE, &[], |_| e2e())
 }
 
 async fn e2e() -> Result<()> {

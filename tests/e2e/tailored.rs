@@ -1,6 +1,8 @@
 //! An AddOnDeploymentConfig makes the agent fit a cluster: OCM writes it into the agent's Deployment.
 
 use anyhow::{Context, Result, bail};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use testbed::Telling;
@@ -12,12 +14,25 @@ use crate::fleet::PATIENCE;
 
 const GROUP: &str = "addon.open-cluster-management.io";
 
+/// For the `configs` of the agent's `ManagedClusterAddOn` on cluster one.
+pub fn reference() -> Value {
+    json!({
+        "group": GROUP, "resource": "addondeploymentconfigs", "namespace": ONE, "name": "edge",
+    })
+}
+
 pub async fn by_a_deployment_config(telling: &Telling, bed: &Bed) -> Result<()> {
-    telling.chapter("The agent of cluster one gets resources and a node selector of its own");
+    telling.chapter(
+        "The agent of cluster one gets resources, a node selector and an authority of its own",
+    );
     let config = json!({
         "apiVersion": format!("{GROUP}/v1alpha1"), "kind": "AddOnDeploymentConfig",
         "metadata": {"name": "edge", "namespace": ONE},
         "spec": {
+            // OCM heeds a bundle of authorities only beside one of the other three.
+            "proxyConfig": {
+                "noProxy": "10.0.0.0/8", "caBundle": BASE64_STANDARD.encode(bed.files.authority()?),
+            },
             "nodePlacement": {"nodeSelector": {"kubernetes.io/os": "linux"}},
             "resourceRequirements": [{
                 "containerID": "deployments:addon-agent:agent",
@@ -26,10 +41,7 @@ pub async fn by_a_deployment_config(telling: &Telling, bed: &Bed) -> Result<()> 
         },
     });
     bed.hub.plane.apply_yaml(&config.to_string()).await?;
-    let reference = json!({
-        "group": GROUP, "resource": "addondeploymentconfigs", "namespace": ONE, "name": "edge",
-    });
-    let patch = Patch::Merge(json!({"spec": {"configs": [reference]}}));
+    let patch = Patch::Merge(json!({"spec": {"configs": [reference()]}}));
     bed.hub.add_ons(ONE).patch(delivery::ADD_ON, &PatchParams::default(), &patch).await?;
     until("the agent to be as its config says", PATIENCE, || async {
         let deployment = deployment(bed).await?;
@@ -47,7 +59,7 @@ pub async fn by_a_deployment_config(telling: &Telling, bed: &Bed) -> Result<()> 
         }
     })
     .await?;
-    telling.line("OCM has written both into its Deployment, and it is ready again");
+    telling.line("OCM has written all of it into its Deployment, and it is ready again");
     Ok(())
 }
 

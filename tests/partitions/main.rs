@@ -31,8 +31,17 @@ struct Stage {
     add_on: AddOn,
 }
 
+const USAGE: &str = "\
+cargo partitions
+
+Runs the agent in a network namespace of its own, upgrades an add-on again and again, and takes the links to its hub, its
+cluster and its bundles down, or drops the answers, in the middle of that. About two minutes. Exits with 1 when anything
+was not as told.
+
+Needs root, or: unshare --net --map-root-user cargo partitions";
+
 fn main() -> ExitCode {
-    testbed::telling::run(partitions())
+    testbed::telling::run(USAGE, &[], |_| partitions())
 }
 
 async fn partitions() -> Result<()> {

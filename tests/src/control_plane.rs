@@ -81,6 +81,16 @@ impl ControlPlane {
         Upstream::api(&self.server_url(), &self.authority, &self.authority.client(user, groups)?)
     }
 
+    /// A folder with `tls.crt` and `tls.key` for whoever listens behind a Service of this name.
+    pub fn serving_certificate(&self, namespace: &str, name: &str) -> Result<PathBuf> {
+        let Identity { certificate, key } = self.authority.service(namespace, name)?;
+        let folder = self.servers.folder().path().join(name);
+        fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
+        fs::write(folder.join("tls.crt"), certificate)?;
+        fs::write(folder.join("tls.key"), key)?;
+        Ok(folder)
+    }
+
     /// A file beside those of the control plane, gone with it.
     pub fn write(&self, name: &str, content: &str) -> Result<PathBuf> {
         self.servers.folder().write(name, content)

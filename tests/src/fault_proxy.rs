@@ -51,7 +51,7 @@ impl FaultProxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let authority = upstream.is_secure().then(Authority::new).transpose()?;
-        let tls = authority.as_ref().map(acceptor).transpose()?;
+        let tls = authority.as_ref().map(|it| acceptor(it, Ipv4Addr::LOCALHOST)).transpose()?;
         let handler = Arc::new(Handler { name, upstream, script });
         let task = tokio::spawn(accept(listener, tls, handler));
         Ok(Self { address, authority, task })
@@ -75,8 +75,8 @@ impl Drop for FaultProxy {
     }
 }
 
-pub(crate) fn acceptor(authority: &Authority) -> Result<TlsAcceptor> {
-    let identity = authority.server(&[Ipv4Addr::LOCALHOST])?;
+pub(crate) fn acceptor(authority: &Authority, address: Ipv4Addr) -> Result<TlsAcceptor> {
+    let identity = authority.server(&[address])?;
     let certificate = CertificateDer::from_pem_slice(identity.certificate.as_bytes())?;
     let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes())?;
     let config = ServerConfig::builder().with_no_client_auth();

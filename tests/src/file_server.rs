@@ -6,10 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::interval;
+use tokio_rustls::TlsAcceptor;
+
+use crate::fault_proxy::acceptor;
+use crate::pki::Authority;
 
 /// How a file is served.
 #[derive(Clone, Debug)]
@@ -31,6 +35,7 @@ pub enum Manner {
 /// Gone when dropped, with all its connections.
 pub struct FileServer {
     address: SocketAddr,
+    authority: Option<Authority>,
     files: Files,
     task: JoinHandle<()>,
 }
@@ -47,15 +52,26 @@ struct File {
 
 impl FileServer {
     pub async fn start() -> Result<Self> {
-        Self::start_at(Ipv4Addr::LOCALHOST).await
+        Self::listen(Ipv4Addr::LOCALHOST, None).await
     }
 
-    pub async fn start_at(address: Ipv4Addr) -> Result<Self> {
+    /// Over https, with a certificate of its own authority.
+    pub async fn start_secure(address: Ipv4Addr) -> Result<Self> {
+        Self::listen(address, Some(Authority::new()?)).await
+    }
+
+    async fn listen(address: Ipv4Addr, authority: Option<Authority>) -> Result<Self> {
         let listener = TcpListener::bind((address, 0)).await.context("bind a free port")?;
-        let address = listener.local_addr()?;
-        let files = Files::default();
-        let task = tokio::spawn(accept(listener, files.clone()));
-        Ok(Self { address, files, task })
+        let tls = authority.as_ref().map(|authority| acceptor(authority, address)).transpose()?;
+        let (address, files) = (listener.local_addr()?, Files::default());
+        let task = tokio::spawn(accept(listener, tls, files.clone()));
+        Ok(Self { address, authority, files, task })
+    }
+
+    /// In PEM: who believes it believes this server.
+    pub fn authority(&self) -> Result<String> {
+        let authority = self.authority.as_ref().context("this server has no certificate")?;
+        Ok(authority.identity().certificate)
     }
 
     /// Serves `content` at `path` from now on, and forgets the requests for it so far; returns the URL.
@@ -66,7 +82,8 @@ impl FileServer {
     }
 
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        let scheme = if self.authority.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}{path}", self.address)
     }
 
     /// The Range header of every request for `path` so far.
@@ -85,17 +102,24 @@ fn lock(files: &Files) -> MutexGuard<'_, BTreeMap<String, File>> {
     files.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn accept(listener: TcpListener, files: Files) {
+async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, files: Files) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         // A client that goes away is no concern of the server's.
-        let answered = answer(stream, files.clone());
+        let answered = connected(stream, tls.clone(), files.clone());
         connections.spawn(async move { answered.await.ok() });
     }
 }
 
+async fn connected(stream: TcpStream, tls: Option<TlsAcceptor>, files: Files) -> Result<()> {
+    match tls {
+        None => answer(stream, files).await,
+        Some(tls) => answer(tls.accept(stream).await?, files).await,
+    }
+}
+
 /// One request, one answer, and the connection ends.
-async fn answer(stream: TcpStream, files: Files) -> Result<()> {
+async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin, files: Files) -> Result<()> {
     let mut stream = BufReader::new(stream);
     let head = head(&mut stream).await?;
     let path = head.split(' ').nth(1).context("a request names a path")?;
@@ -119,7 +143,7 @@ async fn answer(stream: TcpStream, files: Files) -> Result<()> {
     Ok(())
 }
 
-async fn head(stream: &mut BufReader<TcpStream>) -> Result<String> {
+async fn head(stream: &mut (impl AsyncRead + Unpin)) -> Result<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await?);
@@ -135,7 +159,7 @@ fn header(head: &str, name: &str) -> Option<String> {
 
 /// `number` counts the requests for this file from one.
 async fn serve(
-    stream: &mut TcpStream,
+    stream: &mut (impl AsyncWrite + Unpin),
     file: &File,
     number: usize,
     range: Option<&str>,
@@ -158,14 +182,18 @@ async fn serve(
     }
 }
 
-async fn redirect(stream: &mut TcpStream, to: &str) -> Result<()> {
+async fn redirect(stream: &mut (impl AsyncWrite + Unpin), to: &str) -> Result<()> {
     let head = format!(
         "HTTP/1.1 302 Found\r\nlocation: {to}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
     );
     Ok(stream.write_all(head.as_bytes()).await?)
 }
 
-async fn well(stream: &mut TcpStream, content: &[u8], range: Option<&str>) -> Result<()> {
+async fn well(
+    stream: &mut (impl AsyncWrite + Unpin),
+    content: &[u8],
+    range: Option<&str>,
+) -> Result<()> {
     let Some(range) = range else { return whole(stream, content.len(), content).await };
     let from = range.trim_start_matches("bytes=").trim_end_matches('-').parse::<usize>()?;
     if from >= content.len() {
@@ -182,14 +210,14 @@ async fn well(stream: &mut TcpStream, content: &[u8], range: Option<&str>) -> Re
 }
 
 /// `length` is what is said, `body` what is sent.
-async fn whole(stream: &mut TcpStream, length: usize, body: &[u8]) -> Result<()> {
+async fn whole(stream: &mut (impl AsyncWrite + Unpin), length: usize, body: &[u8]) -> Result<()> {
     let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
     stream.write_all(head.as_bytes()).await?;
     Ok(stream.write_all(body).await?)
 }
 
 /// With a body, as servers like to send.
-async fn status(stream: &mut TcpStream, code: u16) -> Result<()> {
+async fn status(stream: &mut (impl AsyncWrite + Unpin), code: u16) -> Result<()> {
     let body = format!("<html>{code}</html>");
     let head = format!(
         "HTTP/1.1 {code} \r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
@@ -198,14 +226,14 @@ async fn status(stream: &mut TcpStream, code: u16) -> Result<()> {
     Ok(stream.write_all(head.as_bytes()).await?)
 }
 
-async fn endless(stream: &mut TcpStream) -> Result<()> {
+async fn endless(stream: &mut (impl AsyncWrite + Unpin)) -> Result<()> {
     stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
     loop {
         stream.write_all(&[b'#'; 64 * 1024]).await?;
     }
 }
 
-async fn drip(stream: &mut TcpStream, content: &[u8]) -> Result<()> {
+async fn drip(stream: &mut (impl AsyncWrite + Unpin), content: &[u8]) -> Result<()> {
     whole(stream, content.len(), b"").await?;
     let mut second = interval(Duration::from_secs(1));
     for byte in content {

@@ -2,6 +2,7 @@
 //! each with the rights that OCM's operators would give it.
 
 mod controllers;
+mod conversion;
 mod hub;
 pub use hub::{OcmHub, Placed};
 
@@ -14,10 +15,11 @@ pub use klusterlet::Klusterlet;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use tokio::task::spawn_blocking;
 
 use crate::binaries::{Binaries, Tool};
+use crate::process::output;
 
 /// Where OCM's operators run the hub's controllers, and the klusterlet's agents.
 const HUB_NAMESPACE: &str = "open-cluster-management-hub";
@@ -34,12 +36,9 @@ async fn binaries() -> Result<Binaries> {
     spawn_blocking(|| Binaries::ensure_also(&[Tool::Ocm])).await?
 }
 
-/// The definitions and rights that OCM's operators install on one `side`, `hub` or `managed`.
-async fn manifests(binaries: &Binaries, side: &'static str) -> Result<String> {
+/// The definitions and rights that OCM's operators install on one side, `hub` or `managed`; `words` begin with it.
+async fn manifests(binaries: &Binaries, words: &[&str]) -> Result<String> {
     let mut command = Command::new(binaries.path(Tool::Ocm));
-    command.args(["manifests", side]);
-    let output = spawn_blocking(move || command.output()).await?.context("run ocm manifests")?;
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "ocm manifests {side}: {}", complaint.trim());
-    Ok(String::from_utf8(output.stdout)?)
+    command.arg("manifests").args(words);
+    output(command, &format!("ocm manifests {}", words.join(" "))).await
 }

@@ -47,6 +47,14 @@ impl Authority {
         self.issue(params, ExtendedKeyUsagePurpose::ServerAuth)
     }
 
+    /// Of what a cluster calls by this name of a Service.
+    pub fn service(&self, namespace: &str, name: &str) -> Result<Identity> {
+        let name = format!("{name}.{namespace}.svc");
+        let mut params = params(&name, &[])?;
+        params.subject_alt_names.push(SanType::DnsName(name.try_into()?));
+        self.issue(params, ExtendedKeyUsagePurpose::ServerAuth)
+    }
+
     pub fn client(&self, user: &str, groups: &[&str]) -> Result<Identity> {
         self.issue(params(user, groups)?, ExtendedKeyUsagePurpose::ClientAuth)
     }

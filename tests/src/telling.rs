@@ -23,8 +23,26 @@ impl Telling {
     }
 }
 
-/// Runs a story to its end, and says if it was not as told.
-pub fn run(story: impl Future<Output = Result<()>>) -> ExitCode {
+/// Tells a story as the command line asks for it: with those of the `known` flags that are given, or only its usage.
+pub fn run<S: Future<Output = Result<()>>>(
+    usage: &str,
+    known: &[&str],
+    story: impl FnOnce(&[String]) -> S,
+) -> ExitCode {
+    // `cargo demo -- --keep` is what people type; the alias has its own `--` already.
+    let given: Vec<String> = std::env::args().skip(1).filter(|word| word != "--").collect();
+    if given.iter().any(|word| word == "--help" || word == "-h") {
+        println!("{usage}");
+        return ExitCode::SUCCESS;
+    }
+    if let Some(unknown) = given.iter().find(|word| !known.contains(&word.as_str())) {
+        eprintln!("unknown argument {unknown:?}\n\n{usage}");
+        return ExitCode::from(2);
+    }
+    to_the_end(story(&given))
+}
+
+fn to_the_end(story: impl Future<Output = Result<()>>) -> ExitCode {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     match runtime.block_on(story) {
         Ok(()) => ExitCode::SUCCESS,

@@ -35,7 +35,8 @@ impl Webhook {
     pub async fn start(judge: impl Fn(&Value) -> bool + Send + Sync + 'static) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let (address, authority) = (listener.local_addr()?, Authority::new()?);
-        let task = tokio::spawn(accept(listener, acceptor(&authority)?, Arc::new(judge)));
+        let tls = acceptor(&authority, Ipv4Addr::LOCALHOST)?;
+        let task = tokio::spawn(accept(listener, tls, Arc::new(judge)));
         Ok(Self { address, authority, task })
     }
 

@@ -79,6 +79,8 @@ fn main() -> ExitCode {
         story!(restart::only_one_of_two_agents_writes),
         story!(restart::an_agent_that_was_frozen_writes_no_more),
         story!(restart::what_others_change_or_delete_is_put_back),
+        story!(world::authorities::those_in_its_bundle_are_believed_as_it_is_at_each_pull),
+        story!(world::authorities::none_of_them_leads_it_to_plain_http),
         story!(world::clock::a_jump_of_ten_years_ends_no_rollout_early_or_late),
         story!(world::crashes::a_version_that_ends_the_agent_is_rolled_back_after_three_deaths),
         story!(world::crashes::where_the_way_back_ends_the_agent_too_it_stays_until_asked),

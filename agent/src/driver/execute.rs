@@ -40,7 +40,8 @@ impl Driver {
 
     async fn pull(&mut self) -> Result<Outcome, Fault> {
         let assignment = self.assignment_now()?;
-        self.pulled = Some(pull::pull(&self.shared.http, &assignment).await?);
+        let ca_bundle = self.shared.ca_bundle.as_deref();
+        self.pulled = Some(pull::pull(ca_bundle, &assignment).await?);
         Ok(Outcome::Pulled)
     }
 

@@ -46,6 +46,8 @@ fn go_build(tool: Tool, sources: &Sources, output: &Path, log: &Path) -> Result<
         &go_mod,
         "-trimpath",
         "-buildvcs=false",
+        "-tags",
+        sources.tags,
         "-ldflags",
         &sources.linker_flags,
         "-o",

@@ -90,6 +90,11 @@ impl Module {
         }
     }
 
+    /// Lines of Go that are for some releases only.
+    fn tags(self) -> &'static str {
+        if self == Self::OcmNewest { "newest" } else { "" }
+    }
+
     fn linker_flags(self, go_mod: &Path) -> Result<String> {
         match self {
             Self::Kubernetes | Self::Oldest | Self::Newest => {
@@ -107,6 +112,8 @@ pub struct Sources {
     pub hash: String,
     /// Makes the programs tell Kubernetes' version instead of v0.0.0.
     pub linker_flags: String,
+    /// Go's build tags.
+    pub tags: &'static str,
 }
 
 impl Sources {
@@ -119,7 +126,7 @@ impl Sources {
             read.extend(files(&requirements)?);
         }
         let hash = hash(&linker_flags, &folder, &read)?;
-        Ok(Self { folder, go_mod, hash, linker_flags })
+        Ok(Self { folder, go_mod, hash, linker_flags, tags: module.tags() })
     }
 
     /// Whether what `stamp` stands for was made from these sources.

@@ -10,7 +10,7 @@ use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 
-use super::{HUB_NAMESPACE, JOIN, LEAVE, binaries, controllers, manifests};
+use super::{HUB_NAMESPACE, JOIN, LEAVE, binaries, controllers, conversion, manifests};
 use crate::binaries::Binaries;
 use crate::process::Process;
 use crate::wait::until;
@@ -69,6 +69,7 @@ pub struct OcmHub {
     binaries: Binaries,
     // Before the plane, so that they end first.
     controllers: Mutex<Vec<Process>>,
+    conversion: Option<Process>,
     pub plane: ControlPlane,
 }
 
@@ -88,8 +89,11 @@ impl OcmHub {
             Options { controller_manager: true, signing, address, ..Options::api_only(name) };
         let plane = ControlPlane::start(options).await?;
         plane.apply_yaml(BOOTSTRAP).await?;
-        plane.apply_yaml(&manifests(&binaries, "hub").await?).await?;
-        let hub = Self { binaries, controllers: Mutex::default(), plane };
+        let words = ["hub", "--webhook-authority", &plane.authority_file()];
+        let manifests = manifests(&binaries, &words).await?;
+        plane.apply_yaml(&manifests).await?;
+        let conversion = conversion::start(&binaries, &plane, &manifests).await?;
+        let hub = Self { binaries, controllers: Mutex::default(), conversion, plane };
         hub.start_controllers()?;
         hub.has_default_set().await.with_context(|| hub.log_end(20))?;
         Ok(hub)
@@ -198,7 +202,8 @@ impl OcmHub {
 
     /// The end of every controller's log.
     pub fn log_end(&self, lines: usize) -> String {
-        self.controllers().iter().map(|process| process.last_lines(lines)).collect()
+        let controllers = self.controllers();
+        controllers.iter().chain(&self.conversion).map(|it| it.last_lines(lines)).collect()
     }
 
     fn controllers(&self) -> MutexGuard<'_, Vec<Process>> {
@@ -208,7 +213,7 @@ impl OcmHub {
     async fn has_default_set(&self) -> Result<()> {
         let sets = self.api(CLUSTER_GROUP, "v1beta2", "ManagedClusterSet", None);
         until("OCM's registration controller to make the set global", JOIN, || async {
-            for process in self.controllers().iter() {
+            for process in self.controllers().iter().chain(&self.conversion) {
                 if process.exited()?.is_some() {
                     return Ok(Some(Err(anyhow::anyhow!("a controller ended"))));
                 }

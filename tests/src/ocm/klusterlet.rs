@@ -51,7 +51,7 @@ impl Klusterlet {
     ) -> Result<Self> {
         let binaries = binaries().await?;
         plane.apply_yaml(OPERATOR).await?;
-        plane.apply_yaml(&manifests(&binaries, "managed").await?).await?;
+        plane.apply_yaml(&manifests(&binaries, &["managed"]).await?).await?;
         let mut klusterlet = Self {
             binaries,
             cluster: cluster.to_owned(),

@@ -6,30 +6,13 @@ use std::os::unix::fs::symlink;
 use anyhow::{Result, bail, ensure};
 use lifecycle::Phase;
 use rustix::process::Resource;
-use testbed::bundle::{Bundle, Spec};
-use testbed::file_server::{FileServer, Manner};
+use testbed::Managed;
+use testbed::file_server::FileServer;
 use testbed::wait::until;
-use testbed::{AddOn, Managed};
 
+use super::{is_refused, served};
 use crate::LONG;
 use crate::harness::Bed;
-
-fn served(files: &FileServer, version: &str) -> Spec {
-    let text = Bundle::new().namespace("shop").config("v", version).yaml();
-    let url = files.serve(&format!("/{version}"), text.as_bytes(), Manner::Well);
-    Spec::http(version, &url, text.as_bytes()).namespace("shop")
-}
-
-/// The version is refused in these words, and the one that runs is left alone.
-async fn is_refused(add_on: &AddOn, spec: &Spec, words: &str, running: &str) -> Result<()> {
-    add_on.assign(spec).await?;
-    let status = add_on.until_phase(Phase::Rejected).await?;
-    let message = status.message.unwrap_or_default();
-    ensure!(status.reason.as_deref() == Some("PullFailed"), "{:?}", status.reason);
-    ensure!(message.contains(words), "{message}");
-    ensure!(add_on.config("shop", "v").await?.as_deref() == Some(running));
-    Ok(())
-}
 
 pub async fn no_room_for_a_bundle_is_told_and_the_running_version_stays(_: &Bed) -> Result<()> {
     let managed = Managed::start("no-room").await?;

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/base64"
 	"fmt"
 	"io/fs"
 	"os"
@@ -15,13 +16,7 @@ import (
 // What OCM's operators put beside their Deployments: definitions and rights, by file.
 var files = map[string]func() ([]string, fs.FS){
 	"hub": func() ([]string, fs.FS) {
-		return []string{
-			"cluster-manager/hub/*.crd.yaml",
-			"cluster-manager/hub/cluster-manager-addon-manager-*.yaml",
-			"cluster-manager/hub/cluster-manager-placement-*.yaml",
-			"cluster-manager/hub/cluster-manager-registration-cluster*.yaml",
-			"cluster-manager/hub/cluster-manager-work-executor-admin-clusterrole.yaml",
-		}, manifests.ClusterManagerManifestFiles
+		return hubFiles, manifests.ClusterManagerManifestFiles
 	},
 	"managed": func() ([]string, fs.FS) {
 		return []string{
@@ -38,6 +33,7 @@ var values = map[string]any{
 	"ManagedClusterIdentityCreatorRole": "",
 	"ClusterImporterEnabled":            false,
 	"ClusterProfileEnabled":             false,
+	"GRPCAuthEnabled":                   false,
 	"KlusterletName":                    "klusterlet",
 	"KlusterletNamespace":               "open-cluster-management-agent",
 	"AgentNamespace":                    "open-cluster-management-agent",
@@ -49,12 +45,26 @@ var values = map[string]any{
 }
 
 func newManifests() *cobra.Command {
-	return &cobra.Command{
+	command := &cobra.Command{
 		Use:  "manifests hub|managed",
 		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error { return print(args[0]) },
 	}
+	command.Flags().Var(&authority{}, "webhook-authority", "the certificate that vouches for OCM's webhooks")
+	return command
 }
+
+// The content of a file, as the manifests have it.
+type authority struct{}
+
+func (*authority) Set(file string) error {
+	certificate, err := os.ReadFile(file)
+	values["AddonAPIServiceCABundle"] = base64.StdEncoding.EncodeToString(certificate)
+	return err
+}
+
+func (*authority) String() string { return "" }
+func (*authority) Type() string   { return "file" }
 
 func print(side string) error {
 	list := files[side]

@@ -1,0 +1,43 @@
+//! OCM's webhook that converts add-ons between the versions of their API, where this release of OCM has one.
+
+use anyhow::{Context, Result};
+
+use super::HUB_NAMESPACE;
+use crate::ControlPlane;
+use crate::binaries::{Binaries, Tool};
+use crate::process::Process;
+
+/// OCM's manifests have both.
+const NAME: &str = "cluster-manager-addon-webhook";
+const PORT: u16 = 9443;
+
+/// Besides OCM's manifests: the API server asks the webhook on this machine, no node being there for a pod of it.
+const SERVICE: &str = "
+apiVersion: v1
+kind: Service
+metadata: {name: cluster-manager-addon-webhook, namespace: open-cluster-management-hub}
+spec: {type: ExternalName, externalName: localhost}
+";
+
+/// None where `manifests`, which OCM installs on a hub, know of no webhook.
+pub async fn start(
+    binaries: &Binaries,
+    plane: &ControlPlane,
+    manifests: &str,
+) -> Result<Option<Process>> {
+    if !manifests.contains(NAME) {
+        return Ok(None);
+    }
+    plane.apply_yaml(SERVICE).await?;
+    let certificate = plane.serving_certificate(HUB_NAMESPACE, NAME)?;
+    let user = format!("system:serviceaccount:{HUB_NAMESPACE}:addon-webhook-sa");
+    let kubeconfig = plane.kubeconfig(&user, &["system:serviceaccounts"])?;
+    let args = [
+        "hub-addon-webhook".to_owned(),
+        format!("--port={PORT}"),
+        format!("--certdir={}", certificate.display()),
+    ];
+    let log = certificate.join("webhook.log");
+    let environment = [("KUBECONFIG", kubeconfig.to_str().context("a folder's name")?)];
+    Process::spawn(&binaries.path(Tool::Ocm), args, &environment, &log).map(Some)
+}
