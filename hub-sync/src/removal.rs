@@ -2,7 +2,8 @@
 //! it was asked; it says so on the `ManagedAddOn`, for the agent.
 //!
 //! A deletion on the hub leaves the `ManifestWork` there, going away, until its last object is gone here. One that is not
-//! there at all was lost: the hub was restored from a backup, or is another one.
+//! there at all was lost: the hub was restored from a backup, or is another one. And the klusterlet's own records are no
+//! proof: OCM 1.0 deletes what is in a work when it cannot ask its API server for the kind.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams
 use kube::{Api, Client, ResourceExt};
 use lifecycle::names::annotation;
 use lifecycle::{EVICTED, Leaving, ManagedAddOn, ORDERED, records};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
@@ -105,14 +106,25 @@ impl Desk {
 
     async fn is_ordered(&self, question: &Question) -> kube::Result<bool> {
         for record in &question.records {
-            if self.lives(record).await? || self.is_going_on_the_hub(record).await? {
+            if self.is_given_up(record, &question.name).await? {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    /// The klusterlet keeps it: so somebody here deleted the `ManagedAddOn`, or the hub dropped it from the work.
+    /// Its work is going away on the hub, or lives on both sides and has the `ManagedAddOn` no more.
+    async fn is_given_up(&self, record: &Record, add_on: &str) -> kube::Result<bool> {
+        let Some(name) = work_name(&record.name) else { return Ok(false) };
+        match self.works.get(name).await {
+            Ok(work) if work.metadata.deletion_timestamp.is_some() => Ok(true),
+            Ok(work) => Ok(!carries(&work, add_on) && self.lives(record).await?),
+            Err(error) if is_absent(&error, name) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The klusterlet keeps it.
     async fn lives(&self, record: &Record) -> kube::Result<bool> {
         match in_time(self.records.get_metadata(&record.name)).await {
             Ok(found) => {
@@ -123,15 +135,13 @@ impl Desk {
             Err(error) => Err(error),
         }
     }
+}
 
-    async fn is_going_on_the_hub(&self, record: &Record) -> kube::Result<bool> {
-        let Some(work) = work_name(&record.name) else { return Ok(false) };
-        match self.works.get_metadata(work).await {
-            Ok(found) => Ok(found.metadata.deletion_timestamp.is_some()),
-            Err(error) if is_absent(&error, work) => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
+fn carries(work: &DynamicObject, add_on: &str) -> bool {
+    let manifests = work.data.pointer("/spec/workload/manifests").and_then(Value::as_array);
+    manifests.into_iter().flatten().any(|manifest| {
+        manifest["kind"] == "ManagedAddOn" && manifest["metadata"]["name"] == add_on
+    })
 }
 
 fn questions(add_ons: &BTreeMap<String, Arc<ManagedAddOn>>) -> Vec<Question> {
@@ -189,6 +199,21 @@ mod tests {
         assert_eq!(asked(&going), 1);
         going.annotations_mut().insert(annotation::REMOVAL.to_owned(), ORDERED.to_owned());
         assert_eq!(asked(&going), 0);
+    }
+
+    #[test]
+    fn a_work_says_what_it_carries() {
+        let api = work_api("ManifestWork");
+        let work = |manifests: Value| {
+            DynamicObject::new("w", &api)
+                .data(json!({"spec": {"workload": {"manifests": manifests}}}))
+        };
+        let shop = json!({"kind": "ManagedAddOn", "metadata": {"name": "shop"}});
+        let namesake = json!({"kind": "ConfigMap", "metadata": {"name": "shop"}});
+        assert!(carries(&work(json!([namesake, shop])), "shop"));
+        for manifests in [json!([]), json!(null), json!([namesake])] {
+            assert!(!carries(&work(manifests), "shop"));
+        }
     }
 
     #[test]

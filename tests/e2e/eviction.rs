@@ -40,6 +40,32 @@ pub async fn leaves_everything(telling: &Telling, bed: &Bed) -> Result<()> {
     Ok(())
 }
 
+/// As OCM 1.0 does, too, when it cannot ask for the kind (its list of resources is lost for a moment).
+pub async fn is_no_deletion_on_the_cluster(telling: &Telling, bed: &Bed) -> Result<()> {
+    telling.chapter(
+        "Somebody deletes the ManagedAddOn on cluster two; on the hub it is still assigned",
+    );
+    let (before, owned) = (deployment(&bed.two).await?, managed(&bed.two).await?);
+    bed.two.add_on(ADD_ON).delete().await?;
+    until("it to be made anew", PATIENCE, || async {
+        let now = managed(&bed.two).await?;
+        if now.is_some() && now != owned { Ok(Some(())) } else { bail!("{now:?}") }
+    })
+    .await?;
+    // It looks at what is there every five minutes, and when it starts.
+    let mut klusterlet = bed.two.klusterlet.lock().await;
+    klusterlet.kill();
+    klusterlet.start(&bed.two.managed.plane)?;
+    until("it to be the fleet's again", PATIENCE, || async {
+        let add_on = bed.two.add_on(ADD_ON).get().await?.context("no ManagedAddOn")?;
+        Ok(add_on.metadata.owner_references.map(|_| ()))
+    })
+    .await?;
+    ensure!(deployment(&bed.two).await? == before, "what was installed was touched");
+    telling.line("nothing was uninstalled, and the klusterlet has taken it back");
+    Ok(())
+}
+
 /// At once, so that whoever waits for a finalizer sees nothing.
 async fn forget(api: &Api<DynamicObject>, name: &str) -> Result<()> {
     let free = Patch::Merge(json!({"metadata": {"finalizers": null}}));

@@ -57,6 +57,7 @@ async fn stories(telling: &Telling, bed: &Bed) -> Result<()> {
     helm::from_a_release_and_back(telling, bed).await?;
     own_identity::is_kept(telling, bed).await?;
     eviction::leaves_everything(telling, bed).await?;
+    eviction::is_no_deletion_on_the_cluster(telling, bed).await?;
     agent_life::upgraded(telling, bed).await?;
     // Late, so that little is left to wait for.
     renewal::of_identities(telling, bed).await?;

@@ -13,7 +13,8 @@ use testbed::{ControlPlane, Hub, Managed};
 
 use crate::harness::Bed;
 
-const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../manifests/hub");
+const HUB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../manifests/hub");
+const AGENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../manifests/agent");
 
 /// A policy is in force some seconds after it was written.
 const IN_FORCE: Duration = Duration::from_secs(60);
@@ -21,7 +22,7 @@ const IN_FORCE: Duration = Duration::from_secs(60);
 pub async fn the_hub_takes_its_manifests(_: &Bed) -> Result<()> {
     let hub = Hub::start("taken-hub", "edge").await?;
     for _ in 0..2 {
-        hub.plane.kubectl(&["apply", "--server-side", "--force-conflicts", "-k", FOLDER]).await?;
+        hub.plane.kubectl(&["apply", "--server-side", "--force-conflicts", "-k", HUB]).await?;
     }
     let template = ["get", "addontemplate", "addon-lifecycle-0.1.0", "-o", "json"];
     let template: Value = serde_json::from_str(&hub.plane.kubectl(&template).await?)?;
@@ -125,6 +126,23 @@ pub async fn removing_the_agent_first_neither_hangs_nor_loses_anything(_: &Bed) 
     let secrets =
         managed.kubectl("get secrets -n open-cluster-management-agent-addon -o name").await?;
     ensure!(secrets.contains("release-shop-"), "what was retained is lost: {secrets}");
+    Ok(())
+}
+
+/// As the README says, where OCM did not deliver it: with the definition go the `ManagedAddOn`s, and nobody is left who
+/// would uninstall.
+pub async fn removed_by_hand_in_the_right_order_it_leaves_what_runs(_: &Bed) -> Result<()> {
+    let managed = Managed::with_agent("by-hand").await?;
+    let shop = managed.add_on("shop");
+    let bundle = Bundle::new().namespace("shop").deployment("web", READY);
+    shop.assign(&Spec::inline("1.0.0", &bundle).namespace("shop")).await?;
+    shop.until_available("1.0.0").await?;
+    managed.run_command(&["release-finalizers"]).await?;
+    let delete = ["delete", "--ignore-not-found", "--timeout=60s", "-k", AGENT];
+    managed.plane.kubectl(&delete).await?;
+    let definitions = managed.kubectl("get crd -o name").await?;
+    ensure!(!definitions.contains("managedaddons"), "{definitions}");
+    ensure!(shop.image("shop", "web").await?.is_some(), "the add-on was uninstalled");
     Ok(())
 }
 

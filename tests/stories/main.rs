@@ -120,6 +120,7 @@ fn main() -> ExitCode {
         story!(delivery::the_hub_takes_its_manifests),
         story!(delivery::templates_that_no_agent_could_follow_are_refused),
         story!(delivery::removing_the_agent_first_neither_hangs_nor_loses_anything),
+        story!(delivery::removed_by_hand_in_the_right_order_it_leaves_what_runs),
         story!(delivery::what_is_being_uninstalled_goes_before_the_agent),
         story!(daemon::the_crd_in_manifests_is_the_one_of_the_types),
         story!(daemon::without_the_crd_the_agent_waits_and_says_so),

@@ -136,6 +136,7 @@ fn check_identity(object: &Object) -> Result<(), Fault> {
     }
     refuse_lock_out(object)?;
     hook::refuse_misplaced(object)?;
+    hook::refuse_others(object)?;
     if object.group() == GROUP {
         return refused("is the agent's own; a bundle cannot assign add-ons");
     }
@@ -226,6 +227,28 @@ mod tests {
     fn jobs_may_be_hooks() {
         for name in ["verify", "pre-upgrade"] {
             assert_eq!(check(json!([hook("batch/v1", "Job", name)])).map(|o| o.len()), Ok(1));
+        }
+    }
+
+    #[test]
+    fn what_others_run_at_a_deletion_is_not_run_at_an_install() {
+        let job = |metadata: Value| {
+            let mut job = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata});
+            job["metadata"]["name"] = json!("a");
+            check(json!([job])).map(|objects| objects.len())
+        };
+        let pre_delete = json!({"addon.open-cluster-management.io/addon-pre-delete": ""});
+        assert_eq!(job(json!({"annotations": pre_delete})), Err(Reason::InvalidObject));
+        let label = json!({"open-cluster-management.io/addon-pre-delete": ""});
+        assert_eq!(job(json!({"labels": label})), Err(Reason::InvalidObject));
+        for (moments, read) in [
+            ("pre-delete", Err(Reason::InvalidObject)),
+            ("post-delete, post-rollback", Err(Reason::InvalidObject)),
+            ("test", Err(Reason::InvalidObject)),
+            ("post-install, test", Ok(1)),
+            ("pre-upgrade", Ok(1)),
+        ] {
+            assert_eq!(job(json!({"annotations": {"helm.sh/hook": moments}})), read, "{moments}");
         }
     }
 

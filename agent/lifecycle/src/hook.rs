@@ -16,6 +16,13 @@ use crate::reason::{Fault, Reason};
 /// an API server nobody reads logs any more.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
 
+const PRE_DELETE: &str = "addon.open-cluster-management.io/addon-pre-delete";
+const HELM_HOOK: &str = "helm.sh/hook";
+
+/// At what an apply may stand for.
+const HELM_APPLIES: [&str; 5] =
+    ["crd-install", "pre-install", "post-install", "pre-upgrade", "post-upgrade"];
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hook {
     /// Before the first write of an upgrade.
@@ -78,6 +85,32 @@ pub fn refuse_misplaced(object: &Object) -> Result<(), Fault> {
         return refused("is not a Job; only Jobs can be hooks");
     }
     Ok(())
+}
+
+/// Refuses what Helm or Open Cluster Management run when something is deleted, rolled back or tested: applied with the
+/// rest it would do that at once, such as cleaning up. What Helm runs around an install or upgrade is applied.
+pub fn refuse_others(object: &Object) -> Result<(), Fault> {
+    let refused = |whose: &str| {
+        let message = format!("{}: {whose}; here it would run at once. Leave it out", object.key());
+        Err(Fault::new(Reason::InvalidObject, message))
+    };
+    if is_pre_delete(object) {
+        return refused("Open Cluster Management runs it before an add-on is deleted");
+    }
+    match object.annotation(HELM_HOOK) {
+        Some(moments)
+            if !moments.split(',').any(|moment| HELM_APPLIES.contains(&moment.trim())) =>
+        {
+            refused(&format!("Helm runs it for {moments:?}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// By the annotation, or as it was before OCM 0.10 by a label.
+fn is_pre_delete(object: &Object) -> bool {
+    let label = object.0.pointer("/metadata/labels/open-cluster-management.io~1addon-pre-delete");
+    object.annotation(PRE_DELETE).is_some() || label.is_some()
 }
 
 /// The Job as it is run: marked, ended by the API server when the rollout's time is over, and kept until it was read.
