@@ -59,14 +59,19 @@ impl Holder {
         &self,
         seen: &mut Option<(Option<String>, Instant)>,
     ) -> Result<Option<String>, kube::Error> {
-        let Some(lease) = self.api.get_opt(NAME).await? else {
-            self.api.create(&PostParams::default(), &self.lease(None)).await?;
-            return Ok(None);
-        };
-        let version = lease.metadata.resource_version.clone();
+        let lease = self.api.get_opt(NAME).await?;
+        let version = lease.as_ref().and_then(|lease| lease.metadata.resource_version.clone());
         let since = match seen {
             Some((known, since)) if *known == version => *since,
+            None if lease.is_none() => return self.create().await.map(|()| None),
             _ => seen.insert((version, Instant::now())).1,
+        };
+        let Some(lease) = lease else {
+            // Whoever stopped this agent for good is gone, and the agent goes soon, too.
+            if since.elapsed() < DURATION {
+                return Ok(Some("whose lease has just gone".to_owned()));
+            }
+            return self.create().await.map(|()| None);
         };
         let holder = lease.spec.as_ref().and_then(|spec| spec.holder_identity.clone());
         let other = holder.filter(|holder| !holder.is_empty() && *holder != self.identity);
@@ -74,6 +79,10 @@ impl Holder {
             Some(other) if since.elapsed() < lasts(&lease) => Ok(Some(other)),
             _ => self.replace(&self.lease(Some(&lease))).await.map(|()| None),
         }
+    }
+
+    async fn create(&self) -> Result<(), kube::Error> {
+        self.api.create(&PostParams::default(), &self.lease(None)).await.map(drop)
     }
 
     /// Whether this agent has it, or had it before it was restarted.
@@ -99,7 +108,7 @@ impl Holder {
             lease.metadata.owner_references = owner.clone().map(|owner| vec![owner]);
             let written = match before {
                 Some(_) => self.replace(&lease).await,
-                None => self.api.create(&PostParams::default(), &lease).await.map(|_| ()),
+                None => self.api.create(&PostParams::default(), &lease).await.map(drop),
             };
             match written {
                 Err(error) if faults::is_conflict(&error) => {}

@@ -166,8 +166,14 @@ impl Desk {
         if let Err(fault) = assignment::permit_name(mca.name()) {
             return Ok(Found::Refused { fault, version: None });
         }
-        if self.is_fleet(mca).await? {
-            return Ok(Found::Fleet);
+        match self.is_fleet(mca).await {
+            Ok(true) => return Ok(Found::Fleet),
+            Ok(false) => {}
+            Err(error) if is_forbidden(&error) => {
+                let what = format!("the ClusterManagementAddOn {}", mca.name());
+                return Ok(Found::Refused { fault: unreadable(&what), version: None });
+            }
+            Err(error) => return Err(error),
         }
         let name = match assignment::template_name(mca) {
             Ok(Some(name)) => name,
@@ -180,7 +186,12 @@ impl Desk {
                 Ok(wanted) => return Ok(Found::Wanted(wanted)),
                 Err(fault) => fault,
             },
-            Err(error) => unreadable(name, error)?,
+            Err(error) if is_not_found(&error) => {
+                let message = format!("the hub has no AddOnTemplate {name}");
+                Fault::new(Reason::UnknownTemplate, message)
+            }
+            Err(error) if is_forbidden(&error) => unreadable(&format!("the AddOnTemplate {name}")),
+            Err(error) => return Err(error),
         };
         Ok(Found::Refused { fault, version })
     }
@@ -259,16 +270,8 @@ fn notice(cases: &mut Cases, hub: &Hub) {
 }
 
 /// What only the hub's owner can mend is told to the hub; the rest is trouble of the moment.
-fn unreadable(template: &str, error: kube::Error) -> kube::Result<Fault> {
-    if is_not_found(&error) {
-        let message = format!("the hub has no AddOnTemplate {template}");
-        return Ok(Fault::new(Reason::UnknownTemplate, message));
-    }
-    if is_forbidden(&error) {
-        let message = format!("the agent may not read the AddOnTemplate {template} on the hub");
-        return Ok(Fault::new(Reason::Forbidden, message));
-    }
-    Err(error)
+fn unreadable(what: &str) -> Fault {
+    Fault::new(Reason::Forbidden, format!("the agent may not read {what} on the hub"))
 }
 
 fn tell(cases: &Cases, standings: &watch::Sender<Standings>) {

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::assignment::Wanted;
 use crate::claim;
-use crate::ocm::ManagedClusterAddOn;
+use crate::ocm::{ManagedClusterAddOn, ManagedClusterAddOnSpec};
 use crate::patience::ASSIGN;
 use crate::standing::{Refusal, Standing};
 use crate::words::MCA_UID;
@@ -40,11 +40,13 @@ pub struct Case {
     rest_until: Option<Instant>,
 }
 
-/// What makes looking again worth a request: not the status, which changes with every report.
+/// What makes looking again worth a request: not the status, which changes with every report. A hub that was restored
+/// gives the same generation out again, for another spec.
 #[derive(Clone, Debug, PartialEq)]
 struct Seen {
     uid: String,
     generation: Option<i64>,
+    spec: ManagedClusterAddOnSpec,
     fleet: bool,
 }
 
@@ -54,6 +56,7 @@ impl Case {
         let seen = Seen {
             uid: mca.uid().to_owned(),
             generation: mca.metadata.generation,
+            spec: mca.spec.clone(),
             fleet: mca.is_owned_by_fleet(),
         };
         if self.seen.as_ref() != Some(&seen) {
@@ -219,6 +222,10 @@ mod tests {
         mca.metadata.generation = Some(2);
         case.notice(&mca);
         assert!(case.wants_lookup(now()));
+        take(&mut case, Found::Nothing);
+        mca.spec.install_namespace = Some("elsewhere".to_owned());
+        case.notice(&mca);
+        assert!(case.wants_lookup(now()), "a restored hub counts generations again");
         take(&mut case, Found::Nothing);
         mca.metadata.uid = Some("u2".to_owned());
         case.notice(&mca);

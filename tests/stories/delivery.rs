@@ -95,6 +95,81 @@ pub async fn templates_that_no_agent_could_follow_are_refused(_: &Bed) -> Result
     plain_templates_are_left_alone(&hub.plane).await
 }
 
+/// As from OCM 1.2 on, where one group of all agents has the rights in each cluster's namespace.
+pub async fn an_agent_writes_for_its_own_cluster_only(_: &Bed) -> Result<()> {
+    let hub = Hub::start("shared-rights", "edge").await?;
+    for manifests in [
+        include_str!("../../manifests/hub/rbac.yaml"),
+        include_str!("../../manifests/hub/admission.yaml"),
+        RIGHTS_OF_ALL,
+    ] {
+        hub.plane.apply_yaml(manifests).await?;
+    }
+    until("the policy to be in force", IN_FORCE, || async {
+        match as_agent(&hub.plane, "annotate lease shop -n other --overwrite a=b").await {
+            Err(error) if format!("{error:#}").contains("its own cluster only") => Ok(Some(())),
+            other => bail!("{other:?}"),
+        }
+    })
+    .await?;
+    as_agent(&hub.plane, "annotate lease shop -n edge a=b").await?;
+    let status = "patch managedclusteraddon shop -n edge --subresource=status --type=merge -p";
+    let given = r#"{"status":{"registrations":[{"signerName":"example.com/signer"}]}}"#;
+    let words: Vec<&str> = status.split(' ').chain([given]).collect();
+    hub.plane.kubectl(&words).await?;
+    let conditions = r#"{"status":{"healthCheck":{"mode":"Lease"}}}"#;
+    as_agent(&hub.plane, &format!("{status} {conditions}")).await?;
+    for (command, words) in [
+        (format!("{status} {{\"status\":{{\"registrations\":[]}}}}"), "registrations"),
+        ("annotate lease managed-cluster-lease -n edge a=b".to_owned(), "the klusterlet's"),
+    ] {
+        let refused = as_agent(&hub.plane, &command).await;
+        let told =
+            format!("{:#}", refused.err().with_context(|| format!("{command} was let through"))?);
+        ensure!(told.contains(words), "{told}");
+    }
+    Ok(())
+}
+
+/// With the groups that OCM's registration agent asks for.
+async fn as_agent(plane: &ControlPlane, command: &str) -> Result<String> {
+    let groups = ["cluster:edge:addon:addon-lifecycle", "addon:addon-lifecycle"];
+    let groups = groups.map(|group| format!("--as-group=system:open-cluster-management:{group}"));
+    let who = ["--as=agent", &groups[0], &groups[1]];
+    let words: Vec<&str> = who.into_iter().chain(command.split(' ')).collect();
+    plane.kubectl(&words).await
+}
+
+const RIGHTS_OF_ALL: &str = "
+apiVersion: v1
+kind: Namespace
+metadata: {name: other}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: all-agents}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: addon-lifecycle-agent}
+subjects:
+- {apiGroup: rbac.authorization.k8s.io, kind: Group, name: 'system:open-cluster-management:addon:addon-lifecycle'}
+---
+apiVersion: coordination.k8s.io/v1
+kind: Lease
+metadata: {name: shop, namespace: other}
+---
+apiVersion: coordination.k8s.io/v1
+kind: Lease
+metadata: {name: shop, namespace: edge}
+---
+apiVersion: coordination.k8s.io/v1
+kind: Lease
+metadata: {name: managed-cluster-lease, namespace: edge}
+---
+apiVersion: addon.open-cluster-management.io/v1alpha1
+kind: ManagedClusterAddOn
+metadata: {name: shop, namespace: edge}
+spec: {}
+";
+
 /// What carries no ManagedAddOn is none of the policy's business.
 async fn plain_templates_are_left_alone(plane: &ControlPlane) -> Result<()> {
     for manifests in [json!([config_map()]), json!([config_map(), config_map()])] {

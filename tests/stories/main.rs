@@ -119,6 +119,7 @@ fn main() -> ExitCode {
         story!(samples::the_samples_are_taken_and_their_rule_is_right),
         story!(delivery::the_hub_takes_its_manifests),
         story!(delivery::templates_that_no_agent_could_follow_are_refused),
+        story!(delivery::an_agent_writes_for_its_own_cluster_only),
         story!(delivery::removing_the_agent_first_neither_hangs_nor_loses_anything),
         story!(delivery::removed_by_hand_in_the_right_order_it_leaves_what_runs),
         story!(delivery::what_is_being_uninstalled_goes_before_the_agent),
