@@ -19,7 +19,7 @@ pub async fn those_in_its_bundle_are_believed_as_it_is_at_each_pull(_: &Bed) -> 
     add_on.assign(&served(&files, "1.0.0")).await?;
     add_on.until_available("1.0.0").await?;
 
-    is_refused(&add_on, &served(&stranger, "1.1.0"), "UnknownIssuer", "1.0.0").await?;
+    is_refused(&add_on, &served(&stranger, "1.1.0"), "invalid peer certificate", "1.0.0").await?;
     fs::write(&trusted, files.authority()? + &stranger.authority()?)?;
     goes_on(&add_on, "it is trusted now", "1.1.0").await?;
 
