@@ -139,10 +139,16 @@ impl OcmHub {
         .await
     }
 
-    /// Lets a cluster go, and waits until OCM has done so.
+    /// Orders that a cluster is let go.
     pub async fn detach(&self, cluster: &str) -> Result<()> {
         let clusters = self.api(CLUSTER_GROUP, "v1", "ManagedCluster", None);
         clusters.delete(cluster, &DeleteParams::default()).await?;
+        Ok(())
+    }
+
+    /// After `detach`: all that OCM and the klusterlet had to do is done.
+    pub async fn until_detached(&self, cluster: &str) -> Result<()> {
+        let clusters = self.api(CLUSTER_GROUP, "v1", "ManagedCluster", None);
         until(&format!("{cluster} to have left the hub"), LEAVE, || async {
             match clusters.get_opt(cluster).await? {
                 None => Ok(Some(())),
@@ -152,7 +158,7 @@ impl OcmHub {
         .await
     }
 
-    /// After `detach`, once the cluster's klusterlet has ended: no certificate that it asked for is waited for any more.
+    /// After `until_detached`, once the cluster's klusterlet has ended: no certificate that it asked for is waited for any more.
     pub async fn forget_requests(&self, cluster: &str) -> Result<()> {
         let label = format!("open-cluster-management.io/cluster-name={cluster}");
         self.plane.kubectl(&["delete", "csr", "-l", &label]).await.map(drop)
