@@ -6,12 +6,10 @@ use anyhow::{Context, Result, bail, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::{ListParams, LogParams};
-use serde_json::json;
+use testbed::reader::{Reader, part};
 use testbed::wait::until;
-use testbed::workspace_dir;
 
 use crate::bed::{Bed, Site};
-use crate::images::AGENT;
 use testbed::Telling;
 
 pub const ADD_ON: &str = "addon-lifecycle";
@@ -22,7 +20,6 @@ pub const PATIENCE: Duration = Duration::from_secs(180);
 
 pub async fn by_ocm(telling: &Telling, bed: &Bed) -> Result<()> {
     telling.chapter("OCM delivers the agent");
-    install(bed, AGENT).await?;
     for site in [&bed.one, &bed.two] {
         assign(bed, site).await?;
     }
@@ -36,34 +33,18 @@ pub async fn by_ocm(telling: &Telling, bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-/// `kubectl apply -k` of an overlay beside `manifests/hub` that sets the image, as the README says.
-pub async fn install(bed: &Bed, image: &str) -> Result<()> {
-    let (name, tag) = image.rsplit_once(':').context("the image has a tag")?;
-    let overlay = json!({
-        "apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization",
-        "resources": ["../hub"],
-        "images": [{"name": "addon-agent", "newName": name, "newTag": tag}],
-    });
-    let file = bed.hub.plane.write("overlay", "")?;
-    let folder = file.with_file_name("manifests");
-    copy(&workspace_dir().join("manifests"), &folder)?;
-    std::fs::create_dir_all(folder.join("overlay"))?;
-    std::fs::write(folder.join("overlay/kustomization.yaml"), overlay.to_string())?;
-    let overlay = folder.join("overlay");
-    bed.hub.plane.kubectl(&["apply", "--server-side", "-k", &overlay.to_string_lossy()]).await?;
-    Ok(())
-}
-
+/// Steps 2 and 4 of the README: the hub gets what it needs and assigns the agent, the cluster says what add-ons may do.
 pub async fn assign(bed: &Bed, site: &Site) -> Result<()> {
-    let add_on = json!({
-        "apiVersion": "addon.open-cluster-management.io/v1alpha1", "kind": "ManagedClusterAddOn",
-        "metadata": {
-            "name": ADD_ON, "namespace": site.name,
-            "annotations": {"open-cluster-management.io/cleanup-priority": "100"},
-        },
-        "spec": {},
-    });
-    bed.hub.plane.apply_yaml(&add_on.to_string()).await
+    let step = part("README.md", "**2. The hub.**")?;
+    let reader = Reader::new(&bed.hub.plane)?;
+    reader.writes("manifests/hub-edge/kustomization.yaml", step.block("yaml")?)?;
+    reader.types(&bed.hub.plane, &step.block("sh")?.replace("cluster1", site.name)).await?;
+    let rights = part("README.md", "**4. The rights of add-ons.**")?;
+    let plane = &site.managed.plane;
+    plane
+        .kubectl(&["delete", "clusterrolebinding", "addon-installer", "--ignore-not-found"])
+        .await?;
+    Reader::new(plane)?.types(plane, rights.block("sh")?).await.map(drop)
 }
 
 /// By OCM's own condition on the agent's add-on.
@@ -121,18 +102,4 @@ pub async fn agent_log(site: &Site) -> Result<String> {
 
 fn pods(site: &Site) -> Api<Pod> {
     Api::namespaced(site.managed.plane.admin(), NAMESPACE)
-}
-
-fn copy(from: &std::path::Path, to: &std::path::Path) -> Result<()> {
-    std::fs::create_dir_all(to)?;
-    for entry in std::fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy(&entry.path(), &target)?;
-        } else {
-            std::fs::write(target, std::fs::read(entry.path())?)?;
-        }
-    }
-    Ok(())
 }

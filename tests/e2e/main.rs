@@ -7,6 +7,7 @@ mod beside;
 mod delivery;
 mod detachment;
 mod eviction;
+mod first_steps;
 mod fleet;
 mod helm;
 mod images;
@@ -50,6 +51,7 @@ async fn e2e() -> Result<()> {
 
 async fn stories(telling: &Telling, bed: &Bed) -> Result<()> {
     delivery::by_ocm(telling, bed).await?;
+    first_steps::as_the_pages_say(telling, bed).await?;
     tailored::by_a_deployment_config(telling, bed).await?;
     fleet::gates_on_health(telling, bed).await?;
     beside::pinned(telling, bed).await?;

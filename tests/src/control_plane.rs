@@ -84,11 +84,22 @@ impl ControlPlane {
     /// A folder with `tls.crt` and `tls.key` for whoever listens behind a Service of this name.
     pub fn serving_certificate(&self, namespace: &str, name: &str) -> Result<PathBuf> {
         let Identity { certificate, key } = self.authority.service(namespace, name)?;
-        let folder = self.servers.folder().path().join(name);
-        fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
+        let folder = self.folder(name)?;
         fs::write(folder.join("tls.crt"), certificate)?;
         fs::write(folder.join("tls.key"), key)?;
         Ok(folder)
+    }
+
+    /// A folder beside the files of the control plane, gone with it.
+    pub fn folder(&self, name: &str) -> Result<PathBuf> {
+        let folder = self.servers.folder().path().join(name);
+        fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
+        Ok(folder)
+    }
+
+    /// Where kubectl is.
+    pub fn programs(&self) -> PathBuf {
+        self.servers.binaries().path(Tool::Kubectl).with_file_name("")
     }
 
     /// A file beside those of the control plane, gone with it.

@@ -48,6 +48,8 @@ pub mod fault_proxy;
 
 pub mod webhook;
 
+pub mod reader;
+
 mod apply;
 pub mod node;
 

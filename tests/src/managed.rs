@@ -20,7 +20,6 @@ const MANIFESTS: [&str; 3] = [
     include_str!("../../manifests/agent/rbac.yaml"),
 ];
 
-/// The rights this cluster's owner gives to add-ons.
 const INSTALLER: &str = "
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
@@ -51,16 +50,16 @@ impl Managed {
     /// Everything but the agent's process.
     pub async fn start(name: &str) -> Result<Self> {
         let managed = Self::bare(Options::full(name)).await?;
+        managed.give_rights().await?;
         for manifests in MANIFESTS {
             managed.plane.apply_yaml(manifests).await?;
         }
         Ok(managed)
     }
 
-    /// A cluster on which the agent is not installed, but its owner has said what add-ons may do.
+    /// A cluster on which the agent is not installed, and whose owner has not said yet what add-ons may do.
     pub async fn bare(options: Options) -> Result<Self> {
         let plane = ControlPlane::start(options).await?;
-        plane.apply_yaml(INSTALLER).await?;
         let kubeconfig = plane.kubeconfig(AGENT, &["system:serviceaccounts"])?;
         Ok(Self { plane, kubeconfig, agents: Mutex::default(), started: AtomicU32::new(0) })
     }
@@ -71,7 +70,7 @@ impl Managed {
         Ok(())
     }
 
-    /// The rights this cluster's owner gives to add-ons, once more after they were taken.
+    /// The rights this cluster's owner gives to add-ons.
     pub async fn give_rights(&self) -> Result<()> {
         self.plane.apply_yaml(INSTALLER).await
     }

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use lifecycle::Phase;
 use serde_json::{Value, json};
 use testbed::bundle::{Bundle, NEVER_READY, READY, Spec};
+use testbed::reader::{Reader, part};
 use testbed::wait::until;
 use testbed::{Hub, Managed};
 
@@ -61,6 +62,24 @@ impl Pair {
         })
         .await
     }
+}
+
+/// Step 6 of the README, word for word.
+pub async fn the_readmes_way_to_a_hub_without_ocm_works(_: &Bed) -> Result<()> {
+    let (hub, managed) =
+        tokio::try_join!(Hub::start("by-the-book-hub", "cluster1"), Managed::start("by-the-book"))?;
+    let reader = Reader::new(&hub.plane)?;
+    reader.types(&hub.plane, part("README.md", "**6. A hub,")?.block("sh")?).await?;
+    let kubeconfig = reader.file("hub.kubeconfig");
+    let kubeconfig = kubeconfig.to_string_lossy();
+    managed.start_agent(&["--hub-kubeconfig", &kubeconfig, "--cluster-name", "cluster1"]).await?;
+    hub.template("shop", "shop-1.0.0", &spec("1.0.0", READY)).await?;
+    hub.assign("shop", "shop-1.0.0").await?;
+    until("the hub to hear of it", HEARD, || async {
+        let reported = hub.reported("shop").await?;
+        if reported["phase"] == "Available" { Ok(Some(())) } else { bail!("{reported}") }
+    })
+    .await
 }
 
 fn spec(version: &str, image: &str) -> Spec {

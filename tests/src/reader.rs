@@ -1,0 +1,93 @@
+//! Somebody who types what a page of the documentation says, word for word, in a folder with a copy of `manifests`.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::process::output;
+use crate::{ControlPlane, workspace_dir};
+
+/// A part of a page: its fenced blocks.
+pub struct Part(String);
+
+/// The part of a page that `begins` so, up to the next heading or numbered step.
+pub fn part(page: &str, begins: &str) -> Result<Part> {
+    let text = fs::read_to_string(workspace_dir().join(page)).with_context(|| page.to_owned())?;
+    let lines = text.lines().skip_while(|line| !line.starts_with(begins));
+    let own = |(number, line): &(usize, &str)| *number == 0 || !is_a_beginning(line);
+    let lines: Vec<&str> = lines.enumerate().take_while(own).map(|(_, line)| line).collect();
+    Ok(Part(lines.join("\n")))
+}
+
+/// A comment of a shell has a space after its `#`, and one only.
+fn is_a_beginning(line: &str) -> bool {
+    let step = line.strip_prefix("**").is_some_and(|rest| rest.starts_with(char::is_numeric));
+    step || line.starts_with("## ")
+}
+
+impl Part {
+    /// The first block of that language.
+    pub fn block(&self, language: &str) -> Result<&str> {
+        let fence = format!("```{language}\n");
+        let (_, from) = self.0.split_once(&fence).with_context(|| format!("find {fence:?}"))?;
+        let (block, _) = from.split_once("\n```").context("find the block's end")?;
+        Ok(block)
+    }
+}
+
+pub struct Reader {
+    folder: PathBuf,
+}
+
+impl Reader {
+    /// The folder is gone with `plane`.
+    pub fn new(plane: &ControlPlane) -> Result<Self> {
+        let folder = plane.folder("reader")?;
+        copy(&workspace_dir().join("manifests"), &folder.join("manifests"))?;
+        Ok(Self { folder })
+    }
+
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// In a folder that need not be there.
+    pub fn writes(&self, name: &str, content: &str) -> Result<()> {
+        let file = self.file(name);
+        fs::create_dir_all(file.parent().context("a folder")?)?;
+        Ok(fs::write(file, content)?)
+    }
+
+    /// As the administrator of `plane`; a command that fails ends it.
+    pub async fn types(&self, plane: &ControlPlane, words: &str) -> Result<String> {
+        let mut bash = Command::new("bash");
+        bash.args(["-euo", "pipefail", "-c", words]).current_dir(&self.folder);
+        bash.env("PATH", path_with(&plane.programs())?).env("KUBECONFIG", plane.admin_kubeconfig());
+        output(bash, words).await
+    }
+}
+
+fn path_with(programs: &Path) -> Result<OsString> {
+    let others = env::var_os("PATH").unwrap_or_default();
+    let all = std::iter::once(programs.to_path_buf()).chain(env::split_paths(&others));
+    Ok(env::join_paths(all)?)
+}
+
+/// By content: what is here may be read-only.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &target)?;
+        } else {
+            fs::write(target, fs::read(entry.path())?)?;
+        }
+    }
+    Ok(())
+}
