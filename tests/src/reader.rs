@@ -14,7 +14,7 @@ use crate::{ControlPlane, workspace_dir};
 /// A part of a page: its fenced blocks.
 pub struct Part(String);
 
-/// The part of a page that `begins` so, up to the next heading or numbered step.
+/// The part of a page that `begins` so, up to the next heading or paragraph with a bold beginning.
 pub fn part(page: &str, begins: &str) -> Result<Part> {
     let text = fs::read_to_string(workspace_dir().join(page)).with_context(|| page.to_owned())?;
     let lines = text.lines().skip_while(|line| !line.starts_with(begins));
@@ -23,19 +23,23 @@ pub fn part(page: &str, begins: &str) -> Result<Part> {
     Ok(Part(lines.join("\n")))
 }
 
-/// A comment of a shell has a space after its `#`, and one only.
 fn is_a_beginning(line: &str) -> bool {
-    let step = line.strip_prefix("**").is_some_and(|rest| rest.starts_with(char::is_numeric));
-    step || line.starts_with("## ")
+    line.starts_with("**") || line.starts_with("## ")
 }
 
 impl Part {
     /// The first block of that language.
     pub fn block(&self, language: &str) -> Result<&str> {
-        let fence = format!("```{language}\n");
-        let (_, from) = self.0.split_once(&fence).with_context(|| format!("find {fence:?}"))?;
-        let (block, _) = from.split_once("\n```").context("find the block's end")?;
-        Ok(block)
+        self.blocks(language).next().with_context(|| format!("find a block of {language}"))
+    }
+
+    pub fn last_block(&self, language: &str) -> Result<&str> {
+        self.blocks(language).last().with_context(|| format!("find a block of {language}"))
+    }
+
+    fn blocks(&self, language: &str) -> impl Iterator<Item = &str> {
+        let starts = self.0.split("```").skip(1).step_by(2);
+        starts.filter_map(move |block| block.strip_prefix(language)?.strip_prefix('\n'))
     }
 }
 

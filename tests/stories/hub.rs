@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use testbed::bundle::{Bundle, NEVER_READY, READY, Spec};
 use testbed::reader::{Reader, part};
 use testbed::wait::until;
-use testbed::{Hub, Managed};
+use testbed::{Hub, Managed, Options};
 
 use crate::harness::Bed;
 
@@ -64,12 +64,21 @@ impl Pair {
     }
 }
 
-/// Step 6 of the README, word for word.
-pub async fn the_readmes_way_to_a_hub_without_ocm_works(_: &Bed) -> Result<()> {
-    let (hub, managed) =
-        tokio::try_join!(Hub::start("by-the-book-hub", "cluster1"), Managed::start("by-the-book"))?;
-    let reader = Reader::new(&hub.plane)?;
-    reader.types(&hub.plane, part("README.md", "**6. A hub,")?.block("sh")?).await?;
+/// Steps 3, 4 and 6 of the README, word for word; the agent's pod is played, and its program runs beside it.
+pub async fn the_readmes_way_without_ocm_leads_to_an_agent_and_its_hub(_: &Bed) -> Result<()> {
+    let bare = Managed::bare(Options::full("by-the-book"));
+    let (hub, managed) = tokio::try_join!(Hub::start("by-the-book-hub", "cluster1"), bare)?;
+    let (here, readme) = (&managed.plane, |begins| part("README.md", begins));
+    let reader = Reader::new(here)?;
+    let step = readme("**3. The agent, without OCM.**")?;
+    reader.writes("manifests/edge/kustomization.yaml", step.block("yaml")?)?;
+    reader.types(here, step.block("sh")?).await?;
+    reader.types(here, readme("**4. The rights of add-ons.**")?.block("sh")?).await?;
+    let step = readme("**6. A hub, without OCM's delivery.**")?;
+    reader.types(&hub.plane, step.block("sh")?).await?;
+    reader.types(here, step.last_block("sh")?).await?;
+    let ready = "-n open-cluster-management-agent-addon wait deployment/addon-agent --for=condition=Available --timeout=2m";
+    managed.kubectl(ready).await?;
     let kubeconfig = reader.file("hub.kubeconfig");
     let kubeconfig = kubeconfig.to_string_lossy();
     managed.start_agent(&["--hub-kubeconfig", &kubeconfig, "--cluster-name", "cluster1"]).await?;

@@ -106,7 +106,7 @@ fn main() -> ExitCode {
         story!(at_rest::while_nothing_changes_no_whole_object_is_read),
         story!(evidence::what_failed_is_kept_before_it_is_gone),
         story!(evidence::what_may_not_be_read_is_said_so),
-        story!(hub::the_readmes_way_to_a_hub_without_ocm_works),
+        story!(hub::the_readmes_way_without_ocm_leads_to_an_agent_and_its_hub),
         story!(hub::what_the_hub_assigns_is_installed_and_reported),
         story!(hub::offline_it_rolls_back_and_the_newest_report_arrives_once),
         story!(hub::what_cannot_be_assigned_is_told_and_changes_nothing),
