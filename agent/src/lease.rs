@@ -25,6 +25,13 @@ const SEIZED_WITH_OWNER: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// A renewal that hangs must not keep us from noticing that the time is up.
 const REQUEST: Duration = Duration::from_secs(3);
 
+/// What came of a try to take the Lease.
+enum Taken {
+    Yes,
+    By(String),
+    JustGone,
+}
+
 pub struct Holder {
     api: Api<Lease>,
     identity: String,
@@ -43,8 +50,11 @@ impl Holder {
         let mut seen: Option<(Option<String>, Instant)> = None;
         loop {
             match self.try_acquire(&mut seen).await {
-                Ok(None) => return,
-                Ok(Some(other)) => waiting(format!("another agent, {other}, writes here")),
+                Ok(Taken::Yes) => return,
+                Ok(Taken::By(other)) => waiting(format!("another agent, {other}, writes here")),
+                Ok(Taken::JustGone) => {
+                    waiting("the agents' lease has just been deleted".to_owned())
+                }
                 Err(error) => {
                     tracing::warn!(%error, "the agents' lease cannot be taken yet");
                     waiting(format!("the agents' lease cannot be taken yet: {error}"));
@@ -54,35 +64,34 @@ impl Holder {
         }
     }
 
-    /// The other holder, if there is one that lives. It lives while its Lease changes: clocks are not compared.
+    /// Another holder lives while its Lease changes: clocks are not compared.
     async fn try_acquire(
         &self,
         seen: &mut Option<(Option<String>, Instant)>,
-    ) -> Result<Option<String>, kube::Error> {
+    ) -> Result<Taken, kube::Error> {
         let lease = self.api.get_opt(NAME).await?;
         let version = lease.as_ref().and_then(|lease| lease.metadata.resource_version.clone());
         let since = match seen {
             Some((known, since)) if *known == version => *since,
-            None if lease.is_none() => return self.create().await.map(|()| None),
+            None if lease.is_none() => return self.create().await,
             _ => seen.insert((version, Instant::now())).1,
         };
         let Some(lease) = lease else {
-            // Whoever stopped this agent for good is gone, and the agent goes soon, too.
-            if since.elapsed() < DURATION {
-                return Ok(Some("whose lease has just gone".to_owned()));
-            }
-            return self.create().await.map(|()| None);
+            // Whoever stopped this agent for good is gone, and the agent goes soon, too. One that was restarted meanwhile
+            // cannot know.
+            let is_new = since.elapsed() < DURATION;
+            return if is_new { Ok(Taken::JustGone) } else { self.create().await };
         };
         let holder = lease.spec.as_ref().and_then(|spec| spec.holder_identity.clone());
         let other = holder.filter(|holder| !holder.is_empty() && *holder != self.identity);
         match other {
-            Some(other) if since.elapsed() < lasts(&lease) => Ok(Some(other)),
-            _ => self.replace(&self.lease(Some(&lease))).await.map(|()| None),
+            Some(other) if since.elapsed() < lasts(&lease) => Ok(Taken::By(other)),
+            _ => self.replace(&self.lease(Some(&lease))).await.map(|()| Taken::Yes),
         }
     }
 
-    async fn create(&self) -> Result<(), kube::Error> {
-        self.api.create(&PostParams::default(), &self.lease(None)).await.map(drop)
+    async fn create(&self) -> Result<Taken, kube::Error> {
+        self.api.create(&PostParams::default(), &self.lease(None)).await.map(|_| Taken::Yes)
     }
 
     /// Whether this agent has it, or had it before it was restarted.

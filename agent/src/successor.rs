@@ -101,7 +101,7 @@ impl Successors {
 fn next(object: &ManagedAddOn, rollout: &Rollout) -> ManagedAddOn {
     let mut annotations = object.metadata.annotations.clone().unwrap_or_default();
     annotations.remove(annotation::REMOVAL);
-    let why = "the klusterlet deleted it though no ManifestWork on the hub is being deleted; everything stays";
+    let why = "it was deleted here, and the hub did not order that; everything stays";
     annotations.insert(hub_sync::words::ORPHANED.to_owned(), why.to_owned());
     let generation = object.metadata.generation.unwrap_or_default();
     let rollout = rollout.clone().inherited(generation, FIRST);

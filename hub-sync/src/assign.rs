@@ -169,12 +169,15 @@ impl Desk {
         match self.is_fleet(mca).await {
             Ok(true) => return Ok(Found::Fleet),
             Ok(false) => {}
-            Err(error) if is_forbidden(&error) => {
+            Err(error) => {
                 let what = format!("the ClusterManagementAddOn {}", mca.name());
-                return Ok(Found::Refused { fault: unreadable(&what), version: None });
+                return Ok(Found::Refused { fault: unreadable(&what, error)?, version: None });
             }
-            Err(error) => return Err(error),
         }
+        self.find_template(mca).await
+    }
+
+    async fn find_template(&self, mca: &ManagedClusterAddOn) -> kube::Result<Found> {
         let name = match assignment::template_name(mca) {
             Ok(Some(name)) => name,
             Ok(None) => return Ok(Found::Nothing),
@@ -190,8 +193,7 @@ impl Desk {
                 let message = format!("the hub has no AddOnTemplate {name}");
                 Fault::new(Reason::UnknownTemplate, message)
             }
-            Err(error) if is_forbidden(&error) => unreadable(&format!("the AddOnTemplate {name}")),
-            Err(error) => return Err(error),
+            Err(error) => unreadable(&format!("the AddOnTemplate {name}"), error)?,
         };
         Ok(Found::Refused { fault, version })
     }
@@ -270,8 +272,9 @@ fn notice(cases: &mut Cases, hub: &Hub) {
 }
 
 /// What only the hub's owner can mend is told to the hub; the rest is trouble of the moment.
-fn unreadable(what: &str) -> Fault {
-    Fault::new(Reason::Forbidden, format!("the agent may not read {what} on the hub"))
+fn unreadable(what: &str, error: kube::Error) -> kube::Result<Fault> {
+    let message = format!("the agent may not read {what} on the hub");
+    if is_forbidden(&error) { Ok(Fault::new(Reason::Forbidden, message)) } else { Err(error) }
 }
 
 fn tell(cases: &Cases, standings: &watch::Sender<Standings>) {

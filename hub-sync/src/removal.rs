@@ -105,21 +105,26 @@ impl Desk {
     }
 
     async fn is_ordered(&self, question: &Question) -> kube::Result<bool> {
+        let mut said = Vec::new();
         for record in &question.records {
-            if self.is_given_up(record, &question.name).await? {
-                return Ok(true);
-            }
+            said.push(self.ask(record, &question.name).await?);
         }
-        Ok(false)
+        Ok(is_order(&said))
     }
 
-    /// Its work is going away on the hub, or lives on both sides and has the `ManagedAddOn` no more.
-    async fn is_given_up(&self, record: &Record, add_on: &str) -> kube::Result<bool> {
-        let Some(name) = work_name(&record.name) else { return Ok(false) };
-        match self.works.get(name).await {
-            Ok(work) if work.metadata.deletion_timestamp.is_some() => Ok(true),
-            Ok(work) => Ok(!carries(&work, add_on) && self.lives(record).await?),
-            Err(error) if is_absent(&error, name) => Ok(false),
+    /// The whole work, with its bundles, is only read where its metadata do not tell.
+    async fn ask(&self, record: &Record, add_on: &str) -> kube::Result<Said> {
+        let Some(name) = work_name(&record.name) else { return Ok(Said::Nothing) };
+        let work = match self.works.get_metadata(name).await {
+            Ok(work) if work.metadata.deletion_timestamp.is_some() => return Ok(Said::Going),
+            Ok(_) if !self.lives(record).await? => return Ok(Said::Nothing),
+            Ok(_) => self.works.get(name).await,
+            Err(error) => Err(error),
+        };
+        match work {
+            Ok(work) if carries(&work, add_on) => Ok(Said::Carried),
+            Ok(_) => Ok(Said::Dropped),
+            Err(error) if is_absent(&error, name) => Ok(Said::Nothing),
             Err(error) => Err(error),
         }
     }
@@ -135,6 +140,22 @@ impl Desk {
             Err(error) => Err(error),
         }
     }
+}
+
+/// What the hub says of a record's work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Said {
+    Going,
+    /// It lives on both sides, and has the `ManagedAddOn` no more.
+    Dropped,
+    Carried,
+    /// It is not there, or the klusterlet does not keep it: no proof of an order.
+    Nothing,
+}
+
+fn is_order(said: &[Said]) -> bool {
+    let dropped = said.contains(&Said::Dropped) && !said.contains(&Said::Carried);
+    said.contains(&Said::Going) || dropped
 }
 
 fn carries(work: &DynamicObject, add_on: &str) -> bool {
@@ -199,6 +220,23 @@ mod tests {
         assert_eq!(asked(&going), 1);
         going.annotations_mut().insert(annotation::REMOVAL.to_owned(), ORDERED.to_owned());
         assert_eq!(asked(&going), 0);
+    }
+
+    #[test]
+    fn absence_is_no_order_and_what_another_work_carries_is_not_dropped() {
+        use Said::{Carried, Dropped, Going, Nothing};
+        for (said, order) in [
+            (&[][..], false),
+            (&[Nothing], false),
+            (&[Carried], false),
+            (&[Going], true),
+            (&[Dropped], true),
+            (&[Nothing, Dropped], true),
+            (&[Dropped, Carried], false),
+            (&[Carried, Going], true),
+        ] {
+            assert_eq!(is_order(said), order, "{said:?}");
+        }
     }
 
     #[test]

@@ -31,7 +31,9 @@ Options:
   --help   print this";
 
 fn main() -> ExitCode {
-    testbed::telling::run(USAGE, &["--keep"], |given| demo(!given.is_empty()))
+    testbed::telling::run(USAGE, &["--keep"], |given| {
+        demo(given.iter().any(|word| word == "--keep"))
+    })
 }
 
 async fn demo(keep: bool) -> Result<()> {

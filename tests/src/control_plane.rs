@@ -98,8 +98,9 @@ impl ControlPlane {
     }
 
     /// Where kubectl is.
-    pub fn programs(&self) -> PathBuf {
-        self.servers.binaries().path(Tool::Kubectl).with_file_name("")
+    pub fn programs(&self) -> Result<PathBuf> {
+        let kubectl = self.servers.binaries().path(Tool::Kubectl);
+        kubectl.parent().map(Path::to_path_buf).context("kubectl is in a folder")
     }
 
     /// A file beside those of the control plane, gone with it.

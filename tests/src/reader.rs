@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::process::output;
 use crate::{ControlPlane, workspace_dir};
@@ -20,6 +20,7 @@ pub fn part(page: &str, begins: &str) -> Result<Part> {
     let lines = text.lines().skip_while(|line| !line.starts_with(begins));
     let own = |(number, line): &(usize, &str)| *number == 0 || !is_a_beginning(line);
     let lines: Vec<&str> = lines.enumerate().take_while(own).map(|(_, line)| line).collect();
+    ensure!(!lines.is_empty(), "{page} has no part that begins with {begins:?}");
     Ok(Part(lines.join("\n")))
 }
 
@@ -70,7 +71,8 @@ impl Reader {
     pub async fn types(&self, plane: &ControlPlane, words: &str) -> Result<String> {
         let mut bash = Command::new("bash");
         bash.args(["-euo", "pipefail", "-c", words]).current_dir(&self.folder);
-        bash.env("PATH", path_with(&plane.programs())?).env("KUBECONFIG", plane.admin_kubeconfig());
+        bash.env("PATH", path_with(&plane.programs()?)?)
+            .env("KUBECONFIG", plane.admin_kubeconfig());
         output(bash, words).await
     }
 }

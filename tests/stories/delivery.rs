@@ -201,7 +201,16 @@ pub async fn removing_the_agent_first_neither_hangs_nor_loses_anything(_: &Bed) 
     let secrets =
         managed.kubectl("get secrets -n open-cluster-management-agent-addon -o name").await?;
     ensure!(secrets.contains("release-shop-"), "what was retained is lost: {secrets}");
-    Ok(())
+
+    // The Job that stopped it is gone, and OCM has not taken the agent away yet.
+    managed
+        .kubectl("delete lease addon-lifecycle-agent -n open-cluster-management-agent-addon")
+        .await?;
+    until("the agent to wait for its own end", IN_FORCE, || async {
+        let why = managed.ask("/readyz").await?;
+        if why.contains("has just been deleted") { Ok(Some(())) } else { bail!("{why}") }
+    })
+    .await
 }
 
 /// As the README says, where OCM did not deliver it: with the definition go the `ManagedAddOn`s, and nobody is left who

@@ -136,7 +136,7 @@ fn check_identity(object: &Object) -> Result<(), Fault> {
     }
     refuse_lock_out(object)?;
     hook::refuse_misplaced(object)?;
-    hook::refuse_others(object)?;
+    hook::refuse_foreign_hooks(object)?;
     if object.group() == GROUP {
         return refused("is the agent's own; a bundle cannot assign add-ons");
     }
@@ -239,6 +239,9 @@ mod tests {
         };
         let pre_delete = json!({"addon.open-cluster-management.io/addon-pre-delete": ""});
         assert_eq!(job(json!({"annotations": pre_delete})), Err(Reason::InvalidObject));
+        let mut account = json!({"apiVersion": "v1", "kind": "ServiceAccount"});
+        account["metadata"] = json!({"name": "a", "annotations": pre_delete});
+        assert_eq!(check(json!([account])).map(|objects| objects.len()), Ok(1), "no hook of OCM's");
         let label = json!({"open-cluster-management.io/addon-pre-delete": ""});
         assert_eq!(job(json!({"labels": label})), Err(Reason::InvalidObject));
         for (moments, read) in [
@@ -247,6 +250,7 @@ mod tests {
             ("test", Err(Reason::InvalidObject)),
             ("post-install, test", Ok(1)),
             ("pre-upgrade", Ok(1)),
+            ("Post-Install", Ok(1)),
         ] {
             assert_eq!(job(json!({"annotations": {"helm.sh/hook": moments}})), read, "{moments}");
         }

@@ -19,7 +19,7 @@ const KEPT: Duration = Duration::from_secs(24 * 3600);
 const PRE_DELETE: &str = "addon.open-cluster-management.io/addon-pre-delete";
 const HELM_HOOK: &str = "helm.sh/hook";
 
-/// At what an apply may stand for.
+/// Moments that applying the object with the rest comes close enough to.
 const HELM_APPLIES: [&str; 5] =
     ["crd-install", "pre-install", "post-install", "pre-upgrade", "post-upgrade"];
 
@@ -87,9 +87,9 @@ pub fn refuse_misplaced(object: &Object) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Refuses what Helm or Open Cluster Management run when something is deleted, rolled back or tested: applied with the
-/// rest it would do that at once, such as cleaning up. What Helm runs around an install or upgrade is applied.
-pub fn refuse_others(object: &Object) -> Result<(), Fault> {
+/// Refuses what Helm or Open Cluster Management run only when something is deleted, rolled back or tested: applied with
+/// the rest it would do that at once, such as cleaning up. What Helm runs around an install or upgrade is applied.
+pub fn refuse_foreign_hooks(object: &Object) -> Result<(), Fault> {
     let refused = |whose: &str| {
         let message = format!("{}: {whose}; here it would run at once. Leave it out", object.key());
         Err(Fault::new(Reason::InvalidObject, message))
@@ -98,19 +98,23 @@ pub fn refuse_others(object: &Object) -> Result<(), Fault> {
         return refused("Open Cluster Management runs it before an add-on is deleted");
     }
     match object.annotation(HELM_HOOK) {
-        Some(moments)
-            if !moments.split(',').any(|moment| HELM_APPLIES.contains(&moment.trim())) =>
-        {
+        Some(moments) if !moments.split(',').any(is_applied_for) => {
             refused(&format!("Helm runs it for {moments:?}"))
         }
         _ => Ok(()),
     }
 }
 
-/// By the annotation, or as it was before OCM 0.10 by a label.
+/// Helm does not mind capitals.
+fn is_applied_for(moment: &str) -> bool {
+    HELM_APPLIES.iter().any(|applied| applied.eq_ignore_ascii_case(moment.trim()))
+}
+
+/// By the annotation, or by the label, which OCM still heeds. To OCM other kinds are no hooks.
 fn is_pre_delete(object: &Object) -> bool {
     let label = object.0.pointer("/metadata/labels/open-cluster-management.io~1addon-pre-delete");
-    object.annotation(PRE_DELETE).is_some() || label.is_some()
+    let marked = object.annotation(PRE_DELETE).is_some() || label.is_some();
+    marked && matches!(object.kind(), "Job" | "Pod")
 }
 
 /// The Job as it is run: marked, ended by the API server when the rollout's time is over, and kept until it was read.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use lifecycle::Fault;
 use reqwest::{Certificate, Client, ClientBuilder, Url};
 
-use super::lasting;
+use super::{lasting, words};
 
 const REDIRECTS: usize = 5;
 
@@ -14,26 +14,22 @@ const REDIRECTS: usize = 5;
 /// those in the file `ca_bundle`; in an image without any, plain `http` still works.
 ///
 /// # Errors
-/// `PullFailed` where `ca_bundle` cannot be read or holds no certificate.
+/// `PullFailed` where `ca_bundle` cannot be read, or holds no certificate or a bad one; also for plain `http`.
 pub fn client(ca_bundle: Option<&Path>) -> Result<Client, Fault> {
-    let own = ca_bundle.map(authorities).transpose()?.unwrap_or_default();
-    let trusting = builder().tls_certs_merge(own.clone()).build();
-    trusting
-        .or_else(|error| {
-            tracing::warn!(%error, "the system has no trusted certificates");
-            builder().tls_certs_only(own).build()
-        })
-        .map_err(|error| lasting(format!("no client for bundles: {error}")))
+    match ca_bundle {
+        Some(file) => trusting(file),
+        None => builder().build().or_else(|error| {
+            tracing::warn!(
+                error = words(&error),
+                "no trusted certificates: https sources will fail"
+            );
+            let client = builder().tls_certs_only([]).build();
+            client.map_err(|error| lasting(format!("no client for bundles: {}", words(&error))))
+        }),
+    }
 }
 
-fn builder() -> ClientBuilder {
-    Client::builder()
-        .connect_timeout(Duration::from_secs(10))
-        .redirect(redirects())
-        .user_agent(concat!("addon-agent/", env!("CARGO_PKG_VERSION")))
-}
-
-fn authorities(file: &Path) -> Result<Vec<Certificate>, Fault> {
+fn trusting(file: &Path) -> Result<Client, Fault> {
     let refused = |why: &str| {
         lasting(format!(
             "the certificate authorities in {} (--ca-bundle) cannot be used: {why}",
@@ -41,9 +37,18 @@ fn authorities(file: &Path) -> Result<Vec<Certificate>, Fault> {
         ))
     };
     let bytes = std::fs::read(file).map_err(|error| refused(&error.to_string()))?;
-    let found =
-        Certificate::from_pem_bundle(&bytes).map_err(|error| refused(&error.to_string()))?;
-    if found.is_empty() { Err(refused("it has none in PEM")) } else { Ok(found) }
+    let found = Certificate::from_pem_bundle(&bytes).map_err(|error| refused(&words(&error)))?;
+    if found.is_empty() {
+        return Err(refused("it has none in PEM"));
+    }
+    builder().tls_certs_merge(found).build().map_err(|error| refused(&words(&error)))
+}
+
+fn builder() -> ClientBuilder {
+    Client::builder()
+        .connect_timeout(Duration::from_secs(10))
+        .redirect(redirects())
+        .user_agent(concat!("addon-agent/", env!("CARGO_PKG_VERSION")))
 }
 
 fn redirects() -> reqwest::redirect::Policy {

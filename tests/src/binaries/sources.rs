@@ -108,7 +108,7 @@ impl Module {
 pub struct Sources {
     pub folder: PathBuf,
     pub go_mod: PathBuf,
-    /// Of every file and the linker's flags: what was built from the same hash need not be built again.
+    /// Of every file, the linker's flags and the tags: what was built from the same hash need not be built again.
     pub hash: String,
     /// Makes the programs tell Kubernetes' version instead of v0.0.0.
     pub linker_flags: String,
@@ -125,7 +125,7 @@ impl Sources {
         if requirements != folder {
             read.extend(files(&requirements)?);
         }
-        let hash = hash(&linker_flags, &folder, &read)?;
+        let hash = hash(&format!("{linker_flags}{}", module.tags()), &folder, &read)?;
         Ok(Self { folder, go_mod, hash, linker_flags, tags: module.tags() })
     }
 
@@ -143,8 +143,8 @@ fn testbed() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("testbed")
 }
 
-fn hash(linker_flags: &str, folder: &Path, files: &[PathBuf]) -> Result<String> {
-    let mut hasher = Sha256::new_with_prefix(linker_flags);
+fn hash(flags: &str, folder: &Path, files: &[PathBuf]) -> Result<String> {
+    let mut hasher = Sha256::new_with_prefix(flags);
     for file in files {
         hasher.update(file.strip_prefix(folder)?.as_os_str().as_encoded_bytes());
         hasher.update(fs::read(file)?);

@@ -7,7 +7,7 @@ use crate::ControlPlane;
 use crate::binaries::{Binaries, Tool};
 use crate::process::Process;
 
-/// OCM's manifests have both.
+/// The Service and its port, as OCM's definitions name them.
 const NAME: &str = "cluster-manager-addon-webhook";
 const PORT: u16 = 9443;
 
