@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
 use crate::add_on::AddOn;
@@ -32,7 +32,7 @@ subjects:
 const AGENT: &str = "system:serviceaccount:open-cluster-management-agent-addon:addon-agent";
 
 /// From nothing to ready takes well under a second; a loaded machine gets more.
-const READY: Duration = Duration::from_secs(30);
+const READY: Duration = Duration::from_secs(60);
 
 /// A command waits for other agents to stop at most.
 const COMMAND: Duration = Duration::from_secs(60);
@@ -97,13 +97,23 @@ impl Managed {
         self.agent_is_ready().await
     }
 
-    async fn agent_is_ready(&self) -> Result<()> {
+    /// Waits until the newest agent is ready.
+    pub async fn agent_is_ready(&self) -> Result<()> {
         until("the agent to be ready", READY, || async {
             let ready = self.ask("/readyz").await?;
             Ok((ready == "ok").then_some(()))
         })
         .await
         .with_context(|| self.agent_log())
+    }
+
+    /// Waits until the newest agent says, in these words, why it is not ready.
+    pub async fn agent_is_unready(&self, words: &str) -> Result<()> {
+        until(&format!("the agent to say {words:?}"), READY, || async {
+            let why = self.ask("/readyz").await?;
+            if why.contains(words) { Ok(Some(())) } else { bail!("{why}") }
+        })
+        .await
     }
 
     /// Starts an agent.

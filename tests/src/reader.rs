@@ -9,6 +9,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use crate::process::output;
+use crate::run_folder::copy_folder;
 use crate::{ControlPlane, workspace_dir};
 
 /// A part of a page: its fenced blocks.
@@ -52,7 +53,7 @@ impl Reader {
     /// The folder is gone with `plane`.
     pub fn new(plane: &ControlPlane) -> Result<Self> {
         let folder = plane.folder("reader")?;
-        copy(&workspace_dir().join("manifests"), &folder.join("manifests"))?;
+        copy_folder(&workspace_dir().join("manifests"), &folder.join("manifests"))?;
         Ok(Self { folder })
     }
 
@@ -81,19 +82,4 @@ fn path_with(programs: &Path) -> Result<OsString> {
     let others = env::var_os("PATH").unwrap_or_default();
     let all = std::iter::once(programs.to_path_buf()).chain(env::split_paths(&others));
     Ok(env::join_paths(all)?)
-}
-
-/// By content: what is here may be read-only.
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy(&entry.path(), &target)?;
-        } else {
-            fs::write(target, fs::read(entry.path())?)?;
-        }
-    }
-    Ok(())
 }

@@ -35,6 +35,24 @@ impl RunFolder {
     }
 }
 
+/// By content, so that the copy can be written where the original cannot.
+pub fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to).with_context(|| format!("create {}", to.display()))?;
+    for entry in fs::read_dir(from).with_context(|| format!("read {}", from.display()))? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_folder(&entry.path(), &to)?;
+        } else {
+            let content = fs::read(entry.path());
+            content
+                .and_then(|content| fs::write(&to, content))
+                .with_context(|| format!("copy to {}", to.display()))?;
+        }
+    }
+    Ok(())
+}
+
 impl Drop for RunFolder {
     fn drop(&mut self) {
         fs::remove_dir_all(&self.0).ok();

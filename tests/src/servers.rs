@@ -12,7 +12,7 @@ use crate::nodes::STAGES;
 use crate::pki::{Authority, Identity};
 use crate::ports::free_port;
 use crate::process::Process;
-use crate::run_folder::RunFolder;
+use crate::run_folder::{RunFolder, copy_folder};
 
 const SERVICE_RANGE: &str = "10.96.0.0/16";
 /// No packet goes there; pods and nodes have addresses because controllers ask for them.
@@ -109,14 +109,14 @@ impl Servers {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("backup-{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let backup = self.folder.path().join(name);
-        copy(&self.folder.path().join("etcd"), &backup)?;
+        copy_folder(&self.folder.path().join("etcd"), &backup)?;
         Ok(Backup(backup))
     }
 
     pub fn replace_etcd(&self, backup: &Backup) -> Result<()> {
         let data = self.folder.path().join("etcd");
         fs::remove_dir_all(&data).context("remove etcd's data")?;
-        copy(&backup.0, &data)
+        copy_folder(&backup.0, &data)
     }
 
     pub fn start_api(&self) -> Result<Process> {
@@ -209,20 +209,6 @@ impl Servers {
     pub fn file(&self, name: &str) -> String {
         self.folder.path().join(name).to_string_lossy().into_owned()
     }
-}
-
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from).with_context(|| format!("read {}", from.display()))? {
-        let entry = entry?;
-        let to = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy(&entry.path(), &to)?;
-        } else {
-            fs::copy(entry.path(), &to)?;
-        }
-    }
-    Ok(())
 }
 
 fn write_identity(folder: &RunFolder, name: &str, identity: &Identity) -> Result<()> {

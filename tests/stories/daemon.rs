@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use lifecycle::Phase;
 use testbed::Managed;
 use testbed::bundle::{Bundle, NEVER_READY, READY, Spec};
@@ -24,17 +24,10 @@ pub async fn without_the_crd_the_agent_waits_and_says_so(_: &Bed) -> Result<()> 
     let crd = "managedaddons.lifecycle.open-cluster-management.io";
     managed.kubectl(&format!("delete crd {crd}")).await?;
     managed.spawn_agent(&[])?;
-    until("the agent to say what is missing", Duration::from_secs(30), || async {
-        let why = managed.ask("/readyz").await?;
-        if why.contains("CRD is not installed") { Ok(Some(())) } else { bail!("{why}") }
-    })
-    .await?;
+    managed.agent_is_unready("CRD is not installed").await?;
     ensure!(managed.ask("/healthz").await? == "ok");
     managed.plane.apply_yaml(include_str!("../../manifests/agent/crd.yaml")).await?;
-    until("the agent to be ready", Duration::from_secs(60), || async {
-        Ok((managed.ask("/readyz").await? == "ok").then_some(()))
-    })
-    .await
+    managed.agent_is_ready().await
 }
 
 pub async fn sigterm_ends_it_within_a_second(_: &Bed) -> Result<()> {

@@ -9,7 +9,7 @@ use lifecycle::names::FINALIZER;
 use serde_json::{Value, json};
 use testbed::bundle::{Bundle, READY, Spec};
 use testbed::wait::until;
-use testbed::{ControlPlane, Hub, Managed};
+use testbed::{AddOn, ControlPlane, Hub, Managed};
 
 use crate::harness::Bed;
 
@@ -179,22 +179,13 @@ async fn plain_templates_are_left_alone(plane: &ControlPlane) -> Result<()> {
 }
 
 pub async fn removing_the_agent_first_neither_hangs_nor_loses_anything(_: &Bed) -> Result<()> {
-    let managed = Managed::with_agent("farewell").await?;
-    let shop = managed.add_on("shop");
-    let bundle = Bundle::new().namespace("shop").deployment("web", READY);
-    shop.assign(&Spec::inline("1.0.0", &bundle).namespace("shop")).await?;
-    shop.until_available("1.0.0").await?;
-
+    let (managed, shop) = with_shop("farewell", shop_bundle()).await?;
     managed.run_command(&["release-finalizers"]).await?;
     let finalizers = shop.get().await?.context("gone")?.metadata.finalizers.unwrap_or_default();
     ensure!(!finalizers.iter().any(|finalizer| finalizer == FINALIZER), "{finalizers:?}");
     // The agent is still there, as it is until OCM is done with it; it must not hold on again.
     shop.annotate("retry", Some("now")).await?;
-    until("the agent to say that it does not write", IN_FORCE, || async {
-        let why = managed.ask("/readyz").await?;
-        if why.contains("another agent") { Ok(Some(())) } else { bail!("{why}") }
-    })
-    .await?;
+    managed.agent_is_unready("another agent").await?;
     shop.delete().await?;
     shop.until_gone().await?;
     ensure!(shop.image("shop", "web").await?.is_some(), "the add-on was uninstalled");
@@ -206,21 +197,13 @@ pub async fn removing_the_agent_first_neither_hangs_nor_loses_anything(_: &Bed) 
     managed
         .kubectl("delete lease addon-lifecycle-agent -n open-cluster-management-agent-addon")
         .await?;
-    until("the agent to wait for its own end", IN_FORCE, || async {
-        let why = managed.ask("/readyz").await?;
-        if why.contains("has just been deleted") { Ok(Some(())) } else { bail!("{why}") }
-    })
-    .await
+    managed.agent_is_unready("has just been deleted").await
 }
 
 /// As the README says, where OCM did not deliver it: with the definition go the `ManagedAddOn`s, and nobody is left who
 /// would uninstall.
 pub async fn removed_by_hand_in_the_right_order_it_leaves_what_runs(_: &Bed) -> Result<()> {
-    let managed = Managed::with_agent("by-hand").await?;
-    let shop = managed.add_on("shop");
-    let bundle = Bundle::new().namespace("shop").deployment("web", READY);
-    shop.assign(&Spec::inline("1.0.0", &bundle).namespace("shop")).await?;
-    shop.until_available("1.0.0").await?;
+    let (managed, shop) = with_shop("by-hand", shop_bundle()).await?;
     managed.run_command(&["release-finalizers"]).await?;
     let delete = ["delete", "--ignore-not-found", "--timeout=60s", "-k", AGENT];
     managed.plane.kubectl(&delete).await?;
@@ -232,15 +215,11 @@ pub async fn removed_by_hand_in_the_right_order_it_leaves_what_runs(_: &Bed) -> 
 
 /// As on a cluster that leaves its hub, where all add-ons go at once.
 pub async fn what_is_being_uninstalled_goes_before_the_agent(_: &Bed) -> Result<()> {
-    let managed = Managed::with_agent("leaving").await?;
-    let shop = managed.add_on("shop");
     let held = json!({
         "apiVersion": "v1", "kind": "ConfigMap",
         "metadata": {"name": "held", "finalizers": ["example.com/held"]},
     });
-    let bundle = Bundle::new().namespace("shop").deployment("web", READY).object(held);
-    shop.assign(&Spec::inline("1.0.0", &bundle).namespace("shop")).await?;
-    shop.until_available("1.0.0").await?;
+    let (managed, shop) = with_shop("leaving", shop_bundle().object(held)).await?;
     shop.delete().await?;
     shop.until_phase(Phase::Removing).await?;
 
@@ -259,6 +238,19 @@ pub async fn what_is_being_uninstalled_goes_before_the_agent(_: &Bed) -> Result<
     shop.until_gone().await?;
     ensure!(shop.image("shop", "web").await?.is_none(), "the add-on is still there");
     Ok(())
+}
+
+/// An add-on that runs, and the agent that brought it.
+async fn with_shop(cluster: &str, bundle: Bundle) -> Result<(Managed, AddOn)> {
+    let managed = Managed::with_agent(cluster).await?;
+    let shop = managed.add_on("shop");
+    shop.assign(&Spec::inline("1.0.0", &bundle).namespace("shop")).await?;
+    shop.until_available("1.0.0").await?;
+    Ok((managed, shop))
+}
+
+fn shop_bundle() -> Bundle {
+    Bundle::new().namespace("shop").deployment("web", READY)
 }
 
 fn template(name: &str, manifests: Value) -> Value {

@@ -17,6 +17,7 @@ use crate::reason::{Fault, Reason};
 const KEPT: Duration = Duration::from_secs(24 * 3600);
 
 const PRE_DELETE: &str = "addon.open-cluster-management.io/addon-pre-delete";
+const PRE_DELETE_LABEL: &str = "open-cluster-management.io/addon-pre-delete";
 const HELM_HOOK: &str = "helm.sh/hook";
 
 /// Moments that applying the object with the rest comes close enough to.
@@ -112,8 +113,8 @@ fn is_applied_for(moment: &str) -> bool {
 
 /// By the annotation, or by the label, which OCM still heeds. To OCM other kinds are no hooks.
 fn is_pre_delete(object: &Object) -> bool {
-    let label = object.0.pointer("/metadata/labels/open-cluster-management.io~1addon-pre-delete");
-    let marked = object.annotation(PRE_DELETE).is_some() || label.is_some();
+    let marked =
+        object.annotation(PRE_DELETE).is_some() || object.label(PRE_DELETE_LABEL).is_some();
     marked && matches!(object.kind(), "Job" | "Pod")
 }
 

@@ -16,7 +16,7 @@
 //!
 //! [`step`] takes the saved [`Rollout`], one [`Observation`] and the time, and returns the new rollout and at most one
 //! [`Action`]. The shell saves, acts, and looks again. The laws it keeps are in `tests/laws.rs`, each arrow in
-//! `tests/table.rs`, whole stories in `tests/stories/`.
+//! `tests/table/`, whole stories in `tests/stories/`.
 
 pub mod adoption;
 pub mod api;

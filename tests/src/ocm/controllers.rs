@@ -1,6 +1,6 @@
 //! Starting one of OCM's controllers or agents.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
@@ -17,9 +17,7 @@ pub fn start(
     (namespace, account): (&str, &str),
     more: &[String],
 ) -> Result<Process> {
-    let user = format!("system:serviceaccount:{namespace}:{account}");
-    let groups = ["system:serviceaccounts", &format!("system:serviceaccounts:{namespace}")];
-    let kubeconfig = plane.kubeconfig(&user, &groups)?;
+    let kubeconfig = kubeconfig(plane, namespace, account)?;
     let mut args = vec![
         part.to_owned(),
         format!("--kubeconfig={}", kubeconfig.display()),
@@ -33,4 +31,11 @@ pub fn start(
     // It makes its own serving certificate among the temporary files.
     let temporary = folder.to_string_lossy();
     Process::spawn(&binaries.path(Tool::Ocm), args, &[("TMPDIR", &temporary)], &log)
+}
+
+/// With a service account's rights.
+pub fn kubeconfig(plane: &ControlPlane, namespace: &str, account: &str) -> Result<PathBuf> {
+    let user = format!("system:serviceaccount:{namespace}:{account}");
+    let groups = ["system:serviceaccounts", &format!("system:serviceaccounts:{namespace}")];
+    plane.kubeconfig(&user, &groups)
 }

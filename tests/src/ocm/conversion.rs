@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 
 use super::HUB_NAMESPACE;
+use super::controllers::kubeconfig;
 use crate::ControlPlane;
 use crate::binaries::{Binaries, Tool};
 use crate::process::Process;
@@ -30,8 +31,7 @@ pub async fn start(
     }
     plane.apply_yaml(SERVICE).await?;
     let certificate = plane.serving_certificate(HUB_NAMESPACE, NAME)?;
-    let user = format!("system:serviceaccount:{HUB_NAMESPACE}:addon-webhook-sa");
-    let kubeconfig = plane.kubeconfig(&user, &["system:serviceaccounts"])?;
+    let kubeconfig = kubeconfig(plane, HUB_NAMESPACE, "addon-webhook-sa")?;
     let args = [
         "hub-addon-webhook".to_owned(),
         format!("--port={PORT}"),

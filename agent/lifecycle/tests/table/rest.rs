@@ -1,0 +1,53 @@
+//! What is looked at, shown and put back while nothing is asked for.
+
+use lifecycle::{ManagedAddOnStatus, Phase};
+
+use crate::scene::Scene;
+
+#[test]
+fn what_is_not_well_at_rest_is_shown_and_changes_nothing_else() {
+    let unwell = |mut scene: Scene| {
+        let before = scene.saved.clone();
+        scene.beside.unwell = Some("Deployment a/b: 0 of 1".to_owned());
+        let scene = scene.look().does("-");
+        let shown = |status: &ManagedAddOnStatus| ManagedAddOnStatus {
+            conditions: Vec::new(),
+            ..status.clone()
+        };
+        assert_eq!(shown(&scene.saved), shown(&before));
+        scene
+    };
+    let told = |scene: &Scene, kind: &str| {
+        let mut all = scene.saved.conditions.iter();
+        let it = all.find(|condition| condition.type_ == kind).expect("a condition");
+        format!("{} {}: {}", it.status, it.reason, it.message)
+    };
+    let available = unwell(Scene::available("1.4.0")).conditions("Degraded Verified");
+    for kind in ["Degraded", "Ready"] {
+        let status = if kind == "Ready" { "False" } else { "True" };
+        let expected = format!("{status} RunningUnhealthy: Deployment a/b: 0 of 1");
+        assert_eq!(told(&available, kind), expected);
+    }
+    let back = unwell(Scene::rolled_back()).conditions("Stalled Degraded Verified");
+    assert_eq!(told(&back, "Degraded"), "True RunningUnhealthy: Deployment a/b: 0 of 1");
+    assert_eq!(told(&back, "Ready"), "False Unhealthy: back at 1.4.0: crash loop");
+    let well = Scene::available("1.4.0");
+    assert_eq!(told(&well, "Degraded"), "False InstallSucceeded: ");
+    let verified = "True DigestVerified: the bundle is what its digest says";
+    assert_eq!(told(&well, "Verified"), verified);
+    let refused = unwell(Scene::available("1.4.0").unreadable()).conditions("Stalled Degraded");
+    // Another version is on its way, and what is known is of the one before.
+    refused.assign("1.5.0").is(Phase::Pulling).conditions("Reconciling");
+}
+
+#[test]
+fn drift_is_shown_at_rest_only() {
+    let mut scene = Scene::available("1.4.0");
+    scene.beside.drifted = Some(lifecycle::running::Drifted {
+        drifted: true,
+        reason: "Contested",
+        message: "ConfigMap a/b".to_owned(),
+    });
+    let scene = scene.look().is(Phase::Available).conditions("Ready Verified Drifted");
+    scene.assign("1.5.0").is(Phase::Pulling).conditions("Reconciling");
+}
