@@ -21,6 +21,7 @@ use crate::faults::is_gone;
 
 /// A request that is answered by nobody ends after this: a dead link must not hold a rollout for ever.
 const READ_TIMEOUT: Duration = Duration::from_secs(20);
+/// Shorter: a server in reach takes a connection at once, however long it then works on a request.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Service accounts whose clients are kept; far more than add-ons that a cluster has.

@@ -79,7 +79,8 @@ fn is_left(key: &ObjectKey, living: &Living, rollout: &Rollout) -> bool {
     living.contains_key(key) && rollout.left_as_is(key)
 }
 
-/// A Job runs once: one that finished and went away is no drift. What becomes of it says whether all is well.
+/// Remembers what lives of these and writes none: a Job runs once, so one that finished and went away is no drift, and
+/// what going back left as it was stays so.
 fn note(objects: &[&Placed], living: &Living, known: &mut Known) {
     for key in objects.iter().map(|placed| placed.object.key()) {
         match living.get(&key) {

@@ -16,7 +16,9 @@ use crate::faults;
 const DURATION: Duration = Duration::from_secs(15);
 /// We stop writing after two thirds of it, before anybody else begins.
 pub const GIVE_UP: Duration = Duration::from_secs(10);
+/// Between renewals: there is time for a second one before `GIVE_UP` if the first fails at once.
 const RENEW: Duration = Duration::from_secs(4);
+/// Between looks at a Lease that another agent has.
 const LOOK: Duration = Duration::from_secs(1);
 /// For how long a Lease that was seized keeps agents from writing, where nothing ends it before.
 const SEIZED: Duration = Duration::from_secs(15 * 60);

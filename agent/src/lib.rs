@@ -73,7 +73,7 @@ fn last_act(asked: args::ReleaseFinalizers) -> anyhow::Result<()> {
 
 fn prepare(log_format: LogFormat) {
     logging::init(log_format);
-    // One provider for the API servers' and the registries' TLS.
+    // One provider for the API servers' and the bundle servers' TLS.
     _ = rustls::crypto::ring::default_provider().install_default();
 }
 

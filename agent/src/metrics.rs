@@ -10,7 +10,8 @@ use prometheus::{
 };
 use tokio::time::Instant;
 
-/// From a second to an hour: a rollout's phases are seconds, its time-out is minutes.
+/// Upper bounds of the buckets in seconds, from a tenth of a second to an hour: a rollout's phases are seconds, its
+/// time-out is minutes.
 const SECONDS: [f64; 12] =
     [0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 180.0, 600.0, 1800.0, 3600.0];
 

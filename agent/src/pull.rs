@@ -17,12 +17,13 @@ use tokio::time::{Instant, timeout};
 /// A server that sends nothing for this long is given up; the next try resumes.
 const STALL: Duration = Duration::from_secs(15);
 
-/// Slower than this on average, and a bundle of the largest size would take hours: refused, since resuming such a
-/// drip for ever would look like progress.
+/// Bytes a second. Slower than this on average, and a bundle of the largest size would take hours: refused, since
+/// resuming such a drip for ever would look like progress.
 const SLOWEST: u64 = 1024;
+/// A start may be slow: the pace is judged after this.
 const SLOWEST_AFTER: Duration = Duration::from_secs(10);
 
-/// Tries in one pull: with doubling pauses, some fifteen seconds of a registry's absence are ridden out.
+/// Tries in one pull: with doubling pauses, some ten seconds of a server's absence are ridden out.
 const TRIES: usize = 5;
 
 /// A bundle's bytes, their digest verified.

@@ -20,9 +20,8 @@
 //! ```
 //!
 //! Eight tasks, each with its own state: `reload`, `watch`, `assign`, `publish`, `latch`, `removal`, `health_lease`,
-//! `heartbeat`. Between
-//! them go whole pictures, never events, so that one that was busy or offline acts on the newest. Decisions are in
-//! modules without I/O: `hub`, `assignment`, `claim`, `case`, `report`, `conditions`.
+//! `heartbeat`. Between them go whole pictures, never events, so that one that was busy or offline acts on the newest.
+//! Decisions are in modules without I/O: `hub`, `assignment`, `claim`, `case`, `report`, `conditions`.
 
 mod kubeconfig;
 mod reload;

@@ -10,7 +10,8 @@ pub const CONNECT: Patience =
 pub const ASSIGN: Patience =
     Patience { first: Duration::from_secs(1), longest: Duration::from_secs(300) };
 
-/// Exponential delays with full jitter, so that a fleet that lost its hub at once does not come back at once.
+/// Exponential delays with jitter, from `first` up to the doubled delay, so that a fleet that lost its hub at once does
+/// not come back at once.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Patience {
     pub first: Duration,
@@ -18,7 +19,7 @@ pub struct Patience {
 }
 
 impl Patience {
-    /// Before the next try after so many failures in a row; `random` is in 0..1.
+    /// Before the next try: from `first` to `first` doubled `failures` times, at most `longest`. `random` is in 0..1.
     pub fn delay(self, failures: u32, random: f64) -> Duration {
         let doubled = 1_u32.checked_shl(failures).unwrap_or(u32::MAX);
         let ceiling = self.first.saturating_mul(doubled).min(self.longest);

@@ -75,7 +75,7 @@ impl Managed {
         self.plane.apply_yaml(INSTALLER).await
     }
 
-    /// The same, with agents that reach the API server through a proxy that follows `script`.
+    /// A cluster as `start` makes it, whose agents reach the API server through a proxy that follows `script`.
     pub async fn behind(name: &str, script: &Arc<Script>) -> Result<(Self, FaultProxy)> {
         let mut managed = Self::start(name).await?;
         let upstream = managed.plane.upstream(AGENT, &["system:serviceaccounts"])?;
@@ -84,7 +84,7 @@ impl Managed {
         Ok((managed, proxy))
     }
 
-    /// The same with an agent that knows no hub, and that many rollouts at once.
+    /// A cluster as `start` makes it, with one agent that knows no hub and makes up to 32 rollouts at once.
     pub async fn with_agent(name: &str) -> Result<Self> {
         let managed = Self::start(name).await?;
         managed.start_agent(&["--max-rollouts", "32"]).await?;
@@ -254,7 +254,7 @@ impl Managed {
         self.agents().last().context("no agent runs")?.terminate()
     }
 
-    /// SIGTERM; the time it took to end.
+    /// SIGTERM; its exit status once it has ended, an error after ten seconds.
     pub async fn stop_agent(&self) -> Result<std::process::ExitStatus> {
         let agent = self.agents().pop().context("no agent runs")?;
         agent.terminate()?;

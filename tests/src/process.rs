@@ -86,11 +86,12 @@ impl Process {
         wait::until(&what, deadline, || async { self.exited() }).await
     }
 
-    /// All it has written so far.
+    /// The file with all it has written.
     pub fn log_file(&self) -> &Path {
         &self.log
     }
 
+    /// All it has written so far.
     pub fn log(&self) -> String {
         let bytes = fs::read(&self.log).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()

@@ -79,7 +79,7 @@ fn prepare() -> Result<()> {
 fn trial(story: Story, bed: &Arc<Bed>, handle: &Handle) -> Trial {
     let (bed, handle) = (bed.clone(), handle.clone());
     Trial::test(story.name.replace(' ', ""), move || {
-        // On a worker thread: child processes live no longer than the thread that started them.
+        // Spawned, so that a panic is this story's failure.
         let told = handle.block_on(handle.spawn((story.tell)(bed)));
         let told = told.unwrap_or_else(|panic| Err(anyhow!("{panic}")));
         told.map_err(|error| Failed::from(format!("{error:?}")))

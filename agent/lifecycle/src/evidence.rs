@@ -155,7 +155,7 @@ fn said([name, reason, message]: [&str; 3]) -> String {
     if message.is_empty() { head } else { format!("{head}: {message}") }
 }
 
-/// Newest last; the names are those of core/v1.
+/// One event in a line; the field names are those of core/v1.
 pub fn event(event: &Value, mask: &Mask) -> String {
     let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let times = event["count"].as_u64().unwrap_or(1);

@@ -118,13 +118,13 @@ impl Health {
 /// How long what may pass by itself is awaited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Graces {
-    /// A custom resource without status, before it counts as one that never has any.
+    /// A custom resource without status, before it counts as one that never has any. Default: 30 s.
     pub status: Duration,
-    /// An unschedulable pod: as long as a cluster takes to add a node.
+    /// An unschedulable pod: as long as a cluster takes to add a node. Default: 2 min.
     pub unschedulable: Duration,
-    /// Crash loops, images and configuration that are missing, pods that are refused.
+    /// Crash loops, images and configuration that are missing, pods that are refused. Default: 2 min.
     pub trouble: Duration,
-    /// Pods that wait to be deleted by somebody, as `OnDelete` asks: an operator begins at once.
+    /// Pods that wait to be deleted by somebody, as `OnDelete` asks: an operator begins at once. Default: 2 min.
     pub on_delete: Duration,
 }
 

@@ -31,7 +31,7 @@ pub struct Rollout {
     /// What the current release needs of other add-ons.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requires: Vec<Need>,
-    /// The one before it: what a requested rollback would go to.
+    /// The release before `current`: what a requested rollback would go to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<Release>,
     /// Releases beside `current` of which objects may be in the cluster.
@@ -226,7 +226,7 @@ impl Rollout {
         self
     }
 
-    /// Time spent since this direction's first write.
+    /// Time spent since this direction's first write; in Pruning, since that began.
     pub fn spent(&self) -> Duration {
         self.state.traits().spent
     }

@@ -110,7 +110,7 @@ pub struct Traits {
     /// The release whose health decides here; it is looked at again and again.
     pub judged: Option<Judged>,
     pub keeps: Keeps,
-    /// Time spent since this direction's first write.
+    /// Time spent since this direction's first write; in Pruning, since that began.
     pub spent: Duration,
 }
 

@@ -7,6 +7,11 @@ use crate::assignment::LARGEST_BUNDLE;
 use crate::reason::{Fault, Reason};
 use crate::status::printable;
 
+/// Each document; empty ones are left out.
+///
+/// # Errors
+/// `BundleTooLarge` above `LARGEST_BUNDLE`; `InvalidBundle` for what is no UTF-8, no YAML or over a limit. Of the
+/// content, the lines around a mistake are not repeated.
 pub fn documents(bytes: &[u8]) -> Result<Vec<Value>, Fault> {
     if bytes.len() as u64 > LARGEST_BUNDLE {
         let message = format!("the bundle is larger than {LARGEST_BUNDLE} bytes");
@@ -79,6 +84,7 @@ mod tests {
         assert_eq!(documents(&huge).err().map(|f| f.reason), Some(Reason::BundleTooLarge));
         assert_eq!(documents(b"\xff\xfe").err().map(|f| f.reason), Some(Reason::InvalidBundle));
     }
+
     #[test]
     fn a_mistake_is_told_without_the_lines_around_it() {
         let fault = documents(b"a: hunter2\nb: 1\nb: hunter2").expect_err("a duplicate");

@@ -11,6 +11,7 @@ use crate::faults;
 use crate::placed::Placed;
 use crate::work::Work;
 
+/// For finalizers and foreground deletion; then it is tried again.
 const GONE_WITHIN: Duration = Duration::from_secs(15);
 const LOOK: Duration = Duration::from_millis(100);
 
