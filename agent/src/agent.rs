@@ -23,6 +23,7 @@ use crate::args::Settings;
 use crate::cluster::Cluster;
 use crate::driver::{Shared, Suspicion, drive};
 use crate::events::Events;
+use crate::faults;
 use crate::health::Judge;
 use crate::lease::Holder;
 use crate::metrics::Metrics;
@@ -265,7 +266,7 @@ impl Agent {
     }
 
     fn not_listed(&self, error: &watcher::Error) {
-        let missing = format!("{error:?}").contains("404");
+        let missing = is_not_served(error);
         let why = if missing {
             "the ManagedAddOn CRD is not installed; apply it from manifests/agent/crd.yaml"
         } else {
@@ -275,6 +276,17 @@ impl Agent {
         if self.readiness.borrow().is_some() || missing {
             self.readiness.send_replace(Some(why.to_owned()));
         }
+    }
+}
+
+/// The API server says that it does not know the kind.
+fn is_not_served(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => faults::is_gone(error),
+        watcher::Error::WatchError(status) => status.code == 404,
+        watcher::Error::NoResourceVersion => false,
     }
 }
 

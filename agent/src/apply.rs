@@ -48,7 +48,8 @@ pub async fn apply(
         .filter(|placed| !(back && is_job(&placed.object)))
         .collect();
     let brought = Brought::by(release.iter().map(|placed| &placed.object));
-    let late = of_stage.iter().filter(|placed| brought.carries(&placed.object));
+    // Going back, each object decides for itself whether it can be put back.
+    let late = of_stage.iter().filter(|placed| !back && brought.carries(&placed.object));
     first_fault(each(late.map(|placed| judge(work, placed, may_adopt))).await)?;
     let written = of_stage.iter().map(|placed| async {
         // Since the check another may have come; on the way back a mark that was taken off makes no stranger.

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use kube::api::{Patch, PatchParams};
 use lifecycle::names::FIELD_MANAGER;
 use lifecycle::plan::{is_replaceable, refuse_shrunk};
-use lifecycle::{Fault, Owner, Reason, Report, printable};
+use lifecycle::{Fault, Owner, Reason, Report};
 
 use crate::apply::dry_run;
 use crate::definitions;
@@ -182,5 +182,5 @@ fn refuse(findings: Vec<Fault>) -> Result<(), Fault> {
         [one] => (*one).to_owned(),
         many => format!("{} findings: {}", many.len(), many.join("; ")),
     };
-    Err(Fault::new(first.reason, printable(&message)))
+    Err(Fault::new(first.reason, message))
 }

@@ -103,6 +103,25 @@ impl Cluster {
         Ok(kind)
     }
 
+    /// The kind in whatever version it is served: an object outlives the version that it was written in.
+    pub async fn kind_of_any_version(&self, object: &Object) -> Result<Option<Kind>, kube::Error> {
+        let groups = self.inner.own.list_api_groups().await?.groups;
+        let group = groups.into_iter().find(|group| group.name == object.group());
+        let mut failed = None;
+        for version in group.into_iter().flat_map(|group| group.versions) {
+            let gvk = GroupVersionKind::gvk(object.group(), &version.version, object.kind());
+            match self.discover(&gvk).await {
+                Ok((resource, capabilities)) => {
+                    let namespaced = capabilities.scope == Scope::Namespaced;
+                    return Ok(Some(Kind { resource, namespaced }));
+                }
+                Err(error) if is_unknown_kind(&error) => {}
+                Err(error) => failed = Some(error),
+            }
+        }
+        failed.map_or(Ok(None), Err)
+    }
+
     /// A group that is listed and answers with 404 is not served for a moment: what is said of its kinds then, such as that
     /// there are none to remove, would be wrong.
     async fn discover(

@@ -4,6 +4,7 @@ mod execute;
 mod observe;
 mod rest;
 mod suspicion;
+mod way;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -77,6 +78,8 @@ pub struct Driver {
     rest: Rest,
     /// What the newest removal did not touch, as it was told.
     kept_back: Vec<String>,
+    /// Why what is awaited may not come.
+    hindered: Option<String>,
 }
 
 /// Until the `ManagedAddOn` is gone or the agent stops. Stopping loses nothing: the ledger is ahead of every action.
@@ -147,6 +150,7 @@ impl Driver {
             contents: BTreeMap::new(),
             rules: None,
             kept_back: Vec::new(),
+            hindered: None,
             rest,
         })
     }
@@ -181,7 +185,10 @@ impl Driver {
         self.release_slot();
         match step.action {
             Some(action) => self.act(action).await,
-            None => self.wait(step.wake).await,
+            None => {
+                self.clear_the_way(seen.verdict.as_ref()).await;
+                self.wait(step.wake).await
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a refusal of the API server means: one place turns its errors into reasons.
 
 use kube::core::Status;
-use lifecycle::{Fault, ObjectKey, Reason, printable};
+use lifecycle::{Fault, ObjectKey, Reason};
 
 /// A refusal or a broken connection while something was done to an object.
 pub fn of_object(key: &ObjectKey, error: &kube::Error) -> Fault {
@@ -14,24 +14,23 @@ pub fn of_object(key: &ObjectKey, error: &kube::Error) -> Fault {
         }
     };
     let kube::Error::Api(status) = error else {
-        return Fault::passing(Reason::CheckFailed, printable(&format!("{key}: {error}")));
+        return Fault::passing(Reason::CheckFailed, format!("{key}: {error}"));
     };
     let (reason, passing) = judge(status);
-    let message = printable(&format!("{key}: {}", said(&status.message)));
-    Fault { reason, message, passing }
+    Fault { passing, ..Fault::new(reason, format!("{key}: {}", said(&status.message))) }
 }
 
 /// The same for what is not one of the add-on's objects. Such kinds are always served: a 404 that does not say what is
 /// missing says nothing.
 pub fn of(what: &str, error: &kube::Error) -> Fault {
     let kube::Error::Api(status) = error else {
-        return Fault::passing(Reason::CheckFailed, printable(&format!("{what}: {error}")));
+        return Fault::passing(Reason::CheckFailed, format!("{what}: {error}"));
     };
     let (reason, passing) = match judge(status) {
         (Reason::UnknownKind, _) => (Reason::CheckFailed, true),
         judged => judged,
     };
-    Fault { reason, message: printable(&format!("{what}: {}", status.message)), passing }
+    Fault { passing, ..Fault::new(reason, format!("{what}: {}", status.message)) }
 }
 
 fn judge(status: &Status) -> (Reason, bool) {
@@ -46,7 +45,9 @@ fn judge(status: &Status) -> (Reason, bool) {
         404 if names_namespace(status) => (Reason::NamespaceMissing, false),
         404 => (Reason::UnknownKind, false),
         409 | 408 | 429 => (Reason::CheckFailed, true),
-        422 if is_immutable(&status.message) => (Reason::ImmutableField, false),
+        422 if is_immutable(&status.message) || is_filled_in(status) => {
+            (Reason::ImmutableField, false)
+        }
         422 => (Reason::ObjectRefused, false),
         500 if is_about_schema(&status.message) => (Reason::ObjectRefused, false),
         _ => (Reason::CheckFailed, true),
@@ -86,6 +87,14 @@ fn is_immutable(message: &str) -> bool {
     ]
     .iter()
     .any(|words| message.contains(words))
+}
+
+/// A field that the API server filled in for another type of the strategy stays beside the new type. Of another mistake
+/// beside it, creating the object anew would be refused, too.
+fn is_filled_in(status: &Status) -> bool {
+    let says = |message: &str| message.contains("may not be specified when strategy");
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    says(&status.message) && causes.into_iter().all(|cause| says(&cause.message))
 }
 
 /// Quota or Pod Security refuses pods, whoever makes them.

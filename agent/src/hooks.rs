@@ -51,5 +51,5 @@ async fn begin(work: &Work<'_>, placed: &Placed, run: &Run, within: Duration) ->
     }
     tracing::info!(hook = %placed.object.key(), "running");
     let object = job(&placed.object, run, within);
-    anew(work, &Placed { object, kind: placed.kind.clone() }).await
+    anew(work, &Placed { object, ..placed.clone() }).await
 }

@@ -1,6 +1,6 @@
 //! A release's objects as this cluster takes them: kind looked up, namespace filled in, stamped as ours.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lifecycle::plan::{Stage, Stamp};
 use lifecycle::{Fault, Object, Reason};
@@ -14,6 +14,8 @@ use crate::retained::Content;
 pub struct Placed {
     pub object: Object,
     pub kind: Option<Kind>,
+    /// Where there is no kind: the same in another version, by which what was written can still be found.
+    pub elsewhere: Option<Kind>,
 }
 
 impl Placed {
@@ -29,24 +31,40 @@ pub async fn place(
 ) -> Result<Vec<Placed>, Fault> {
     let stamp = Stamp { add_on, release: &content.release };
     let brought = Brought::by(&content.objects);
+    let mut kinds = BTreeMap::new();
     let mut placed = Vec::with_capacity(content.objects.len());
     for object in &content.objects {
         let mut object = object.clone();
-        let kind = match cluster.kind(&object).await {
-            Ok(kind) => Some(kind),
-            Err(error) if is_unknown_kind(&error) => None,
-            Err(error) => return Err(faults::of("kinds could not be looked up", &error)),
+        let named = (object.api_version().to_owned(), object.kind().to_owned());
+        let (kind, elsewhere) = match kinds.get(&named) {
+            Some(found) => Clone::clone(found),
+            None => kinds.entry(named).or_insert(look_up(cluster, &object).await?).clone(),
         };
-        let namespaced = match &kind {
+        let namespaced = match kind.as_ref().or(elsewhere.as_ref()) {
             Some(kind) => kind.namespaced,
             None => brought.is_namespaced(&object),
         };
         let namespace = object.namespace().unwrap_or(&content.shape.namespace).to_owned();
         object.set_namespace(namespaced.then_some(namespace.as_str()));
         stamp.put(&mut object);
-        placed.push(Placed { object, kind });
+        placed.push(Placed { object, kind, elsewhere });
     }
     Ok(placed)
+}
+
+/// As the object names it, else in another version.
+async fn look_up(
+    cluster: &Cluster,
+    object: &Object,
+) -> Result<(Option<Kind>, Option<Kind>), Fault> {
+    let failed = |error| faults::of("kinds could not be looked up", &error);
+    match cluster.kind(object).await {
+        Ok(kind) => Ok((Some(kind), None)),
+        Err(error) if is_unknown_kind(&error) => {
+            Ok((None, cluster.kind_of_any_version(object).await.map_err(failed)?))
+        }
+        Err(error) => Err(failed(error)),
+    }
 }
 
 /// What a bundle brings that its other objects may stand on.

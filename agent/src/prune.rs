@@ -5,8 +5,9 @@ mod holds;
 use std::collections::BTreeSet;
 
 use kube::api::{DeleteParams, Preconditions, PropagationPolicy};
+use lifecycle::names::label;
 use lifecycle::plan::{guard, removals, withdrawals};
-use lifecycle::{Fault, Object, adoption};
+use lifecycle::{Fault, Object, ObjectKey, adoption};
 
 use crate::faults;
 use crate::placed::Placed;
@@ -17,8 +18,6 @@ pub struct Scope {
     pub only_extensions: bool,
     /// Also remove what holds data.
     pub delete_data: bool,
-    /// Wait for one stage to be gone before the one below it is begun: an uninstall.
-    pub in_order: bool,
 }
 
 /// What a removal did not remove, in words.
@@ -38,15 +37,19 @@ pub async fn prune(
     scope: &Scope,
 ) -> Result<Remains, Fault> {
     let mut remains = Remains::default();
-    let mut stage = None;
+    let stays: BTreeSet<ObjectKey> = kept.iter().map(|placed| placed.object.key()).collect();
     for placed in doomed(kept, known, scope.only_extensions) {
-        if scope.in_order && !remains.left.is_empty() && stage != Some(placed.stage()) {
-            break;
+        if !stays.contains(&placed.object.key()) || lives_as(work, &placed).await? {
+            remove(work, &placed, scope.delete_data, &mut remains).await?;
         }
-        stage = Some(placed.stage());
-        remove(work, &placed, scope.delete_data, &mut remains).await?;
     }
     Ok(remains)
+}
+
+/// What lives was written by the very release that goes.
+async fn lives_as(work: &Work<'_>, placed: &Placed) -> Result<bool, Fault> {
+    let living = work.living(placed).await?;
+    Ok(living.is_some_and(|living| living.release() == placed.object.label(label::RELEASE)))
 }
 
 /// Last applied first.
@@ -72,10 +75,11 @@ async fn remove(
     remains: &mut Remains,
 ) -> Result<(), Fault> {
     let key = placed.object.key();
-    if placed.kind.is_none() {
+    let Some(kind) = placed.kind.as_ref().or(placed.elsewhere.as_ref()) else {
         // Without its definition there is no object.
         return Ok(());
-    }
+    };
+    let placed = &Placed { kind: Some(kind.clone()), ..placed.clone() };
     let Some(living) = work.living(placed).await? else { return Ok(()) };
     if living.owner() != Some(work.add_on) {
         tracing::info!(object = %key, "not ours any more, so it stays");

@@ -108,8 +108,16 @@ pub struct Living(pub PartialObjectMeta<DynamicObject>);
 
 impl Living {
     pub fn owner(&self) -> Option<&str> {
-        let labels = self.0.metadata.labels.as_ref()?;
-        labels.get(label::ADD_ON).map(String::as_str)
+        self.label(label::ADD_ON)
+    }
+
+    /// Which of the add-on's releases wrote it last.
+    pub fn release(&self) -> Option<&str> {
+        self.label(label::RELEASE)
+    }
+
+    fn label(&self, name: &str) -> Option<&str> {
+        self.0.metadata.labels.as_ref()?.get(name).map(String::as_str)
     }
 
     /// The mark of a release that took it over and was not available yet.

@@ -14,8 +14,12 @@ pub async fn of_the_fleet(telling: &Telling, bed: &Bed) -> Result<()> {
     let fleet = Fleet::new(&bed.hub, ADD_ON);
     fleet.remove().await?;
     bed.one.add_on(ADD_ON).until_gone().await?;
-    ensure!(deployed(bed.one.add_on(ADD_ON)).await?.is_none(), "it still runs on cluster one");
-    telling.line("it is uninstalled on cluster one");
+    let one = bed.one.add_on(ADD_ON);
+    // A kubelet gives pods half a minute to end, in which they are in the namespace without an owner.
+    let namespace = one.object("v1", "Namespace", "", ADD_ON).await?;
+    ensure!(deployed(one).await?.is_none(), "it still runs on cluster one");
+    ensure!(namespace.is_none(), "its namespace is left behind on cluster one");
+    telling.line("it is uninstalled on cluster one, with its namespace");
     until("OCM to end the add-on of cluster two", PATIENCE, || async {
         Ok(bed.hub.add_on(bed.two.name, ADD_ON).await?.is_none().then_some(()))
     })

@@ -29,7 +29,7 @@ pub async fn a_namespace_that_is_dropped_stays_while_anything_kept_is_in_it(
 }
 
 /// The first version is not served, as where a definition has grown for years.
-fn definition(kind: &str, group: &str) -> Value {
+pub fn definition(kind: &str, group: &str) -> Value {
     let plural = format!("{}s", kind.to_lowercase());
     let schema = json!({"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}});
     let version = |name: &str, served: bool| json!({"name": name, "served": served, "storage": served, "schema": schema});
@@ -43,7 +43,7 @@ fn definition(kind: &str, group: &str) -> Value {
     })
 }
 
-fn custom(kind: &str, group: &str, name: &str) -> Value {
+pub fn custom(kind: &str, group: &str, name: &str) -> Value {
     let status = json!({"conditions": [{"type": "Ready", "status": "True"}]});
     json!({
         "apiVersion": format!("{group}/v1"), "kind": kind,

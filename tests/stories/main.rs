@@ -24,6 +24,7 @@ mod rollout;
 mod safety;
 mod samples;
 mod waiting;
+mod way_back;
 mod world;
 
 use std::process::ExitCode;
@@ -58,6 +59,8 @@ fn main() -> ExitCode {
         story!(removal::uninstall_removes_everything_in_reverse_order),
         story!(removal::what_holds_data_or_is_others_stays),
         story!(removal::removing_says_what_blocks),
+        story!(removal::an_operator_outlives_what_a_later_version_gave_it),
+        story!(removal::what_is_going_anyway_keeps_no_namespace),
         story!(removal::orphan_leaves_everything),
         story!(ground::a_namespace_that_is_dropped_stays_while_anything_kept_is_in_it),
         story!(ground::a_definition_stays_while_others_have_objects_of_it),
@@ -65,6 +68,12 @@ fn main() -> ExitCode {
         story!(ground::a_webhook_that_changed_for_the_worse_does_not_stop_the_way_back),
         story!(ground::a_webhook_that_locks_the_agent_out_is_refused),
         story!(ground::a_lost_release_is_retained_anew),
+        story!(way_back::a_stateful_set_is_freed_of_pods_that_never_become_ready),
+        story!(way_back::a_deployment_is_recreate_again),
+        story!(way_back::a_claim_that_grew_stays_and_the_rest_goes_back),
+        story!(way_back::a_job_of_the_version_that_failed_is_ended),
+        story!(way_back::an_operator_outlives_what_it_cares_for),
+        story!(way_back::what_is_not_served_any_more_is_told_and_removed),
         story!(safety::a_definition_that_would_harm_living_objects_is_refused),
         story!(safety::going_back_leaves_a_definition_whose_objects_would_lose_fields),
         story!(safety::what_cannot_be_gone_back_from_waits_for_a_word),

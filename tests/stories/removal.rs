@@ -1,10 +1,13 @@
 //! Deleting a `ManagedAddOn`.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use lifecycle::Phase;
 use serde_json::json;
 use testbed::bundle::{Bundle, READY, Spec};
+use testbed::wait::until;
 
+use crate::LONG;
+use crate::ground::{custom, definition};
 use crate::harness::Bed;
 
 pub async fn uninstall_removes_everything_in_reverse_order(bed: &Bed) -> Result<()> {
@@ -88,6 +91,68 @@ pub async fn what_holds_data_or_is_others_stays(bed: &Bed) -> Result<()> {
         ensure!(kept.is_some_and(|kept| kept.pointer("/metadata/deletionTimestamp").is_none()));
     }
     ensure!(add_on.object("v1", "PersistentVolumeClaim", "guarded", "data").await?.is_some());
+    Ok(())
+}
+
+pub async fn what_is_going_anyway_keeps_no_namespace(bed: &Bed) -> Result<()> {
+    let managed = bed.managed().await?;
+    let add_on = managed.add_on("lingering");
+    // Its pods take their time, as on a real node.
+    let labels = json!({"app": "web"});
+    let containers = json!([{"name": "main", "image": READY}]);
+    let pods = json!({
+        "metadata": {"labels": labels, "finalizers": ["example.com/slow"]},
+        "spec": {"containers": containers},
+    });
+    let web = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"},
+        "spec": {"selector": {"matchLabels": labels}, "template": pods},
+    });
+    let bundle = Bundle::new().namespace("lingering").object(web);
+    add_on.assign(&Spec::inline("1.0.0", &bundle).namespace("lingering")).await?;
+    add_on.until_available("1.0.0").await?;
+    add_on.delete().await?;
+    until("the namespace to be deleted, too", LONG, || async {
+        let namespace = add_on.object("v1", "Namespace", "", "lingering").await?;
+        let namespace = namespace.context("it is gone before its pods")?;
+        Ok(namespace.pointer("/metadata/deletionTimestamp").map(drop))
+    })
+    .await?;
+    let pod = managed.kubectl("get pods --namespace lingering --output name").await?;
+    let free = json!({"metadata": {"finalizers": null}});
+    let patch = format!("patch {} --namespace lingering --type merge --patch {free}", pod.trim());
+    managed.kubectl(&patch).await?;
+    add_on.until_gone().await?;
+    ensure!(add_on.object("v1", "Namespace", "", "lingering").await?.is_none());
+    Ok(())
+}
+
+pub async fn an_operator_outlives_what_a_later_version_gave_it(bed: &Bed) -> Result<()> {
+    let (name, group) = ("outlives", "outlives.example.com");
+    let managed = bed.managed().await?;
+    let add_on = managed.add_on(name);
+    let operator = Bundle::new().namespace(name).object(definition("Gear", group));
+    let operator = operator.deployment("operator", READY);
+    let mut gear = custom("Gear", group, "main");
+    gear["metadata"]["finalizers"] = json!(["example.com/held"]);
+    let with_gear = operator.clone().object(gear);
+    let spec =
+        |version, bundle| Spec::inline(version, bundle).namespace(name).policy("timeout", "90s");
+    add_on.assign(&spec("1.0.0", &operator)).await?;
+    add_on.until_available("1.0.0").await?;
+    add_on.assign(&spec("1.1.0", &with_gear)).await?;
+    add_on.until_available("1.1.0").await?;
+    add_on.delete().await?;
+    let blocks = |message: &String| message.contains("example.com/held");
+    add_on
+        .until("to say what blocks", |status| status.message.as_ref().is_some_and(blocks))
+        .await?;
+    ensure!(add_on.image(name, "operator").await?.is_some(), "nobody is left to let it go");
+    let free = json!({"metadata": {"finalizers": null}});
+    let patch = format!("patch gear.{group} main --namespace {name} --type merge --patch {free}");
+    managed.kubectl(&patch).await?;
+    add_on.until_gone().await?;
+    ensure!(add_on.image(name, "operator").await?.is_none(), "left behind");
     Ok(())
 }
 

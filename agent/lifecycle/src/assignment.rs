@@ -1,6 +1,5 @@
 //! What is asked of this cluster, read once from a `ManagedAddOn` and refused whole when anything in it is unclear.
 
-use std::collections::BTreeMap;
 use std::io::Read;
 use std::time::Duration;
 
@@ -194,6 +193,3 @@ fn unpack(encoded: &str) -> Result<Vec<u8>, Fault> {
 fn invalid(message: impl Into<String>) -> Fault {
     Fault::new(Reason::InvalidAssignment, message)
 }
-
-/// Values as given, for substitution.
-pub type Values = BTreeMap<String, String>;

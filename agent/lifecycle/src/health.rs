@@ -32,6 +32,7 @@ mod generic;
 mod plain;
 mod pods;
 mod rules;
+mod stuck;
 mod verdict;
 mod workload;
 
@@ -47,6 +48,7 @@ pub use before::{Excuse, Ill, ill};
 pub(crate) use fields::is_true;
 pub use pods::pod_labels;
 pub use rules::Rules;
+pub use stuck::{in_the_way, waits_for_pods};
 pub use verdict::{Verdict, verdict};
 
 /// kstatus' words.

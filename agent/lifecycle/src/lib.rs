@@ -51,7 +51,7 @@ pub mod yaml;
 
 pub use api::*;
 pub use around::{Around, Need, Neighbour, Neighbours};
-pub use assignment::{Assignment, LARGEST_BUNDLE, Policy, Pull, Values};
+pub use assignment::{Assignment, LARGEST_BUNDLE, Policy, Pull};
 pub use leaving::{EVICTED, Leaving, ORDERED, is_the_klusterlets, records};
 pub use object::{Object, ObjectKey};
 pub use observation::{Action, Observation, Outcome, Report};

@@ -93,8 +93,9 @@ pub enum Action {
     Apply { release: Release, stage: Stage, back: bool },
     /// Keep what is to be seen of a failure. Tried once, whatever comes of it.
     Evidence { failure: Failure },
-    /// Remove what these releases have and `keep` has not; only webhooks and APIServices if so asked.
-    Prune { keep: Option<Release>, of: Vec<Release>, only_extensions: bool },
+    /// Remove what these releases have and `keep` has not; only webhooks and APIServices if so asked. `in_order`: one stage
+    /// is gone before the one below it is begun, so that a controller is there for the finalizers of what it cares for.
+    Prune { keep: Option<Release>, of: Vec<Release>, only_extensions: bool, in_order: bool },
     /// Mark the retained releases so and forget all others.
     Retain { keep: Vec<(ReleaseId, RetainedState)> },
     /// Remove everything this add-on installed.

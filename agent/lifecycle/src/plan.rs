@@ -89,12 +89,20 @@ pub fn is_replaceable(object: &Object) -> bool {
         | ("", "ConfigMap" | "Secret")
         | ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding")
         | ("storage.k8s.io", "StorageClass")
-        | ("apps", "Deployment" | "DaemonSet") => true,
+        | ("apps", "DaemonSet") => true,
+        ("apps", "Deployment") => !contradicts_itself(object),
         ("", "Service") => {
             object.0.pointer("/spec/type").and_then(|t| t.as_str()) != Some("LoadBalancer")
         }
         _ => false,
     }
+}
+
+/// It is refused for what it says itself, which replacing it would not change.
+fn contradicts_itself(deployment: &Object) -> bool {
+    let says = |pointer| deployment.0.pointer(pointer).filter(|value| !value.is_null());
+    says("/spec/strategy/type").is_some_and(|kind| kind == "Recreate")
+        && says("/spec/strategy/rollingUpdate").is_some()
 }
 
 pub fn is_job(object: &Object) -> bool {
@@ -112,17 +120,26 @@ pub fn has_run(job: &Object, running: &[Object]) -> bool {
 }
 
 /// What goes when only `kept` is to stay: everything of `known` that is not in it and that nothing in it stands on,
-/// last applied first.
+/// last applied first. A Job that is in both, but another, is to go if it is the one that lives: going back does not write
+/// Jobs, so one of the version that failed may still run.
 pub fn removals(kept: &[Object], known: Vec<Object>) -> Vec<Object> {
     let keys: BTreeSet<ObjectKey> = kept.iter().map(Object::key).collect();
     let mut seen = BTreeSet::new();
     let mut gone: Vec<Object> = known
         .into_iter()
-        .filter(|object| !keys.contains(&object.key()) && seen.insert(object.key()))
+        .filter(|object| !keys.contains(&object.key()) || is_another_job(object, kept))
+        .filter(|object| seen.insert(object.key()))
         .filter(|object| !kept.iter().any(|other| stands_on(other, object)))
         .collect();
     gone.sort_by_key(|object| std::cmp::Reverse(Stage::of(object.group(), object.kind())));
     gone
+}
+
+fn is_another_job(job: &Object, kept: &[Object]) -> bool {
+    let template = |job: &Object| job.0.pointer("/spec/template").cloned();
+    // It cannot be changed, so the same template is the same run, whatever else was changed of it.
+    let same = |other: &Object| other.key() == job.key() && template(other) == template(job);
+    is_job(job) && Hook::of(job).is_none() && !kept.iter().any(same)
 }
 
 /// Removing `ground` would take `object` with it: its namespace, or the definition of its kind.

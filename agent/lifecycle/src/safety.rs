@@ -99,6 +99,8 @@ pub struct Prospect<'a> {
     pub inhabited: &'a BTreeMap<String, Inhabited>,
     /// What was somebody's and would be taken over.
     pub taken_over: &'a [ObjectKey],
+    /// What of the running version the API server does not serve in its version any more.
+    pub unserved: &'a [Object],
     pub nodes: &'a Nodes,
 }
 
@@ -116,10 +118,18 @@ pub fn judge(prospect: &Prospect<'_>) -> Safety {
             _ => {}
         }
     }
+    safety.hindrances.extend(prospect.unserved.iter().map(unserved));
     safety.doubts.extend(prospect.target.iter().filter_map(hook));
     safety.doubts.extend(prospect.taken_over.iter().map(taken_over));
     safety.doubts.extend(images::doubt(from, prospect.target, prospect.nodes));
     safety.bounded()
+}
+
+fn unserved(object: &Object) -> String {
+    let (key, version) = (object.key(), object.api_version());
+    format!(
+        "{key} is written as {version}, which is not served here any more, so it could not be put back"
+    )
 }
 
 /// It stays, and nobody knows what its fields were.

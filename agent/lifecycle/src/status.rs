@@ -102,6 +102,14 @@ pub fn printable(text: &str) -> String {
     line
 }
 
+/// The agent goes or went back by itself, or what was asked failed or is half there.
+fn is_degraded(rollout: &Rollout) -> bool {
+    let phase = rollout.phase();
+    let asked = matches!(rollout.state, State::RollingBack { asked: true, .. });
+    let failed = matches!(phase, Phase::RolledBack | Phase::Failed | Phase::RollingBack);
+    failed && !asked || phase == Phase::Rejected && !rollout.touched.is_empty()
+}
+
 fn conditions(
     rollout: &Rollout,
     beside: &Beside,
@@ -114,10 +122,6 @@ fn conditions(
         rollout.state,
         State::Rejected { again: None, .. } | State::RolledBack { .. } | State::Failed { .. }
     );
-    let left_half_done = phase == Phase::Rejected && !rollout.touched.is_empty();
-    let degraded = matches!(phase, Phase::RolledBack | Phase::Failed | Phase::RollingBack)
-        && !matches!(rollout.state, State::RollingBack { asked: true, .. })
-        || left_half_done;
     // What is known of the release at rest says nothing once another is on its way.
     let at_rest = rollout.kept().is_some();
     let unwell = beside.unwell.as_ref().filter(|_| at_rest).map(|unwell| printable(unwell));
@@ -133,7 +137,7 @@ fn conditions(
         "True" => ("DigestVerified", "the bundle is what its digest says"),
         _ => (because.name(), said.as_str()),
     };
-    let degraded = degraded || unwell.is_some();
+    let degraded = is_degraded(rollout) || unwell.is_some();
     let about = if degraded { about } else { "" };
     let mut rows = vec![
         ["Ready", truth(available && unwell.is_none()), ready.name(), about_ready],

@@ -156,7 +156,8 @@ fn due(rollout: &Rollout, seen: &Observation) -> Option<Action> {
         }
         State::Pruning { .. } => {
             let of = rollout.touched.iter().cloned().chain(from).collect();
-            Some(Action::Prune { keep: target(), of, only_extensions: false })
+            let in_order = rollout.prunes_in_order();
+            Some(Action::Prune { keep: target(), of, only_extensions: false, in_order })
         }
         State::RollingBack { back, .. } => back::due(rollout, back),
         State::Rejected { again, .. } => match again {
@@ -245,6 +246,11 @@ impl Rollout {
     /// What was removed is not gone yet, and may be soon.
     fn is_going(&self, left: &[String]) -> bool {
         !left.is_empty() && self.patience.tries < TRIES_TO_GO
+    }
+
+    /// The last try goes through everything: what waits for a finalizer that nobody takes off must not keep the rest.
+    fn prunes_in_order(&self) -> bool {
+        self.patience.tries < TRIES_TO_GO
     }
 
     /// A refusal to remove something may pass too, as rights that were taken come back; what is given up stays for good.
@@ -365,11 +371,6 @@ impl Patience {
     fn at_most(self, longest: Duration, jitter: f64) -> Self {
         Self { rest: self.rest.min(longest.mul_f64(0.5 + jitter / 2.0)), ..self }
     }
-}
-
-/// What an outcome says, if it is the one awaited.
-fn outcome(seen: &Observation) -> Option<&Outcome> {
-    seen.outcome.as_ref()
 }
 
 fn timed_out(message: impl Into<String>) -> Fault {

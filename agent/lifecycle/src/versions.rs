@@ -18,11 +18,16 @@ pub fn contains(range: &VersionReq, version: &Version) -> bool {
     range.matches(version) || range.matches(&release)
 }
 
+/// By SemVer's precedence, in which build metadata do not count.
+pub fn is_older(one: &Version, other: &Version) -> bool {
+    one.cmp_precedence(other).is_lt()
+}
+
 /// What going from `current` to the assignment is called; `None` current is an install.
 pub fn operation(current: Option<&Release>, to: &Version) -> OperationKind {
     match current {
         None => OperationKind::Install,
-        Some(current) if to < &current.version => OperationKind::Rollback,
+        Some(current) if is_older(to, &current.version) => OperationKind::Rollback,
         Some(_) => OperationKind::Upgrade,
     }
 }

@@ -5,7 +5,6 @@ use serde_saphyr::{Options, UserMessageFormatter};
 
 use crate::assignment::LARGEST_BUNDLE;
 use crate::reason::{Fault, Reason};
-use crate::status::printable;
 
 /// Each document; empty ones are left out.
 ///
@@ -21,7 +20,7 @@ pub fn documents(bytes: &[u8]) -> Result<Vec<Value>, Fault> {
         .map_err(|e| Fault::new(Reason::InvalidBundle, format!("the bundle is not UTF-8: {e}")))?;
     serde_saphyr::from_multiple_with_options(text, options()).map_err(|e| {
         let said = e.render_with_formatter(&UserMessageFormatter);
-        Fault::new(Reason::InvalidBundle, printable(&format!("not YAML: {said}")))
+        Fault::new(Reason::InvalidBundle, format!("not YAML: {said}"))
     })
 }
 

@@ -8,7 +8,7 @@ use lifecycle::safety::{Nodes, Prospect, definitions_in_doubt, judge};
 use lifecycle::{Fault, Object, ObjectKey, Safety, adoption};
 
 use crate::definitions;
-use crate::placed::Placed;
+use crate::placed::{Brought, Placed};
 use crate::work::{Living, Work, each};
 
 /// Of more nodes than this nobody says that they all have an image.
@@ -21,6 +21,7 @@ pub async fn safety(
     from: Option<&[Placed]>,
 ) -> Result<Safety, Fault> {
     let target = objects(release);
+    let unserved = unserved(from.unwrap_or_default());
     let from = from.map(objects);
     let mut inhabited = BTreeMap::new();
     for definition in from.iter().flat_map(|from| definitions_in_doubt(from, &target)) {
@@ -37,8 +38,17 @@ pub async fn safety(
         target: &target,
         inhabited: &inhabited,
         taken_over: &taken_over,
+        unserved: &unserved,
         nodes: &nodes,
     }))
+}
+
+/// Of a kind or a version of it that the API server does not know, and that the release itself does not define.
+fn unserved(running: &[Placed]) -> Vec<Object> {
+    let brought = Brought::by(running.iter().map(|placed| &placed.object));
+    let unknown = running.iter().filter(|placed| placed.kind.is_none());
+    let unknown = unknown.filter(|placed| !brought.defines(&placed.object));
+    unknown.map(|placed| placed.object.clone()).collect()
 }
 
 /// What lives of what only the target has, and was not made by this add-on.

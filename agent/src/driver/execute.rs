@@ -1,5 +1,6 @@
 //! Does the one thing it is told. As much as possible, behaviour lives in the lifecycle crate, not here.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,9 @@ use crate::retained::Content;
 use crate::work::Work;
 use crate::{apply, check, evidence, health, hooks, pull, stage};
 
+/// A retained release and its objects.
+type Known = (Arc<Content>, Vec<Placed>);
+
 impl Driver {
     pub(super) async fn execute(&mut self, action: Action) -> Result<Outcome, Fault> {
         match action {
@@ -28,8 +32,9 @@ impl Driver {
             }
             Action::Apply { release, stage, back } => self.apply(&release, stage, back).await,
             Action::Evidence { failure } => self.keep_evidence(&failure).await,
-            Action::Prune { keep, of, only_extensions } => {
-                self.prune(keep.as_ref(), &of, only_extensions).await
+            Action::Prune { keep, of, only_extensions, in_order } => {
+                let scope = Scope { only_extensions, ..self.scope() };
+                self.prune(keep.as_ref(), &of, &scope, in_order).await
             }
             Action::Retain { keep } => self.store.keep(&keep).await.map(|()| Outcome::Retained),
             Action::Remove { of } => self.remove(&of).await,
@@ -67,6 +72,7 @@ impl Driver {
             (None, _) => check::From::Nothing,
             (Some(_), None) => check::From::Lost,
             (Some(_), Some(running)) => {
+                self.forget_what_is_dropped(running, &content);
                 check::From::Running(Box::new(self.work(running)?), self.placed(running).await?)
             }
         };
@@ -82,6 +88,15 @@ impl Driver {
             check::From::Nothing | check::From::Lost => Vec::new(),
         };
         Ok(Outcome::Checked(Report { pre_upgrade, before, ..report }))
+    }
+
+    /// A version of a kind that the new release does not use any more may be one that the cluster has ceased to serve.
+    fn forget_what_is_dropped(&self, running: &Content, new: &Content) {
+        let of = |object: &Object| (object.api_version().to_owned(), object.kind().to_owned());
+        let used: BTreeSet<_> = new.objects.iter().map(of).collect();
+        for (api_version, kind) in running.objects.iter().map(of).filter(|it| !used.contains(it)) {
+            self.shared.cluster.forget(&api_version, &kind);
+        }
     }
 
     async fn hook(
@@ -137,7 +152,8 @@ impl Driver {
         &mut self,
         keep: Option<&Release>,
         of: &[Release],
-        only_extensions: bool,
+        scope: &Scope,
+        in_order: bool,
     ) -> Result<Outcome, Fault> {
         let kept = match keep {
             Some(keep) => {
@@ -150,40 +166,60 @@ impl Driver {
         };
         let others: Vec<Release> =
             of.iter().filter(|release| Some(*release) != keep).cloned().collect();
-        let scope = Scope { only_extensions, ..self.scope(false) };
-        let left = self.prune_each(&kept, &others, &scope).await?;
+        let left = self.prune_each(&kept, &others, scope, in_order).await?;
         Ok(Outcome::Pruned { left })
     }
 
     async fn remove(&mut self, of: &[Release]) -> Result<Outcome, Fault> {
-        let left = self.prune_each(&[], of, &self.scope(true)).await?;
+        let left = self.prune_each(&[], of, &self.scope(), true).await?;
         Ok(Outcome::Removed { left })
     }
 
+    /// `in_order`: one stage of all of them is gone before the one below it is begun.
     async fn prune_each(
         &mut self,
         kept: &[Placed],
         of: &[Release],
         scope: &Scope,
+        in_order: bool,
     ) -> Result<Vec<String>, Fault> {
+        let (known, lost) = self.known(of).await?;
         let (mut left, mut kept_back) = (Vec::new(), Vec::new());
-        for release in of {
-            let Some(content) = self.content(&release.id).await? else {
-                left.push(format!(
-                    "what only {} brought (its retained release is gone; policy.deletion Orphan lets go)",
-                    release.version
-                ));
-                continue;
-            };
-            let known = self.placed(&content).await?;
-            let remains = prune(&self.work(&content)?, kept, known, scope).await?;
-            left.extend(remains.left);
-            kept_back.extend(remains.kept);
+        for stage in Stage::ALL.into_iter().rev() {
+            for (content, placed) in &known {
+                let of_stage = placed.iter().filter(|placed| placed.stage() == stage).cloned();
+                let work = self.work(content)?;
+                let remains = prune(&work, kept, of_stage.collect(), scope).await?;
+                left.extend(remains.left);
+                kept_back.extend(remains.kept);
+            }
+            if in_order && !left.is_empty() {
+                break;
+            }
         }
         self.tell_kept(kept_back).await;
+        left.extend(lost);
         left.sort();
         left.dedup();
         Ok(left)
+    }
+
+    /// The releases that are retained, and in words those that are not.
+    async fn known(&mut self, of: &[Release]) -> Result<(Vec<Known>, Vec<String>), Fault> {
+        let (mut known, mut lost) = (Vec::new(), Vec::new());
+        for release in of {
+            match self.content(&release.id).await? {
+                Some(content) => {
+                    let placed = self.placed(&content).await?;
+                    known.push((content, placed));
+                }
+                None => lost.push(format!(
+                    "what only {} brought (its retained release is gone; policy.deletion Orphan lets go)",
+                    release.version
+                )),
+            }
+        }
+        Ok((known, lost))
     }
 
     /// Once for each list: a removal that has to wait looks again and again.
@@ -196,9 +232,9 @@ impl Driver {
         self.kept_back = kept;
     }
 
-    fn scope(&self, in_order: bool) -> Scope {
+    fn scope(&self) -> Scope {
         let delete_data = self.note(annotation::DELETE_DATA).is_some();
-        Scope { only_extensions: false, delete_data, in_order }
+        Scope { only_extensions: false, delete_data }
     }
 
     async fn let_go(&mut self) -> Result<Outcome, Fault> {

@@ -102,7 +102,8 @@ impl Driver {
             Ok(None) => Err(Fault::new(Reason::RetainFailed, "the retained release is gone")),
             Err(fault) => Err(fault),
         };
-        Some(looked.unwrap_or_else(|fault| Verdict::Awaited(fault.message)))
+        let verdict = looked.unwrap_or_else(|fault| Verdict::Awaited(fault.message));
+        Some(self.hindered(verdict))
     }
 
     async fn health(&mut self, content: &Content) -> Result<Verdict, Fault> {

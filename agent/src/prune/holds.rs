@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{Api, ListParams};
 use kube::core::{DynamicObject, GroupVersionKind, PartialObjectMeta};
 use kube::discovery::{ApiResource, Discovery, Scope, verbs};
@@ -15,10 +16,14 @@ use crate::placed::Placed;
 use crate::work::{Work, is_ours};
 
 /// Kubernetes puts these into every namespace, or they only tell what happened there.
-const OF_NOBODY: [(&str, Option<&str>); 5] = [
+const OF_NOBODY: [(&str, Option<&str>); 7] = [
     ("ConfigMap", Some("kube-root-ca.crt")),
+    // OpenShift's.
+    ("ConfigMap", Some("openshift-service-ca.crt")),
     ("ServiceAccount", Some("default")),
     ("Event", None),
+    // A Service's, deleted some time after it.
+    ("Endpoints", None),
     ("EndpointSlice", None),
     ("PodMetrics", None),
 ];
@@ -77,23 +82,41 @@ async fn instances(work: &Work<'_>, placed: &Placed) -> Result<usize, Fault> {
 #[derive(Default)]
 struct Found {
     items: Vec<Item>,
+    /// Group and kind of what was listed.
+    kinds: BTreeSet<(String, String)>,
     /// Kinds or rests of kinds that could not be listed.
     unknown: usize,
 }
 
 struct Item {
     uid: String,
-    owners: Vec<String>,
+    owners: Vec<Owner>,
     ours: bool,
 }
 
+struct Owner {
+    uid: String,
+    /// Group and kind.
+    kind: (String, String),
+}
+
+impl Owner {
+    fn read(reference: &OwnerReference) -> Self {
+        let group = reference.api_version.split_once('/').map_or("", |(group, _)| group);
+        Self { uid: reference.uid.clone(), kind: (group.to_owned(), reference.kind.clone()) }
+    }
+}
+
 impl Found {
-    /// What no chain of owners leads from to something of ours.
+    /// What no chain of owners leads from to something of ours, or to something that is gone.
     fn others(&self) -> usize {
+        let here: BTreeSet<&str> = self.items.iter().map(|item| item.uid.as_str()).collect();
         let mut ours: BTreeSet<&str> = BTreeSet::new();
         loop {
             let more = self.items.iter().filter(|item| {
-                item.ours || item.owners.iter().any(|owner| ours.contains(owner.as_str()))
+                item.ours
+                    || self.is_left_behind(item, &here)
+                    || item.owners.iter().any(|owner| ours.contains(owner.uid.as_str()))
             });
             let more: BTreeSet<&str> = more.map(|item| item.uid.as_str()).collect();
             if more.len() == ours.len() {
@@ -101,6 +124,14 @@ impl Found {
             }
             ours = more;
         }
+    }
+
+    /// Its owners are gone, as is a Deployment that was just deleted: Kubernetes collects it in a moment. Of a kind that
+    /// was not listed an owner may be anywhere.
+    fn is_left_behind(&self, item: &Item, here: &BTreeSet<&str>) -> bool {
+        let is_gone =
+            |owner: &Owner| self.kinds.contains(&owner.kind) && !here.contains(owner.uid.as_str());
+        !item.owners.is_empty() && item.owners.iter().all(is_gone)
     }
 }
 
@@ -114,7 +145,9 @@ async fn list(
         Ok(list) => {
             let more = list.metadata.continue_.is_some_and(|token| !token.is_empty());
             found.unknown += usize::from(more);
+            found.kinds.insert((resource.group.clone(), resource.kind.clone()));
             let items = list.items.iter().filter(|item| !is_of_nobody(item, &resource.kind));
+            let items = items.filter(|item| !is_going(item, &resource.kind));
             found.items.extend(items.map(|item| read(work, item, &resource.kind)));
             Ok(())
         }
@@ -138,6 +171,11 @@ fn is_of_nobody(item: &PartialObjectMeta<DynamicObject>, kind: &str) -> bool {
     })
 }
 
+/// It goes whoever it belongs to. A claim may go on waiting for its pod.
+fn is_going(item: &PartialObjectMeta<DynamicObject>, kind: &str) -> bool {
+    item.metadata.deletion_timestamp.is_some() && kind != "PersistentVolumeClaim"
+}
+
 /// A claim holds data, whoever made it.
 fn read(work: &Work<'_>, item: &PartialObjectMeta<DynamicObject>, kind: &str) -> Item {
     let metadata = &item.metadata;
@@ -145,7 +183,7 @@ fn read(work: &Work<'_>, item: &PartialObjectMeta<DynamicObject>, kind: &str) ->
     let owners = metadata.owner_references.iter().flatten().filter(|_| !is_claim);
     Item {
         uid: metadata.uid.clone().unwrap_or_default(),
-        owners: owners.map(|owner| owner.uid.clone()).collect(),
+        owners: owners.map(Owner::read).collect(),
         ours: !is_claim && is_ours(metadata, work.add_on),
     }
 }
@@ -154,9 +192,17 @@ fn read(work: &Work<'_>, item: &PartialObjectMeta<DynamicObject>, kind: &str) ->
 mod tests {
     use super::*;
 
+    const LISTED: (&str, &str) = ("apps", "Deployment");
+
     fn item(uid: &str, owner: Option<&str>, ours: bool) -> Item {
-        let owners = owner.map(str::to_owned).into_iter().collect();
-        Item { uid: uid.to_owned(), owners, ours }
+        let kind = (LISTED.0.to_owned(), LISTED.1.to_owned());
+        let owners = owner.map(|uid| Owner { uid: uid.to_owned(), kind });
+        Item { uid: uid.to_owned(), owners: owners.into_iter().collect(), ours }
+    }
+
+    fn found(items: Vec<Item>) -> Found {
+        let kinds = BTreeSet::from([(LISTED.0.to_owned(), LISTED.1.to_owned())]);
+        Found { items, kinds, unknown: 0 }
     }
 
     #[test]
@@ -168,6 +214,16 @@ mod tests {
             item("theirs", None, false),
             item("made-for-theirs", Some("theirs"), false),
         ];
-        assert_eq!(Found { items, unknown: 1 }.others(), 3);
+        assert_eq!(Found { unknown: 1, ..found(items) }.others(), 3);
+    }
+
+    #[test]
+    fn what_is_left_of_what_was_just_deleted_is_nobodys() {
+        let items = || {
+            vec![item("pod", Some("replica-set"), false), item("replica-set", Some("gone"), false)]
+        };
+        assert_eq!(found(items()).others(), 0);
+        // An owner of a kind that was not listed, such as one without a namespace, may be there.
+        assert_eq!(Found { kinds: BTreeSet::new(), ..found(items()) }.others(), 2);
     }
 }

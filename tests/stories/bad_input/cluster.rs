@@ -122,6 +122,7 @@ fn written_by(running: &Running<'_>, user: &str) -> Result<Vec<String>> {
     let of_user = events.iter().filter(|event| {
         event["impersonatedUser"]["username"] == user
             && event["verb"] == "patch"
+            && !event["requestURI"].as_str().unwrap_or_default().contains("dryRun")
             && event["objectRef"]["resource"] == "configmaps"
     });
     let name = |event: &serde_json::Value| event["objectRef"]["name"].as_str().map(str::to_owned);

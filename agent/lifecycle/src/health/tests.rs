@@ -6,6 +6,7 @@ mod generic;
 mod plain;
 mod pods;
 mod rules;
+mod stuck;
 mod workload;
 
 use serde_json::{Value, json};

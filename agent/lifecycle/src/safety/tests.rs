@@ -56,6 +56,7 @@ fn said(from: &[Object], target: &[Object], inhabited: Option<Inhabited>, nodes:
         target,
         inhabited: &inhabited,
         taken_over: &[],
+        unserved: &[],
         nodes,
     });
     format!("{}: {}", safety.status(), safety.message())
@@ -160,6 +161,7 @@ fn what_is_taken_over_is_not_put_back_as_it_was() {
         target: &target,
         inhabited: &inhabited,
         taken_over: &[target[0].key()],
+        unserved: &[],
         nodes: &nodes,
     });
     assert_eq!(safety.status(), "Unknown");
@@ -169,8 +171,14 @@ fn what_is_taken_over_is_not_put_back_as_it_was() {
 #[test]
 fn without_the_release_that_runs_there_is_no_way_back() {
     let (inhabited, nodes) = (BTreeMap::new(), Nodes::Untold);
-    let prospect =
-        Prospect { from: None, target: &[], inhabited: &inhabited, taken_over: &[], nodes: &nodes };
+    let prospect = Prospect {
+        from: None,
+        target: &[],
+        inhabited: &inhabited,
+        taken_over: &[],
+        unserved: &[],
+        nodes: &nodes,
+    };
     assert_eq!(judge(&prospect).status(), "False");
 }
 
@@ -194,7 +202,23 @@ fn what_is_kept_of_a_judgement_is_bounded() {
         target: &target,
         inhabited: &inhabited,
         taken_over: &[],
+        unserved: &[],
         nodes: &nodes,
     });
     assert_eq!(safety.hindrances.len(), MOST);
+}
+
+#[test]
+fn what_is_of_a_version_that_is_not_served_any_more_stands_in_the_way() {
+    let old = [object("policy/v1beta1", "PodDisruptionBudget", "web", json!({}))];
+    let safety = judge(&Prospect {
+        from: Some(&old),
+        target: &[],
+        inhabited: &BTreeMap::new(),
+        taken_over: &[],
+        unserved: &old,
+        nodes: &nodes(&[]),
+    });
+    assert_eq!(safety.status(), "False");
+    assert!(safety.message().contains("policy/v1beta1"), "{}", safety.message());
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{begin, forward, outcome};
+use super::{begin, forward};
 use crate::api::{OperationKind, OperationResult};
 use crate::health::Verdict;
 use crate::observation::{Action, Observation, Outcome, Report};
@@ -58,6 +58,7 @@ pub(super) fn due(rollout: &Rollout, back: &Back) -> Option<Action> {
         keep: rollout.current.clone(),
         of: rollout.touched.clone(),
         only_extensions,
+        in_order: !only_extensions && rollout.prunes_in_order(),
     };
     match back {
         Back::Withdraw => Some(prune(true)),
@@ -87,7 +88,7 @@ pub(super) fn advance(
             }
         };
     }
-    match (going.back.clone(), outcome(seen)) {
+    match (going.back.clone(), seen.outcome.as_ref()) {
         (Back::Withdraw, Some(Outcome::Pruned { .. })) => {
             going.on(rollout, Back::Apply { stage: 0 })
         }

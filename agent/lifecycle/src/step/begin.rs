@@ -213,7 +213,7 @@ fn returned(before: &Operation, to: &Version) -> OperationKind {
     let unread = before.unread.as_ref().and_then(|version| Version::parse(version).ok());
     let asked = before.asked.release.as_ref().map(|asked| asked.version.clone()).or(unread);
     match asked {
-        Some(asked) if asked <= *to => OperationKind::Upgrade,
+        Some(asked) if !versions::is_older(to, &asked) => OperationKind::Upgrade,
         Some(_) | None => OperationKind::Rollback,
     }
 }

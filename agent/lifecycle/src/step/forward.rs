@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{TRIES_TO_CHECK, TRIES_TO_WRITE, back, begin, outcome, timed_out};
+use super::{TRIES_TO_CHECK, TRIES_TO_WRITE, back, begin, timed_out};
 use crate::api::{OperationKind, OperationResult};
 use crate::health::Verdict;
 use crate::hook::Ran;
@@ -40,7 +40,7 @@ pub(super) fn prepare(
         return ended;
     }
     let rollout = unsure_longer(rollout, seen);
-    let Some(outcome) = outcome(seen) else { return rollout };
+    let Some(outcome) = seen.outcome.as_ref() else { return rollout };
     let rollout = remember(rollout, outcome);
     match (outcome, again) {
         (Outcome::Pulled, Again::Pull) => rollout.say("").to(State::Staging),
@@ -122,7 +122,7 @@ pub(super) fn pre_upgrade(
         let fault = Fault::new(Reason::HookFailed, why);
         rollout.keep_evidence(&fault).reject(fault, Again::Check, seen, now)
     };
-    match outcome(seen) {
+    match seen.outcome.as_ref() {
         Some(Outcome::Hooked(Ran::Well)) => checked(rollout, seen, now),
         Some(Outcome::Hooked(Ran::Badly(what))) => {
             refuse(rollout, format!("a hook before the upgrade failed: {what}"))
@@ -243,7 +243,7 @@ pub(super) fn apply(
     }
     let late = spent >= seen.policy().timeout;
     let rollout = Rollout { state: State::Applying { stage, spent }, ..rollout };
-    match outcome(seen) {
+    match seen.outcome.as_ref() {
         Some(Outcome::Applied(done)) if Some(*done) == Stage::numbered(stage) => {
             let state = match Stage::numbered(stage + 1) {
                 Some(_) => State::Applying { stage: stage + 1, spent },
@@ -280,7 +280,7 @@ pub(super) fn verify(
         return rollout.fail(fault, seen, now);
     }
     // A hook that could not be begun.
-    if let Some(Outcome::Failed(fault)) = outcome(seen)
+    if let Some(Outcome::Failed(fault)) = seen.outcome.as_ref()
         && !fault.passing
     {
         return rollout.fail(fault.clone(), seen, now);
@@ -353,7 +353,7 @@ pub(super) fn prune(
     }
     let state = State::Pruning { spent, but: but.clone() };
     let rollout = Rollout { state, ..rollout };
-    match outcome(seen) {
+    match seen.outcome.as_ref() {
         Some(Outcome::Pruned { left }) if rollout.is_going(left) => {
             rollout.await_end_of(left, seen.jitter)
         }

@@ -2,7 +2,6 @@
 
 use jiff::Timestamp;
 
-use super::outcome;
 use crate::api::{Deletion, OperationKind, OperationResult};
 use crate::observation::{Action, Observation, Outcome};
 use crate::reason::{Fault, Reason};
@@ -12,7 +11,7 @@ use crate::state::State;
 pub(super) fn advance(rollout: Rollout, seen: &Observation, now: Timestamp) -> Rollout {
     let rollout = Rollout { failure: None, ..rollout };
     let State::Removing { done } = rollout.state else { return begin(rollout, seen, now) };
-    match outcome(seen) {
+    match seen.outcome.as_ref() {
         _ if done => rollout,
         _ if seen.deletion == Deletion::Orphan => let_go(rollout, "everything stays", now),
         Some(Outcome::Removed { left }) if left.is_empty() => {

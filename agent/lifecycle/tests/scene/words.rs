@@ -67,7 +67,7 @@ pub fn described(action: &Action) -> String {
             format!("apply {}{back}: {stage:?}", release.version)
         }
         Action::Evidence { failure } => format!("evidence of {}", failure.release.version),
-        Action::Prune { keep, of, only_extensions } => {
+        Action::Prune { keep, of, only_extensions, .. } => {
             let what = if *only_extensions { "prune extensions" } else { "prune" };
             let kept = keep.as_ref().map_or("nothing".to_owned(), |kept| kept.version.to_string());
             format!("{what} of {}, keep {kept}", versions(of))

@@ -48,7 +48,7 @@ impl Cluster {
             // None of its releases has one.
             Action::Hook { .. } => Outcome::Hooked(Ran::Well),
             Action::Evidence { .. } => Outcome::Evidence("kept".to_owned()),
-            Action::Prune { keep, of, only_extensions } => {
+            Action::Prune { keep, of, only_extensions, .. } => {
                 self.prune(keep.as_ref(), of, *only_extensions, half)
             }
             Action::Retain { keep } => {

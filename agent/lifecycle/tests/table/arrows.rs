@@ -4,7 +4,7 @@ use lifecycle::plan::Stage;
 use lifecycle::{Phase, Reason};
 
 use crate::rolling_back;
-use crate::scene::{Scene, hold};
+use crate::scene::Scene;
 
 #[test]
 fn every_arrow_forward() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lifecycle::{Downgrades, ManagedAddOnStatus, Phase, Policy, Reason, Rollout, Upgrades};
+use lifecycle::{ManagedAddOnStatus, Phase, Policy, Reason, Rollout, Upgrades};
 
 use crate::MINUTES;
 use crate::scene::{Scene, hold};

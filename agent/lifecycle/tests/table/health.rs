@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lifecycle::health::{Ill, Verdict};
-use lifecycle::{Back, ObjectKey, Phase, Reason};
+use lifecycle::{Back, Phase, Reason};
 
 use crate::scene::Scene;
 use crate::{MINUTES, rolling_back};

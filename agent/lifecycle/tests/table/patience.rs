@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use lifecycle::plan::Stage;
-use lifecycle::{Outcome, Phase, Reason, Retained};
+use lifecycle::{Outcome, Phase, Reason};
 
 use crate::MINUTES;
-use crate::scene::{Scene, hold};
+use crate::scene::Scene;
 
 #[test]
 fn a_passing_fault_is_tried_again_after_a_growing_rest() {

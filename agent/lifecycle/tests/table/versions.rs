@@ -33,6 +33,14 @@ fn policies_say_which_version_may_follow() {
 }
 
 #[test]
+fn build_metadata_make_no_version_older() {
+    for build in ["1.5.0+abc1", "1.5.0+f00d"] {
+        let scene = Scene::available("1.5.0+beef").assign(build).look();
+        scene.shows_operation("Upgrade InProgress");
+    }
+}
+
+#[test]
 fn a_requested_rollback_ends_in_available() {
     let scene = Scene::upgrading(Phase::Available).settled().assign("1.4.0");
     let scene = scene.shows_operation("Rollback InProgress").settled().is(Phase::Available);
