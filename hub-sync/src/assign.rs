@@ -21,9 +21,10 @@ use crate::case::{Case, Found, Written};
 use crate::claim::{self, Act};
 use crate::hub::Hub;
 use crate::ocm::{AddOnTemplate, ClusterManagementAddOn, ManagedClusterAddOn};
+use crate::patience::IDLE;
 use crate::standing::Standings;
 use crate::trouble::{chain, in_time, is_conflict, is_forbidden, is_not_found, refusal};
-use crate::words::{FIELD_MANAGER, MCA_UID, ORPHANED};
+use crate::words::{FIELD_MANAGER, MCA_UID, ORPHANED, by_us};
 use crate::{AddOns, changed};
 
 /// Templates read at the same time, when all are new: an edge link is thin.
@@ -31,9 +32,6 @@ const AT_ONCE: usize = 4;
 
 /// Before trying again what the managed cluster's own API server did not answer.
 const LOCAL_REST: Duration = Duration::from_secs(1);
-
-/// With nothing to do a look costs nothing and finds nothing.
-const IDLE: Duration = Duration::from_secs(3600);
 
 /// What to read from and write to.
 pub struct Desk {
@@ -125,8 +123,7 @@ impl Desk {
 
     async fn mark(&self, name: &str, metadata: Value) -> kube::Result<()> {
         let patch = json!({"metadata": metadata});
-        let params =
-            PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() };
+        let params = by_us();
         in_time(self.managed.patch_metadata(name, &params, &Patch::Merge(&patch))).await.map(drop)
     }
 

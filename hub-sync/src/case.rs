@@ -152,14 +152,12 @@ impl Case {
     }
 
     /// A refusal that stays the same began when it began.
-    fn refuse(&mut self, mut fault: Fault, version: Option<String>, time: Timestamp) {
-        fault.message = lifecycle::printable(&fault.message);
+    fn refuse(&mut self, fault: Fault, version: Option<String>, time: Timestamp) {
         let since = match &self.standing {
             Some(Standing::Refused(old)) if old.fault == fault && old.version == version => {
                 old.since
             }
-            // As precise as the hub keeps it, so that what is told is what is known.
-            _ => time.round(jiff::Unit::Second).unwrap_or(time),
+            _ => time,
         };
         self.standing = Some(Standing::Refused(Refusal { fault, version, since }));
     }

@@ -21,7 +21,7 @@ use tracing::{debug, warn};
 
 use crate::hub::Hub;
 use crate::leases::{self, Outcome, Renewal};
-use crate::patience::at_least;
+use crate::patience::{IDLE, at_least};
 use crate::standing::{Standing, Standings};
 use crate::trouble::{chain, in_time};
 use crate::words::HOLDER;
@@ -29,9 +29,6 @@ use crate::{AddOns, changed};
 
 /// OCM's own period for such leases; up to a quarter more is its jitter.
 const PERIOD: Duration = Duration::from_secs(60);
-
-/// With nothing to renew a look costs nothing and finds nothing.
-const IDLE: Duration = Duration::from_secs(3600);
 
 /// What says which add-ons are there and how they are. The picture of the hub stays while the hub is away.
 pub struct Sources {

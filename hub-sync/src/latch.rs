@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kube::api::{Patch, PatchParams};
+use kube::api::Patch;
 use kube::{Api, Client, ResourceExt};
 use lifecycle::ManagedAddOn;
 use lifecycle::names::annotation;
@@ -16,8 +16,9 @@ use tracing::{info, warn};
 use crate::assignment::version_in_name;
 use crate::hub::Hub;
 use crate::ocm::{GROUP, ManagedClusterAddOn};
+use crate::patience::IDLE;
 use crate::trouble::{chain, is_conflict};
-use crate::words::FIELD_MANAGER;
+use crate::words::by_us;
 use crate::{AddOns, changed};
 
 /// At most once in this time for the same assignment, so that whoever disagrees does not fight.
@@ -25,9 +26,6 @@ const REST: Duration = Duration::from_secs(60);
 
 /// OCM writes the same status at the same time.
 const TRIES: usize = 4;
-
-/// With nothing to take back a look costs nothing and finds nothing.
-const IDLE: Duration = Duration::from_secs(3600);
 
 /// What was taken back, and when.
 type Tried = BTreeMap<String, (Value, Instant)>;
@@ -92,8 +90,7 @@ async fn take_back(mcas: &Api<ManagedClusterAddOn>, name: &str, here: &AddOns) -
             "metadata": {"uid": mca.uid(), "resourceVersion": mca.resource_version()},
             "status": {"configReferences": early.list},
         });
-        let params =
-            PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() };
+        let params = by_us();
         match mcas.patch_status(name, &params, &Patch::Merge(&patch)).await {
             Err(error) if is_conflict(&error) && tries_left > 0 => {}
             Err(error) => return Err(error),

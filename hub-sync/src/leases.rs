@@ -1,12 +1,12 @@
 //! Writes a lease that may or may not be there, and none that is somebody else's.
 
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{DeleteParams, Patch, PostParams, Preconditions};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
 use crate::trouble::in_time;
-use crate::words::FIELD_MANAGER;
+use crate::words::{FIELD_MANAGER, by_us};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Renewal {
@@ -43,7 +43,7 @@ pub async fn write(
     if renewal == Renewal::OnChange && is_same(old, new) {
         return Ok(Outcome::Unchanged);
     }
-    let params = PatchParams { field_manager: manager, ..PatchParams::default() };
+    let params = by_us();
     let patch = Patch::Merge(patch(old, new));
     in_time(api.patch(&new.name_any(), &params, &patch)).await?;
     Ok(Outcome::Written)
@@ -78,15 +78,16 @@ fn is_same(old: &Lease, new: &Lease) -> bool {
 
 /// Only of the lease as it was read; others' labels and annotations stay.
 fn patch(old: &Lease, new: &Lease) -> Value {
-    json!({
-        "metadata": {
-            "uid": old.metadata.uid,
-            "resourceVersion": old.metadata.resource_version,
-            "annotations": new.metadata.annotations,
-            "ownerReferences": new.metadata.owner_references,
-        },
-        "spec": new.spec,
-    })
+    let mut metadata =
+        json!({"uid": old.metadata.uid, "resourceVersion": old.metadata.resource_version});
+    // A null would remove what others wrote.
+    if let Some(annotations) = &new.metadata.annotations {
+        metadata["annotations"] = json!(annotations);
+    }
+    if let Some(owners) = &new.metadata.owner_references {
+        metadata["ownerReferences"] = json!(owners);
+    }
+    json!({"metadata": metadata, "spec": new.spec})
 }
 
 #[cfg(test)]
@@ -122,8 +123,9 @@ mod tests {
         old.annotations_mut().insert("theirs".to_owned(), "kept".to_owned());
         assert!(is_same(&old, &lease(json!({}))));
         let patch = patch(&old, &lease(json!({"a": "b"})));
-        assert_eq!(patch["metadata"].get("labels"), None);
-        assert_eq!(patch["metadata"]["annotations"], Value::Null.clone());
+        for kept in ["labels", "annotations", "ownerReferences"] {
+            assert_eq!(patch["metadata"].get(kept), None, "{kept}");
+        }
     }
 
     fn lease(labels: Value) -> Lease {

@@ -10,6 +10,9 @@ pub const CONNECT: Patience =
 pub const ASSIGN: Patience =
     Patience { first: Duration::from_secs(1), longest: Duration::from_secs(300) };
 
+/// With nothing to do a look costs nothing and finds nothing.
+pub const IDLE: Duration = Duration::from_secs(3600);
+
 /// Exponential delays with jitter, from `first` up to the doubled delay, so that a fleet that lost its hub at once does
 /// not come back at once.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::api::{Patch, PatchParams};
+use kube::api::Patch;
 use kube::{Api, Client, ResourceExt};
 use lifecycle::duration::whole_seconds;
 use serde_json::json;
@@ -16,18 +16,15 @@ use tracing::{debug, info, warn};
 use crate::hub::Hub;
 use crate::leases::{self, Outcome, Renewal};
 use crate::ocm::ManagedClusterAddOn;
-use crate::patience::CONNECT;
+use crate::patience::{CONNECT, IDLE};
 use crate::report::{self, Report};
 use crate::standing::Standings;
 use crate::trouble::{answer, chain};
-use crate::words::FIELD_MANAGER;
+use crate::words::by_us;
 use crate::{AddOns, HubLink, changed, conditions, recovered};
 
 /// Between reports that differ in words only, so that a chatty rollout costs the hub no more than a quiet one.
 const WORDS: Duration = Duration::from_secs(20);
-
-/// With nothing to tell a look costs nothing and finds nothing.
-const IDLE: Duration = Duration::from_secs(3600);
 
 /// What reports are made of.
 pub struct Sources {
@@ -146,8 +143,7 @@ impl Desk {
             "metadata": {"uid": mca.uid(), "resourceVersion": mca.resource_version()},
             "status": {"conditions": list},
         });
-        let params =
-            PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() };
+        let params = by_us();
         self.mcas.patch_status(&report.add_on, &params, &Patch::Merge(&patch)).await.map(drop)
     }
 }

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch};
 use kube::{Api, Client, ResourceExt};
 use lifecycle::names::annotation;
 use lifecycle::{EVICTED, Leaving, ManagedAddOn, ORDERED, records};
@@ -18,7 +18,7 @@ use tracing::{debug, info, warn};
 
 use crate::patience::CONNECT;
 use crate::trouble::{chain, in_time, is_absent, is_not_found};
-use crate::words::FIELD_MANAGER;
+use crate::words::by_us;
 use crate::{AddOns, HubLink, changed, recovered};
 
 /// SHA-256 of the hub's address in hex, with which the klusterlet begins its records' names.
@@ -96,8 +96,7 @@ impl Desk {
         let said = if ordered { ORDERED } else { EVICTED };
         let patch =
             json!({"metadata": {"uid": question.uid, "annotations": {annotation::REMOVAL: said}}});
-        let params =
-            PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..Default::default() };
+        let params = by_us();
         let patch = Patch::Merge(&patch);
         in_time(self.add_ons.patch_metadata(&question.name, &params, &patch)).await?;
         info!(add_on = question.name, said, "learned whether a removal was ordered");

@@ -7,6 +7,7 @@ use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, OwnerReference};
 use kube::Resource;
 use lifecycle::names::{annotation, label};
+use lifecycle::versions::is_older;
 use lifecycle::{ManagedAddOn, ManagedAddOnStatus, OperationKind, OperationResult, Phase};
 use semver::Version;
 
@@ -103,7 +104,7 @@ fn asked(current: Option<&str>, desired: Option<&str>) -> OperationKind {
     let read = |version: &str| Version::parse(version).ok();
     let Some(current) = current else { return OperationKind::Install };
     match (read(current), desired.and_then(read)) {
-        (Some(current), Some(desired)) if desired < current => OperationKind::Rollback,
+        (Some(current), Some(desired)) if is_older(&desired, &current) => OperationKind::Rollback,
         _ => OperationKind::Upgrade,
     }
 }

@@ -1,7 +1,14 @@
 //! The words of the hub link that other programs read, beside those in [`lifecycle::names`].
 
+use kube::api::PatchParams;
+
 /// Field manager of what is written here, on the hub and on the managed cluster.
 pub const FIELD_MANAGER: &str = "hub-sync";
+
+/// For a patch that is ours.
+pub(crate) fn by_us() -> PatchParams {
+    PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() }
+}
 
 /// Value of the label `written-by` on a `ManagedAddOn` that follows a stand-alone `ManagedClusterAddOn`.
 pub const WRITER: &str = "hub-sync";

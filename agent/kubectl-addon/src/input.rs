@@ -24,12 +24,15 @@ fn all(from: impl Read) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-pub fn objects(bytes: &[u8]) -> anyhow::Result<Vec<Object>> {
+fn documents(bytes: &[u8]) -> anyhow::Result<Vec<Value>> {
     ensure!(bytes.len() as u64 <= LARGEST_BUNDLE, "more than {LARGEST_BUNDLE} bytes are not read");
-    let documents = yaml::documents(bytes).map_err(|fault| anyhow::anyhow!(fault.message))?;
+    yaml::documents(bytes).map_err(|fault| anyhow::anyhow!(fault.message))
+}
+
+pub fn objects(bytes: &[u8]) -> anyhow::Result<Vec<Object>> {
     let mut objects = Vec::new();
     // Empty documents are not among them.
-    for (index, document) in documents.into_iter().enumerate() {
+    for (index, document) in documents(bytes)?.into_iter().enumerate() {
         unfold(document, &mut objects).with_context(|| format!("document {}", index + 1))?;
     }
     Ok(objects)
@@ -37,8 +40,7 @@ pub fn objects(bytes: &[u8]) -> anyhow::Result<Vec<Object>> {
 
 /// Of a `ManagedAddOn`, or a list of rules as in its `spec.health`.
 pub fn rules(bytes: &[u8]) -> anyhow::Result<Rules> {
-    ensure!(bytes.len() as u64 <= LARGEST_BUNDLE, "more than {LARGEST_BUNDLE} bytes are not read");
-    let documents = yaml::documents(bytes).map_err(|fault| anyhow::anyhow!(fault.message))?;
+    let documents = documents(bytes)?;
     let [document] = documents.as_slice() else {
         bail!("one document is needed: a ManagedAddOn, or a list of health rules")
     };
