@@ -1,6 +1,6 @@
 //! What objects stand on: their namespace, their definition, the webhooks in their way, the release they came from.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use lifecycle::Phase;
 use serde_json::{Value, json};
 use testbed::bundle::{Bundle, NEVER_READY, READY, Spec};
@@ -71,6 +71,32 @@ pub async fn a_definition_stays_while_others_have_objects_of_it(bed: &Bed) -> Re
     add_on.until_gone().await?;
     let theirs = add_on.object("a.example.com/v1", "Gadget", "default", "theirs").await?;
     ensure!(theirs.is_some(), "somebody else's object went with the definition");
+    Ok(())
+}
+
+pub async fn a_namespace_stays_for_others_objects_of_any_version(bed: &Bed) -> Result<()> {
+    let (name, group) = ("any-version", "any-version.example.com");
+    let managed = bed.managed().await?;
+    let add_on = managed.add_on(name);
+    // The group prefers v1, in which there is no Cog.
+    let mut cogs = definition("Cog", group);
+    cogs["spec"]["versions"][0] = cogs["spec"]["versions"][1].clone();
+    cogs["spec"]["versions"][0]["name"] = json!("v1beta1");
+    cogs["spec"]["versions"].as_array_mut().context("no versions")?.truncate(1);
+    managed.plane.apply_yaml(&definition("Cam", group).to_string()).await?;
+    managed.plane.apply_yaml(&cogs.to_string()).await?;
+    let bundle = Bundle::new().namespace(name).config("settings", "1");
+    add_on.assign(&spec(name, "1.0.0", &bundle)).await?;
+    add_on.until_available("1.0.0").await?;
+    let mut theirs = custom("Cog", group, "theirs");
+    theirs["apiVersion"] = json!(format!("{group}/v1beta1"));
+    theirs["metadata"]["namespace"] = json!(name);
+    managed.plane.apply_yaml(&theirs.to_string()).await?;
+    add_on.delete().await?;
+    add_on.until_gone().await?;
+    let theirs = add_on.object(&format!("{group}/v1beta1"), "Cog", name, "theirs").await?;
+    let theirs = theirs.context("somebody else's object went with the namespace")?;
+    ensure!(theirs.pointer("/metadata/deletionTimestamp").is_none(), "it is going");
     Ok(())
 }
 

@@ -64,6 +64,7 @@ fn main() -> ExitCode {
         story!(removal::orphan_leaves_everything),
         story!(ground::a_namespace_that_is_dropped_stays_while_anything_kept_is_in_it),
         story!(ground::a_definition_stays_while_others_have_objects_of_it),
+        story!(ground::a_namespace_stays_for_others_objects_of_any_version),
         story!(ground::a_definition_and_its_objects_go_together),
         story!(ground::a_webhook_that_changed_for_the_worse_does_not_stop_the_way_back),
         story!(ground::a_webhook_that_locks_the_agent_out_is_refused),

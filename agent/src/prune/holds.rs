@@ -47,7 +47,8 @@ async fn in_namespace(work: &Work<'_>, namespace: &str) -> Result<usize, Fault> 
         Discovery::new(work.cluster.own()).run_aggregated().await.map_err(|e| failed(&e))?;
     let mut found = Found::default();
     for group in known.groups() {
-        for (resource, capabilities) in group.recommended_resources() {
+        // Also those that only versions have which their group does not prefer.
+        for (resource, capabilities) in group.resources_by_stability() {
             if capabilities.scope == Scope::Namespaced
                 && capabilities.supports_operation(verbs::LIST)
             {
