@@ -4,14 +4,14 @@ mod holds;
 
 use std::collections::BTreeSet;
 
-use kube::api::{DeleteParams, Preconditions, PropagationPolicy};
+use kube::api::PropagationPolicy;
 use lifecycle::names::label;
 use lifecycle::plan::{guard, removals, withdrawals};
 use lifecycle::{Fault, Object, ObjectKey, adoption};
 
 use crate::faults;
 use crate::placed::Placed;
-use crate::work::Work;
+use crate::work::{Work, delete};
 
 /// How far a removal goes.
 pub struct Scope {
@@ -97,7 +97,10 @@ async fn remove(
             remains.kept.push(format!("{key} ({why})"));
             return Ok(());
         }
-        delete(work, placed, living.uid()).await?;
+        let (_, api) = work.api(placed).await?;
+        let how = Some(PropagationPolicy::Background);
+        let deleted = delete(&api, placed.object.name(), living.uid(), how).await;
+        deleted.map_err(|error| faults::of_object(&key, &error))?;
     }
     let still = work.living(placed).await?.filter(|now| now.uid() == living.uid());
     remains.left.extend(still.map(|still| match still.0.metadata.finalizers {
@@ -107,18 +110,4 @@ async fn remove(
         _ => key.to_string(),
     }));
     Ok(())
-}
-
-async fn delete(work: &Work<'_>, placed: &Placed, uid: Option<String>) -> Result<(), Fault> {
-    let (_, api) = work.api(placed).await?;
-    let params = DeleteParams {
-        preconditions: Some(Preconditions { uid, ..Preconditions::default() }),
-        propagation_policy: Some(PropagationPolicy::Background),
-        ..DeleteParams::default()
-    };
-    match api.delete(placed.object.name(), &params).await {
-        Ok(_) => Ok(()),
-        Err(error) if faults::is_gone(&error) => Ok(()),
-        Err(error) => Err(faults::of_object(&placed.object.key(), &error)),
-    }
 }

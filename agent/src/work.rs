@@ -5,7 +5,7 @@ use std::future::Future;
 
 use futures::StreamExt;
 use kube::Client;
-use kube::api::{Api, ObjectMeta};
+use kube::api::{Api, DeleteParams, ObjectMeta, Preconditions, PropagationPolicy};
 use kube::core::{DynamicObject, PartialObjectMeta};
 use lifecycle::names::{FIELD_MANAGER, label};
 use lifecycle::{Fault, Object, Reason, ReleaseId, ServiceAccount};
@@ -145,6 +145,21 @@ impl Living {
 
     pub fn uid(&self) -> Option<String> {
         self.0.metadata.uid.clone()
+    }
+}
+
+/// Deletes the object of that name if it still has this UID; one that is gone already is no error.
+pub async fn delete(
+    api: &Api<DynamicObject>,
+    name: &str,
+    uid: Option<String>,
+    propagation_policy: Option<PropagationPolicy>,
+) -> kube::Result<()> {
+    let preconditions = Some(Preconditions { uid, ..Preconditions::default() });
+    let params = DeleteParams { preconditions, propagation_policy, ..DeleteParams::default() };
+    match api.delete(name, &params).await {
+        Err(error) if !faults::is_gone(&error) => Err(error),
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 

@@ -45,18 +45,7 @@ impl Bundle {
     }
 
     pub fn deployment(self, name: &str, image: &str) -> Self {
-        let labels = json!({"app": name});
-        self.object(json!({
-            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name},
-            "spec": {
-                "replicas": 1,
-                "selector": {"matchLabels": labels},
-                "template": {
-                    "metadata": {"labels": labels},
-                    "spec": {"containers": [{"name": "main", "image": image}]},
-                },
-            },
-        }))
+        self.object(workload("Deployment", name, image))
     }
 
     pub fn objects(&self) -> &[Value] {
@@ -67,6 +56,22 @@ impl Bundle {
     pub fn yaml(&self) -> String {
         self.objects.iter().map(|object| format!("---\n{object}\n")).collect()
     }
+}
+
+/// A Deployment, or what has the same fields, of one pod with the label `app: <name>`.
+pub fn workload(kind: &str, name: &str, image: &str) -> Value {
+    let labels = json!({"app": name});
+    json!({
+        "apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name},
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {"containers": [{"name": "main", "image": image}]},
+            },
+        },
+    })
 }
 
 /// A `ManagedAddOn`'s spec, built up word by word. Short soak and time-out, so that stories are short.

@@ -32,7 +32,7 @@ subjects:
 const AGENT: &str = "system:serviceaccount:open-cluster-management-agent-addon:addon-agent";
 
 /// From nothing to ready takes well under a second; a loaded machine gets more.
-const READY: Duration = Duration::from_secs(60);
+const READY: Duration = Duration::from_secs(30);
 
 /// A command waits for other agents to stop at most.
 const COMMAND: Duration = Duration::from_secs(60);
@@ -97,9 +97,13 @@ impl Managed {
         self.agent_is_ready().await
     }
 
+    async fn agent_is_ready(&self) -> Result<()> {
+        self.until_ready(READY).await
+    }
+
     /// Waits until the newest agent is ready.
-    pub async fn agent_is_ready(&self) -> Result<()> {
-        until("the agent to be ready", READY, || async {
+    pub async fn until_ready(&self, within: Duration) -> Result<()> {
+        until("the agent to be ready", within, || async {
             let ready = self.ask("/readyz").await?;
             Ok((ready == "ok").then_some(()))
         })
@@ -108,8 +112,8 @@ impl Managed {
     }
 
     /// Waits until the newest agent says, in these words, why it is not ready.
-    pub async fn agent_is_unready(&self, words: &str) -> Result<()> {
-        until(&format!("the agent to say {words:?}"), READY, || async {
+    pub async fn until_unready(&self, words: &str, within: Duration) -> Result<()> {
+        until(&format!("the agent to say {words:?}"), within, || async {
             let why = self.ask("/readyz").await?;
             if why.contains(words) { Ok(Some(())) } else { bail!("{why}") }
         })

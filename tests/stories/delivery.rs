@@ -185,7 +185,7 @@ pub async fn removing_the_agent_first_neither_hangs_nor_loses_anything(_: &Bed) 
     ensure!(!finalizers.iter().any(|finalizer| finalizer == FINALIZER), "{finalizers:?}");
     // The agent is still there, as it is until OCM is done with it; it must not hold on again.
     shop.annotate("retry", Some("now")).await?;
-    managed.agent_is_unready("another agent").await?;
+    managed.until_unready("another agent", IN_FORCE).await?;
     shop.delete().await?;
     shop.until_gone().await?;
     ensure!(shop.image("shop", "web").await?.is_some(), "the add-on was uninstalled");
@@ -197,7 +197,7 @@ pub async fn removing_the_agent_first_neither_hangs_nor_loses_anything(_: &Bed) 
     managed
         .kubectl("delete lease addon-lifecycle-agent -n open-cluster-management-agent-addon")
         .await?;
-    managed.agent_is_unready("has just been deleted").await
+    managed.until_unready("has just been deleted", IN_FORCE).await
 }
 
 /// As the README says, where OCM did not deliver it: with the definition go the `ManagedAddOn`s, and nobody is left who

@@ -9,23 +9,10 @@ use testbed::bundle::{Bundle, READY, Spec};
 use testbed::wait::until;
 use testbed::{AddOn, Managed};
 
+use crate::ground::definition;
 use crate::harness::Bed;
 
 const API: &str = "rules.example.com/v1";
-
-fn definition() -> Value {
-    json!({
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": "shops.rules.example.com"},
-        "spec": {
-            "group": "rules.example.com", "scope": "Namespaced",
-            "names": {"kind": "Shop", "plural": "shops"},
-            "versions": [{"name": "v1", "served": true, "storage": true, "schema": {
-                "openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
-            }}],
-        },
-    })
-}
 
 /// One custom resource that says which version it was asked for, and a rule that reads what its controller answers.
 fn shop(version: &str) -> Spec {
@@ -33,7 +20,10 @@ fn shop(version: &str) -> Spec {
         "apiVersion": API, "kind": "Shop", "metadata": {"name": "main"},
         "spec": {"size": 3, "version": version},
     });
-    let bundle = Bundle::new().namespace("ruled").object(definition()).object(shop);
+    let bundle = Bundle::new()
+        .namespace("ruled")
+        .object(definition("Shop", "rules.example.com"))
+        .object(shop);
     let rule = json!([{
         "apiVersion": API, "kind": "Shop",
         "failed": "has(object.status.error)",

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use lifecycle::Phase;
 use serde_json::json;
-use testbed::bundle::{Bundle, READY, Spec};
+use testbed::bundle::{Bundle, READY, Spec, workload};
 use testbed::wait::until;
 
 use crate::LONG;
@@ -98,16 +98,8 @@ pub async fn what_is_going_anyway_keeps_no_namespace(bed: &Bed) -> Result<()> {
     let managed = bed.managed().await?;
     let add_on = managed.add_on("lingering");
     // Its pods take their time, as on a real node.
-    let labels = json!({"app": "web"});
-    let containers = json!([{"name": "main", "image": READY}]);
-    let pods = json!({
-        "metadata": {"labels": labels, "finalizers": ["example.com/slow"]},
-        "spec": {"containers": containers},
-    });
-    let web = json!({
-        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"},
-        "spec": {"selector": {"matchLabels": labels}, "template": pods},
-    });
+    let mut web = workload("Deployment", "web", READY);
+    web["spec"]["template"]["metadata"]["finalizers"] = json!(["example.com/slow"]);
     let bundle = Bundle::new().namespace("lingering").object(web);
     add_on.assign(&Spec::inline("1.0.0", &bundle).namespace("lingering")).await?;
     add_on.until_available("1.0.0").await?;

@@ -117,9 +117,9 @@ pub async fn an_unreachable_api_server_fails_nothing(_: &Bed) -> Result<()> {
 pub async fn only_one_of_two_agents_writes(_: &Bed) -> Result<()> {
     let managed = Managed::start("two").await?;
     managed.spawn_agent_as("first", &[])?;
-    managed.agent_is_ready().await?;
+    managed.until_ready(LONG).await?;
     managed.spawn_agent_as("second", &[])?;
-    managed.agent_is_unready("another agent, first").await?;
+    managed.until_unready("another agent, first", LONG).await?;
     let add_on = managed.add_on("shop");
     add_on.assign(&spec("1.0.0", READY)).await?;
     add_on.until_available("1.0.0").await?;

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use lifecycle::{Phase, Reason};
 use serde_json::{Value, json};
 use testbed::AddOn;
-use testbed::bundle::{Bundle, JOB, NEVER_READY, READY, Spec};
+use testbed::bundle::{Bundle, JOB, NEVER_READY, READY, Spec, workload};
 use testbed::wait::until;
 
 use crate::LONG;
@@ -14,20 +14,6 @@ use crate::harness::Bed;
 /// Short enough for a story; the way back has five minutes.
 fn spec(name: &str, version: &str, bundle: &Bundle) -> Spec {
     Spec::inline(version, bundle).namespace(name).policy("timeout", "6s")
-}
-
-fn workload(kind: &str, name: &str, image: &str) -> Value {
-    let labels = json!({"app": name});
-    json!({
-        "apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name},
-        "spec": {
-            "selector": {"matchLabels": labels},
-            "template": {
-                "metadata": {"labels": labels},
-                "spec": {"containers": [{"name": "main", "image": image}]},
-            },
-        },
-    })
 }
 
 async fn images_of_pods(bed: &Bed, name: &str) -> Result<String> {
@@ -213,14 +199,14 @@ pub async fn what_is_not_served_any_more_is_told_and_removed(bed: &Bed) -> Resul
         Bundle::new().namespace(name).object(dial)
     };
     let spec = |version, bundle: &Bundle| spec(name, version, bundle).policy("timeout", "90s");
-    add_on.assign(&spec("1.0.0", &bundle("v1beta1"))).await?;
+    add_on.assign(&spec("1.0.0", &bundle("v1alpha1"))).await?;
     add_on.until_available("1.0.0").await?;
     managed.plane.apply_yaml(&dials(false).to_string()).await?;
     add_on.assign(&spec("1.1.0", &bundle("v1"))).await?;
     let status = add_on.until_phase(Phase::Waiting).await?;
     let message = status.message.unwrap_or_default();
     ensure!(status.reason.as_deref() == Some("RollbackUnsafe"), "{message}");
-    ensure!(message.contains("dials.example.com/v1beta1"), "{message}");
+    ensure!(message.contains("dials.example.com/v1alpha1"), "{message}");
     add_on.delete().await?;
     add_on.until_gone().await?;
     let dial = add_on.object("dials.example.com/v1", "Dial", name, "main").await?;
@@ -230,17 +216,7 @@ pub async fn what_is_not_served_any_more_is_told_and_removed(bed: &Bed) -> Resul
 
 /// In an old version that is served or not, and the new one.
 fn dials(old: bool) -> Value {
-    let schema = json!({"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}});
-    json!({
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": "dials.dials.example.com"},
-        "spec": {
-            "group": "dials.example.com", "scope": "Namespaced",
-            "names": {"kind": "Dial", "plural": "dials"},
-            "versions": [
-                {"name": "v1beta1", "served": old, "storage": false, "schema": schema},
-                {"name": "v1", "served": true, "storage": true, "schema": schema},
-            ],
-        },
-    })
+    let mut dials = definition("Dial", "dials.example.com");
+    dials["spec"]["versions"][0]["served"] = json!(old);
+    dials
 }

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use kube::api::{DeleteParams, Patch, PatchParams, Preconditions, PropagationPolicy};
+use kube::api::{Patch, PatchParams, PropagationPolicy};
 use lifecycle::names::FIELD_MANAGER;
 use lifecycle::{Fault, Reason};
 use tokio::time::{Instant, sleep};
 
 use crate::faults;
 use crate::placed::Placed;
-use crate::work::Work;
+use crate::work::{Work, delete};
 
 /// For finalizers and foreground deletion; then it is tried again.
 const GONE_WITHIN: Duration = Duration::from_secs(15);
@@ -21,17 +21,10 @@ pub async fn anew(work: &Work<'_>, placed: &Placed) -> Result<(), Fault> {
     let (_, api) = work.api(placed).await?;
     let failed = |e: &kube::Error| faults::of_object(&key, e);
     if let Some(living) = work.living(placed).await? {
-        let params = DeleteParams {
-            preconditions: Some(Preconditions { uid: living.uid(), ..Preconditions::default() }),
-            propagation_policy: Some(PropagationPolicy::Foreground),
-            ..DeleteParams::default()
-        };
         tracing::info!(object = %key, "replacing");
-        match api.delete(placed.object.name(), &params).await {
-            Ok(_) => {}
-            Err(error) if faults::is_gone(&error) => {}
-            Err(error) => return Err(failed(&error)),
-        }
+        let how = Some(PropagationPolicy::Foreground);
+        let deleted = delete(&api, placed.object.name(), living.uid(), how).await;
+        deleted.map_err(|error| failed(&error))?;
         gone(work, placed, living.uid()).await?;
     }
     let params = PatchParams::apply(FIELD_MANAGER).force();

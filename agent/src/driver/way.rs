@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, DeleteParams, Preconditions};
+use kube::api::Api;
 use kube::core::{ApiResource, DynamicObject};
 use lifecycle::health::{Verdict, in_the_way, waits_for_pods};
 use lifecycle::{Fault, Object, ReleaseId};
@@ -13,7 +13,7 @@ use crate::faults;
 use crate::health::pods;
 use crate::ledger::now;
 use crate::placed::Placed;
-use crate::work::{Work, each};
+use crate::work::{Work, delete, each};
 
 impl Driver {
     /// For what was written and is not well yet. At rest pods are not the agent's business.
@@ -60,25 +60,23 @@ async fn clear(work: &Work<'_>, set: &Placed, grace: Duration) -> Result<(), Fau
     let living = work.whole(set).await?.filter(waits_for_pods);
     let Some(living) = living else { return Ok(()) };
     match in_the_way(&living, &pods(work, &living).await, now(), grace) {
-        Some(pod) => delete(work, &living, pod).await,
+        Some(pod) => remove(work, &living, pod).await,
         None => Ok(()),
     }
 }
 
-async fn delete(work: &Work<'_>, set: &Object, pod: &Object) -> Result<(), Fault> {
+async fn remove(work: &Work<'_>, set: &Object, pod: &Object) -> Result<(), Fault> {
     let resource = ApiResource::erase::<Pod>(&());
     let namespace = pod.namespace().unwrap_or_default();
     let api: Api<DynamicObject> = Api::namespaced_with(work.client.clone(), namespace, &resource);
     let uid = pod.0.pointer("/metadata/uid").and_then(|uid| uid.as_str()).map(str::to_owned);
-    let preconditions = Some(Preconditions { uid, ..Preconditions::default() });
-    let params = DeleteParams { preconditions, ..DeleteParams::default() };
     let key = format!("Pod {namespace}/{}", pod.name());
-    match api.delete(pod.name(), &params).await {
-        Err(error) if !faults::is_gone(&error) && !faults::is_conflict(&error) => Err(faults::of(
+    match delete(&api, pod.name(), uid, None).await {
+        Err(error) if !faults::is_conflict(&error) => Err(faults::of(
             &format!("{key} is not ready, and in the way; deleting it failed"),
             &error,
         )),
-        Ok(_) | Err(_) => {
+        Ok(()) | Err(_) => {
             tracing::info!(set = %set.key(), "deleted {key}, which kept its set from another template");
             Ok(())
         }

@@ -96,9 +96,13 @@ pub(super) fn of<'a>(object: &Object, pods: &'a [Object]) -> impl Iterator<Item 
         let chosen = labels.as_ref().is_some_and(|labels| {
             labels.iter().all(|(name, value)| pod.label(name) == Some(value))
         });
-        let leaves = pod.0.pointer("/metadata/deletionTimestamp").is_some();
-        chosen && !leaves && pod.namespace() == namespace.as_deref()
+        chosen && !leaves(pod) && pod.namespace() == namespace.as_deref()
     })
+}
+
+/// It is being deleted.
+pub(super) fn leaves(pod: &Object) -> bool {
+    pod.0.pointer("/metadata/deletionTimestamp").is_some()
 }
 
 /// A pod of the template that the object has, as far as that can be told.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::fields::{condition, count, is_true, text, time};
+use super::pods::leaves;
 use super::workload::updated;
 use crate::object::Object;
 
@@ -64,10 +65,6 @@ fn ordinal(pod: &Object) -> Option<i64> {
 
 fn start(set: &Object) -> i64 {
     count(set, "/spec/ordinals/start")
-}
-
-fn leaves(pod: &Object) -> bool {
-    pod.0.pointer("/metadata/deletionTimestamp").is_some()
 }
 
 fn is_of(set: &Object, pod: &Object, revision: &str) -> bool {

@@ -40,9 +40,8 @@ fn found(set: Value, pods: Vec<Value>) -> Option<String> {
 
 #[test]
 fn a_pod_that_never_becomes_ready_is_in_the_way_of_another_template() {
-    let third = || but(set(), ["status", "updateRevision"], json!("c"));
-    let none_updated = |set| but(set, ["status", "updatedReplicas"], json!(0));
-    let third = || none_updated(third());
+    let none_updated = || but(set(), ["status", "updatedReplicas"], json!(0));
+    let third = || but(none_updated(), ["status", "updateRevision"], json!("c"));
     let partition = json!({"rollingUpdate": {"partition": 2}});
     for (what, set, second, expected) in [
         ("of the version gone back from", set(), ("b", "False", NOW), true),
