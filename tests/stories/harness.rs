@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Result, anyhow};
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -18,6 +18,7 @@ const AT_ONCE: usize = 6;
 #[derive(Default)]
 pub struct Bed {
     managed: OnceCell<Managed>,
+    failed: Mutex<Vec<String>>,
 }
 
 impl Bed {
@@ -80,14 +81,24 @@ fn trial(story: Story, bed: &Arc<Bed>, handle: &Handle) -> Trial {
     let (bed, handle) = (bed.clone(), handle.clone());
     Trial::test(story.name.replace(' ', ""), move || {
         // Spawned, so that a panic is this story's failure.
-        let told = handle.block_on(handle.spawn((story.tell)(bed)));
+        let told = handle.block_on(handle.spawn((story.tell)(bed.clone())));
         let told = told.unwrap_or_else(|panic| Err(anyhow!("{panic}")));
-        told.map_err(|error| Failed::from(format!("{error:?}")))
+        told.map_err(|error| {
+            bed.failed
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(format!("{}: {error:#}", story.name));
+            Failed::from(format!("{error:?}"))
+        })
     })
 }
 
+/// The failed stories come last: often only the end of a long log is shown.
 async fn dump(bed: &Bed) {
-    let Some(managed) = bed.managed.get() else { return };
-    eprintln!("{}", managed.plane.dump().await);
-    eprintln!("the agent's last lines:\n{}", managed.agent_log_end(200));
+    if let Some(managed) = bed.managed.get() {
+        eprintln!("{}", managed.plane.dump().await);
+        eprintln!("the shared agent's last lines:\n{}", managed.agent_log_end(200));
+    }
+    let failed = bed.failed.lock().unwrap_or_else(PoisonError::into_inner);
+    eprintln!("failed:\n{}", failed.join("\n"));
 }

@@ -61,8 +61,11 @@ proptest! {
             scene.looks.clear();
             at_rest = if scene.rollout.phase().is_settled() { at_rest + 1 } else { 0 };
         }
-        // Only what nobody can be told, or what only the environment can mend, is tried for ever.
-        let for_ever = matches!(scene.rollout.phase(), Phase::Removing | Phase::Pending);
+        // Only what nobody can be told, or what only the environment can mend, is tried for ever: to remove, and to take
+        // hold of the ManagedAddOn before anything is begun, in each window anew.
+        let not_held = !scene.seen.finalizer
+            && matches!(scene.rollout.phase(), Phase::Pending | Phase::Waiting);
+        let for_ever = not_held || scene.rollout.phase() == Phase::Removing;
         assert!(at_rest > 0 || for_ever, "{:?}", scene.rollout.state);
     }
 }
