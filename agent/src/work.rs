@@ -82,8 +82,9 @@ impl<'a> Work<'a> {
             Err(error) if faults::is_gone(&error) => {
                 self.cluster.forget(object.api_version(), object.kind());
                 match self.look_up(object).await {
-                    // Without its definition there is no object.
-                    Err(fault) if fault.reason == Reason::UnknownKind => Ok(None),
+                    Err(fault) if fault.reason == Reason::UnknownKind => {
+                        self.is_nowhere(object).await
+                    }
                     Err(fault) => Err(fault),
                     Ok(_) => {
                         Err(Fault { passing: true, ..faults::of_object(&object.key(), &error) })
@@ -91,6 +92,19 @@ impl<'a> Work<'a> {
                 }
             }
             Err(error) => Err(faults::of_object(&object.key(), &error)),
+        }
+    }
+
+    /// Without its definition there is no object; one whose version alone ceased to be served is to be looked up again.
+    async fn is_nowhere(&self, object: &Object) -> Result<Option<Living>, Fault> {
+        let key = object.key();
+        match self.cluster.kind_of_any_version(object).await {
+            Ok(None) => Ok(None),
+            Ok(Some(_)) => {
+                let message = format!("{key}: {} is not served any more", object.api_version());
+                Err(Fault::passing(Reason::UnknownKind, message))
+            }
+            Err(error) => Err(faults::of_object(&key, &error)),
         }
     }
 }

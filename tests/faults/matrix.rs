@@ -30,7 +30,7 @@ pub const MATRIX: [Row; 42] = [
     Row {
         faults: &["term"],
         stories: &[
-            "daemon::sigterm_ends_it_within_a_second",
+            "daemon::sigterm_ends_it_in_mid_rollout",
             "world::crowds::ended_in_any_phase_it_goes_on",
         ],
         ..row("F3", "SIGTERM")

@@ -38,12 +38,12 @@ pub async fn what_a_failed_version_took_over_stays(bed: &Bed) -> Result<()> {
     let settings = || add_on.object("v1", "ConfigMap", "kept", "settings");
     let before = settings().await?.context("no ConfigMap")?["metadata"]["uid"].clone();
     let spec = |version: &str, bundle: &Bundle| {
-        let spec = Spec::inline(version, bundle).namespace("kept").policy("adopt", true);
-        spec.policy("timeout", "3s")
+        Spec::inline(version, bundle).namespace("kept").policy("adopt", true)
     };
 
     let bundle = Bundle::new().config("settings", "1.0.0").config("made", "1.0.0");
-    add_on.assign(&spec("1.0.0", &bundle.deployment("web", NEVER_READY))).await?;
+    let bad = spec("1.0.0", &bundle.deployment("web", NEVER_READY)).policy("timeout", "3s");
+    add_on.assign(&bad).await?;
     add_on.until_phase(Phase::Failed).await?;
     let after = settings().await?.context("what was taken over is gone")?;
     ensure!(after["metadata"]["uid"] == before, "made anew");

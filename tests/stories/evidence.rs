@@ -32,11 +32,12 @@ pub async fn what_failed_is_kept_before_it_is_gone(bed: &Bed) -> Result<()> {
     let add_on = managed.add_on("evidence");
     let spec = |version, image| {
         let bundle = Bundle::new().namespace("evidence").deployment("web", image);
-        Spec::inline(version, &bundle).namespace("evidence").policy("timeout", "3s")
+        Spec::inline(version, &bundle).namespace("evidence")
     };
+    let bad = |version, image| spec(version, image).policy("timeout", "3s");
     add_on.assign(&spec("1.0.0", READY)).await?;
     add_on.until_available("1.0.0").await?;
-    add_on.assign(&spec("1.1.0", MISSING)).await?;
+    add_on.assign(&bad("1.1.0", MISSING)).await?;
     add_on.until_phase(Phase::RolledBack).await?;
     let text = kept(&add_on).await?;
     for part in [
@@ -51,7 +52,7 @@ pub async fn what_failed_is_kept_before_it_is_gone(bed: &Bed) -> Result<()> {
     }
     // The newest three are kept.
     for version in ["1.2.0", "1.3.0", "1.4.0"] {
-        add_on.assign(&spec(version, NEVER_READY)).await?;
+        add_on.assign(&bad(version, NEVER_READY)).await?;
         add_on
             .until("to have rolled back", |status| {
                 status.phase == Some(Phase::RolledBack)

@@ -11,9 +11,13 @@ use crate::LONG;
 use crate::ground::{custom, definition};
 use crate::harness::Bed;
 
-/// Short enough for a story; the way back has five minutes.
 fn spec(name: &str, version: &str, bundle: &Bundle) -> Spec {
-    Spec::inline(version, bundle).namespace(name).policy("timeout", "6s")
+    Spec::inline(version, bundle).namespace(name)
+}
+
+/// Of a version that never becomes healthy: it is not waited for long. The way back has five minutes.
+fn bad(name: &str, version: &str, bundle: &Bundle) -> Spec {
+    spec(name, version, bundle).policy("timeout", "6s")
 }
 
 async fn images_of_pods(bed: &Bed, name: &str) -> Result<String> {
@@ -32,18 +36,17 @@ pub async fn a_stateful_set_is_freed_of_pods_that_never_become_ready(bed: &Bed) 
     };
     add_on.assign(&spec(name, "1.0.0", &bundle(READY))).await?;
     add_on.until_available("1.0.0").await?;
-    add_on.assign(&spec(name, "1.1.0", &bundle(NEVER_READY))).await?;
+    add_on.assign(&bad(name, "1.1.0", &bundle(NEVER_READY))).await?;
     add_on.until_phase(Phase::RolledBack).await?;
     ensure!(images_of_pods(bed, name).await? == format!("{READY} {READY}"));
     // So it is on the way forward, where a third version takes the place of one that is stuck.
-    let stuck = spec(name, "1.2.0", &bundle(NEVER_READY)).policy("timeout", "60s");
-    add_on.assign(&stuck).await?;
+    add_on.assign(&spec(name, "1.2.0", &bundle(NEVER_READY))).await?;
     until("a pod to be stuck", LONG, || async {
         Ok(images_of_pods(bed, name).await?.contains(NEVER_READY).then_some(()))
     })
     .await?;
     let other = bundle(READY).config("settings", "other");
-    add_on.assign(&spec(name, "1.3.0", &other).policy("timeout", "60s")).await?;
+    add_on.assign(&spec(name, "1.3.0", &other)).await?;
     add_on.until_available("1.3.0").await?;
     ensure!(images_of_pods(bed, name).await? == format!("{READY} {READY}"));
     Ok(())
@@ -60,7 +63,7 @@ pub async fn a_deployment_is_recreate_again(bed: &Bed) -> Result<()> {
     let recreate = || Some(json!({"type": "Recreate"}));
     add_on.assign(&spec(name, "1.0.0", &bundle(READY, recreate()))).await?;
     add_on.until_available("1.0.0").await?;
-    add_on.assign(&spec(name, "1.1.0", &bundle(NEVER_READY, None))).await?;
+    add_on.assign(&bad(name, "1.1.0", &bundle(NEVER_READY, None))).await?;
     add_on.until_phase(Phase::RolledBack).await?;
     ensure!(strategy(&add_on, name).await? == "Recreate");
     ensure!(add_on.image(name, "web").await?.as_deref() == Some(READY));
@@ -103,7 +106,7 @@ pub async fn a_claim_that_grew_stays_and_the_rest_goes_back(bed: &Bed) -> Result
     };
     add_on.assign(&spec(name, "1.0.0", &bundle(READY, "1Gi"))).await?;
     add_on.until_available("1.0.0").await?;
-    let bad = spec(name, "1.1.0", &bundle(NEVER_READY, "2Gi"));
+    let bad = bad(name, "1.1.0", &bundle(NEVER_READY, "2Gi"));
     add_on.assign(&bad.policy("onUnsafe", "Proceed")).await?;
     let status = add_on.until_phase(Phase::RolledBack).await?;
     let message = status.message.unwrap_or_default();
@@ -146,7 +149,7 @@ pub async fn a_job_of_the_version_that_failed_is_ended(bed: &Bed) -> Result<()> 
     let job = || add_on.object("batch/v1", "Job", name, "migrate");
     add_on.assign(&spec(name, "1.0.0", &bundle(JOB, READY))).await?;
     add_on.until_available("1.0.0").await?;
-    add_on.assign(&spec(name, "1.1.0", &bundle(NEVER_READY, NEVER_READY))).await?;
+    add_on.assign(&bad(name, "1.1.0", &bundle(NEVER_READY, NEVER_READY))).await?;
     add_on.until_phase(Phase::RolledBack).await?;
     ensure!(job().await?.is_none(), "what failed runs beside the old version");
     // The next version's own, which differs from both, stays when the old ones are pruned.
@@ -171,7 +174,7 @@ pub async fn an_operator_outlives_what_it_cares_for(bed: &Bed) -> Result<()> {
     let new = old.clone().object(gears).object(gear).deployment("operator", NEVER_READY);
     add_on.assign(&spec(name, "1.0.0", &old)).await?;
     add_on.until_available("1.0.0").await?;
-    add_on.assign(&spec(name, "1.1.0", &new)).await?;
+    add_on.assign(&bad(name, "1.1.0", &new)).await?;
     let waits = |message: &str| message.contains("Gear") && message.contains("to be gone");
     let waiting = add_on
         .until("to wait for the finalizer", |status| status.message.as_deref().is_some_and(waits));
@@ -186,37 +189,50 @@ pub async fn an_operator_outlives_what_it_cares_for(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-pub async fn what_is_not_served_any_more_is_told_and_removed(bed: &Bed) -> Result<()> {
-    let name = "unserved";
-    let managed = bed.managed().await?;
-    let add_on = managed.add_on(name);
-    managed.plane.apply_yaml(&dials(true).to_string()).await?;
-    let bundle = |version: &str| {
-        let dial = json!({
-            "apiVersion": format!("dials.example.com/{version}"), "kind": "Dial",
-            "metadata": {"name": "main"}, "status": {"conditions": [{"type": "Ready", "status": "True"}]},
-        });
-        Bundle::new().namespace(name).object(dial)
-    };
-    let spec = |version, bundle: &Bundle| spec(name, version, bundle).policy("timeout", "90s");
-    add_on.assign(&spec("1.0.0", &bundle("v1alpha1"))).await?;
-    add_on.until_available("1.0.0").await?;
-    managed.plane.apply_yaml(&dials(false).to_string()).await?;
-    add_on.assign(&spec("1.1.0", &bundle("v1"))).await?;
+pub async fn what_is_not_served_any_more_is_told(bed: &Bed) -> Result<()> {
+    let (name, group) = ("unserved", "unserved.example.com");
+    let add_on = bed.managed().await?.add_on(name);
+    install_dial(bed, &add_on, group).await?;
+    add_on.assign(&dial(name, group, "v1", "1.1.0")).await?;
     let status = add_on.until_phase(Phase::Waiting).await?;
     let message = status.message.unwrap_or_default();
     ensure!(status.reason.as_deref() == Some("RollbackUnsafe"), "{message}");
-    ensure!(message.contains("dials.example.com/v1alpha1"), "{message}");
+    ensure!(message.contains(&format!("{group}/v1alpha1")), "{message}");
+    Ok(())
+}
+
+pub async fn what_is_not_served_any_more_is_removed(bed: &Bed) -> Result<()> {
+    let (name, group) = ("unserved-gone", "unserved-gone.example.com");
+    let add_on = bed.managed().await?.add_on(name);
+    install_dial(bed, &add_on, group).await?;
     add_on.delete().await?;
     add_on.until_gone().await?;
-    let dial = add_on.object("dials.example.com/v1", "Dial", name, "main").await?;
+    let dial = add_on.object(&format!("{group}/v1"), "Dial", name, "main").await?;
     ensure!(dial.is_none(), "left behind: {dial:?}");
     Ok(())
 }
 
-/// In an old version that is served or not, and the new one.
-fn dials(old: bool) -> Value {
-    let mut dials = definition("Dial", "dials.example.com");
-    dials["spec"]["versions"][0]["served"] = json!(old);
-    dials
+/// Version 1.0.0 has a Dial in an old version, which ceases to be served while the agent remembers it.
+async fn install_dial(bed: &Bed, add_on: &AddOn, group: &str) -> Result<()> {
+    let managed = bed.managed().await?;
+    let mut dials = definition("Dial", group);
+    dials["spec"]["versions"][0]["served"] = json!(true);
+    managed.plane.apply_yaml(&dials.to_string()).await?;
+    add_on.assign(&dial(&add_on.name, group, "v1alpha1", "1.0.0")).await?;
+    add_on.until_available("1.0.0").await?;
+    dials["spec"]["versions"][0]["served"] = json!(false);
+    managed.plane.apply_yaml(&dials.to_string()).await?;
+    // What is served is told a moment after the definition changed.
+    until("the old version to be served no more", LONG, || async {
+        let answer = managed.kubectl(&format!("get --raw /apis/{group}/v1alpha1")).await;
+        Ok(answer.is_err_and(|error| error.to_string().contains("NotFound")).then_some(()))
+    })
+    .await
+}
+
+fn dial(name: &str, group: &str, served: &str, version: &str) -> Spec {
+    let mut dial = custom("Dial", group, "main");
+    dial["apiVersion"] = json!(format!("{group}/{served}"));
+    let bundle = Bundle::new().namespace(name).object(dial);
+    spec(name, version, &bundle).policy("timeout", "90s")
 }
