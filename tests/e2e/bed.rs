@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use testbed::file_server::FileServer;
@@ -27,10 +26,6 @@ pub const TWO: &str = "two";
 /// hour, here some seconds.
 pub const WORK_FLAGS: [&str; 2] =
     ["--status-sync-interval=3s", "--appliedmanifestwork-eviction-grace-period=8s"];
-
-/// So that the clusters' and the agents' identities on the hub are renewed while the chapters run.
-pub const IDENTITIES_LAST: &str = "6m";
-pub const LASTING: SignedDuration = SignedDuration::from_mins(6);
 
 /// As the kubelet does for a pod.
 const FILES_EVERY: Duration = Duration::from_secs(5);
@@ -66,7 +61,7 @@ impl Bed {
         telling.chapter("The agent's image, OCM's controllers on a hub, two managed clusters with its klusterlet");
         let machine = Machine::start().await?;
         let images = Images::build(telling).await?;
-        let hub = OcmHub::start("hub", HOST.parse()?, IDENTITIES_LAST).await?;
+        let hub = OcmHub::start("hub", HOST.parse()?).await?;
         hub.place_everywhere().await?;
         telling.line("the hub's controllers run");
         let (one, two) = tokio::try_join!(real(&hub, machine, &images, telling), played(&hub),)?;
@@ -138,7 +133,7 @@ async fn identity(site: &Site) -> Result<PathBuf> {
     Ok(folder)
 }
 
-fn secrets(site: &Site) -> Api<Secret> {
+pub fn secrets(site: &Site) -> Api<Secret> {
     Api::namespaced(site.managed.plane.admin(), delivery::NAMESPACE)
 }
 

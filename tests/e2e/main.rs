@@ -61,7 +61,6 @@ async fn stories(telling: &Telling, bed: &Bed) -> Result<()> {
     eviction::leaves_everything(telling, bed).await?;
     eviction::is_no_deletion_on_the_cluster(telling, bed).await?;
     agent_life::upgraded(telling, bed).await?;
-    // Late, so that little is left to wait for.
     renewal::of_identities(telling, bed).await?;
     beside::stand_alone(telling, bed).await?;
     agent_life::removed(telling, bed).await?;

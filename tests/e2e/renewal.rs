@@ -1,43 +1,40 @@
-//! The identities that OCM gave the agents end, and new ones take their place; the chapters after it show that they serve.
+//! The identities that OCM gave the agents are replaced, and they go on with the new ones.
 
-use anyhow::{Result, bail};
-use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::certificates::v1::CertificateSigningRequest as Request;
-use kube::Api;
-use kube::api::ListParams;
+use std::collections::BTreeSet;
+
+use anyhow::{Result, bail, ensure};
+use kube::api::DeleteParams;
 use testbed::Telling;
 use testbed::wait::until;
 
-use crate::bed::{Bed, IDENTITIES_LAST, LASTING, ONE, TWO};
+use crate::bed::{Bed, Site, secrets};
 use crate::delivery;
 use crate::fleet::PATIENCE;
 
+/// By the hand of who replaces them before their time: OCM itself looks every five minutes, and at the end of their life.
 pub async fn of_identities(telling: &Telling, bed: &Bed) -> Result<()> {
-    telling.chapter(&format!(
-        "The agents' certificates for the hub last {IDENTITIES_LAST}, and the first are over"
-    ));
-    let requests: Api<Request> = Api::all(bed.hub.plane.admin());
-    for cluster in [ONE, TWO] {
-        let label = "open-cluster-management.io";
-        let of_agent =
-            format!("{label}/addon-name={},{label}/cluster-name={cluster}", delivery::ADD_ON);
-        until(&format!("the first identity on {cluster} to be over"), PATIENCE, || async {
-            let found = requests.list(&ListParams::default().labels(&of_agent)).await?.items;
-            let ages: Vec<_> = found.iter().filter(|it| is_issued(it)).filter_map(age).collect();
-            let over = ages.iter().filter(|age| **age > LASTING).count();
-            if over > 0 && over < ages.len() { Ok(Some(())) } else { bail!("{ages:?}") }
+    telling.chapter("The agents' certificates for the hub are replaced");
+    for site in [&bed.one, &bed.two] {
+        let before = used(bed, site)?;
+        ensure!(!before.is_empty(), "the agent of {} has asked the hub nothing", site.name);
+        secrets(site).delete(delivery::SECRET, &DeleteParams::default()).await?;
+        let what = format!("the agent of {} to ask with another certificate", site.name);
+        until(&what, PATIENCE, || async {
+            let now = used(bed, site)?;
+            if now.is_subset(&before) { bail!("{now:?}") } else { Ok(Some(())) }
         })
         .await?;
     }
-    telling.line("OCM has signed others for both");
+    telling.line("OCM has signed others, and both agents ask with them");
     Ok(())
 }
 
-fn is_issued(request: &Request) -> bool {
-    request.status.as_ref().is_some_and(|status| status.certificate.is_some())
-}
-
-fn age(request: &Request) -> Option<SignedDuration> {
-    let asked = request.metadata.creation_timestamp.as_ref()?.0;
-    Some(Timestamp::now().duration_since(asked))
+/// The certificates with which an agent has asked the hub, by the digest by which the API server calls them.
+fn used(bed: &Bed, site: &Site) -> Result<BTreeSet<String>> {
+    let agent =
+        format!("system:open-cluster-management:cluster:{}:addon:{}:", site.name, delivery::ADD_ON);
+    let asked = bed.hub.plane.audit_naming(&agent)?;
+    let credential = "/user/extra/authentication.kubernetes.io~1credential-id/0";
+    let used = asked.iter().filter_map(|event| event.pointer(credential)?.as_str());
+    Ok(used.map(str::to_owned).collect())
 }

@@ -158,10 +158,8 @@ impl Servers {
         self.start(Tool::ApiServer, &args)
     }
 
-    /// It signs certificates for so long.
-    pub fn start_controller_manager(&self, kubeconfig: &str, signing: &str) -> Result<Process> {
+    pub fn start_controller_manager(&self, kubeconfig: &str) -> Result<Process> {
         let args = [
-            format!("--cluster-signing-duration={signing}"),
             format!("--kubeconfig={kubeconfig}"),
             "--leader-elect=false".into(),
             "--secure-port=0".into(),

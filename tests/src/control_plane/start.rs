@@ -30,8 +30,6 @@ pub struct Options {
     pub scheduler: bool,
     /// Played by kwok; pods on them live as `nodes/stages.yaml` says.
     pub nodes: usize,
-    /// How long a certificate lasts that the controller-manager signs.
-    pub signing: &'static str,
     /// Where the API server is reached: beside loopback it then listens on every address of this host.
     pub address: Ipv4Addr,
 }
@@ -44,7 +42,6 @@ impl Options {
             controller_manager: false,
             scheduler: false,
             nodes: 0,
-            signing: "8760h",
             address: Ipv4Addr::LOCALHOST,
         }
     }
@@ -104,10 +101,10 @@ impl ControlPlane {
 
     async fn start_controllers(&mut self, options: &Options) -> Result<()> {
         if options.controller_manager {
-            let start = |servers: &Servers, kubeconfig: &str| {
-                servers.start_controller_manager(kubeconfig, options.signing)
-            };
-            self.start_controller("system:kube-controller-manager", start)?;
+            self.start_controller(
+                "system:kube-controller-manager",
+                Servers::start_controller_manager,
+            )?;
         }
         if options.scheduler {
             self.start_controller("system:kube-scheduler", Servers::start_scheduler)?;

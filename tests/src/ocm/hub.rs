@@ -81,12 +81,10 @@ pub struct Placed {
 }
 
 impl OcmHub {
-    /// Returns when the controllers have made their first objects. Identities last as long as `signing` says, so that they
-    /// are renewed while a test runs.
-    pub async fn start(name: &str, address: Ipv4Addr, signing: &'static str) -> Result<Self> {
+    /// Returns when the controllers have made their first objects.
+    pub async fn start(name: &str, address: Ipv4Addr) -> Result<Self> {
         let binaries = binaries().await?;
-        let options =
-            Options { controller_manager: true, signing, address, ..Options::api_only(name) };
+        let options = Options { controller_manager: true, address, ..Options::api_only(name) };
         let plane = ControlPlane::start(options).await?;
         plane.apply_yaml(BOOTSTRAP).await?;
         let words = ["hub", "--webhook-authority", &plane.authority_file()];
