@@ -131,8 +131,9 @@ impl<'a> Run<'a> {
         if !killed || fired.is_none_or(|fired| self.restarted > Some(fired.at)) {
             return Ok(false);
         }
-        self.lane.restart()?;
+        // Taken before: it may be killed as soon as it is there.
         self.restarted = Some(Instant::now());
+        self.lane.restart()?;
         Ok(true)
     }
 

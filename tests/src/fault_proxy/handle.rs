@@ -70,7 +70,7 @@ impl Handler {
             Fault::Refuse(refusal) => {
                 Ok(answers::refusal(refusal, &record.verb, &record.path).map(whole))
             }
-            Fault::Kill(moment) => self.kill(request, record, moment).await,
+            Fault::Kill(moment) => self.kill(request, record, due, moment).await,
             Fault::Break(Break::Reset) | Fault::Event(_) | Fault::Outage(_) => broken(),
             Fault::Break(Break::LostAnswer) => {
                 self.done(request, &record).await?;
@@ -132,27 +132,32 @@ impl Handler {
         &self,
         request: Request<Incoming>,
         record: Record,
+        due: Due,
         moment: Moment,
     ) -> Result<Response<Body>> {
         match moment {
-            Moment::Before => {}
-            Moment::Unanswered => self.done(request, &record).await?,
+            Moment::Before => self.script.kill(due, moment),
+            Moment::Asked => {
+                self.script.kill(due, moment);
+                return self.pass(request, record).await;
+            }
+            Moment::Unanswered => {
+                let killing = Killing::at(due, moment, &self.script);
+                let done = self.done(request, &record).await;
+                killing.now();
+                done?;
+            }
             Moment::After => {
+                let killing = Killing::at(due, moment, &self.script);
                 let watch = record.watch;
                 let answer = self.pass(request, record).await?;
-                let killing = Killing(self.script.clone());
                 if watch {
                     drop(killing);
                     return Ok(answer);
                 }
                 return Ok(answer.map(|body| holding(body, killing)));
             }
-            Moment::Asked => {
-                self.script.kill(moment);
-                return self.pass(request, record).await;
-            }
         }
-        self.script.kill(moment);
         broken()
     }
 
@@ -208,15 +213,35 @@ fn holding(body: Body, held: Killing) -> Body {
     })))
 }
 
-/// Kills the client a moment after it is dropped.
-struct Killing(Arc<Script>);
+/// Kills the client now, or a moment after it is dropped. It is dropped, too, when who asked is gone, as one is that was
+/// killed with more requests on their way: then its successor is killed, for a fault that has begun has to happen.
+struct Killing {
+    script: Arc<Script>,
+    due: Due,
+    moment: Moment,
+    is_done: bool,
+}
+
+impl Killing {
+    fn at(due: Due, moment: Moment, script: &Arc<Script>) -> Self {
+        Self { script: script.clone(), due, moment, is_done: false }
+    }
+
+    fn now(mut self) {
+        self.is_done = true;
+        self.script.kill(self.due, self.moment);
+    }
+}
 
 impl Drop for Killing {
     fn drop(&mut self) {
-        let script = self.0.clone();
+        if self.is_done {
+            return;
+        }
+        let (script, due, moment) = (self.script.clone(), self.due, self.moment);
         tokio::spawn(async move {
             sleep(READ).await;
-            script.kill(Moment::After);
+            script.kill(due, moment);
         });
     }
 }

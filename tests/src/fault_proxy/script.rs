@@ -172,11 +172,15 @@ impl Script {
         now.due(ordinal, true, of)
     }
 
-    pub(super) fn kill(&self, moment: Moment) {
-        let kill = self.now().kill.clone();
-        if let Some(kill) = kill {
-            kill(moment);
+    /// It is now that this fault happens. Nothing happens once another act has begun.
+    pub(super) fn kill(&self, due: Due, moment: Moment) {
+        let mut now = self.now();
+        let Some(kill) = now.kill.clone().filter(|_| now.act == due.act) else { return };
+        if let Some(fired) = &mut now.fired {
+            fired.at = Instant::now();
         }
+        drop(now);
+        kill(moment);
     }
 
     fn outage_of(&self, server: &str) -> Option<Outage> {

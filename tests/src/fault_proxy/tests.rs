@@ -137,6 +137,21 @@ async fn a_kill_happens_once_at_its_moment() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_kill_happens_though_who_asked_is_gone() -> Result<()> {
+    for name in ["kill-unanswered", "kill-after"] {
+        let scene = scene(name.parse()?).await?;
+        scene.ask().await?;
+        scene.files.serve("/file", CONTENT, Manner::ByteASecond);
+        timeout(Duration::from_millis(200), scene.ask()).await.expect_err("it is slow");
+        until("the kill", Duration::from_secs(5), || async {
+            Ok((scene.kills.load(Ordering::Relaxed) == 1).then_some(()))
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_hanging_request_lasts_until_the_client_gives_up() -> Result<()> {
     let scene = scene("hang".parse()?).await?;
     scene.ask().await?;
