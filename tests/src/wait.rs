@@ -1,10 +1,11 @@
-//! Waiting for a condition with a deadline. Nothing in this crate sleeps for any other reason.
+//! Waiting for a condition with a deadline, or for what has to outlast one. Nothing in this crate sleeps for any other
+//! reason.
 
 use std::future::Future;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 const INTERVAL: Duration = Duration::from_millis(50);
 
@@ -32,6 +33,11 @@ where
         }
         sleep(INTERVAL).await;
     }
+}
+
+/// Returns when `begun` is more than `bound` ago: what is away for longer than it may has to be away for so long.
+pub async fn outlast(begun: Instant, bound: Duration) {
+    sleep_until(begun + bound + Duration::from_secs(1)).await;
 }
 
 #[cfg(test)]

@@ -88,18 +88,19 @@ pub async fn what_stops_being_well_in_the_soak_is_rolled_back(_: &Bed) -> Result
     let add_on = managed.add_on("shop");
     add_on.assign(&spec("1.0.0")).await?;
     add_on.until_available("1.0.0").await?;
-    add_on.assign(&spec("1.1.0").policy("timeout", "3s").policy("soak", "1h")).await?;
+    add_on.assign(&spec("1.1.0").policy("soak", "1h")).await?;
     add_on
         .until("to be watched", |status| {
             status.message.as_deref().is_some_and(|message| message.starts_with("healthy; "))
         })
         .await?;
+    add_on.assign(&spec("1.1.0").policy("timeout", "3s").policy("soak", "1h")).await?;
     set_ready(&managed, false).await?;
     let status = add_on.until_phase(Phase::RollingBack).await?;
     ensure!(status.reason.as_deref() == Some("TimedOut"), "{:?}", status.reason);
     set_ready(&managed, true).await?;
     // The soak of the way back is the present policy's.
-    add_on.assign(&spec("1.1.0").policy("timeout", "3s")).await?;
+    add_on.assign(&spec("1.1.0")).await?;
     let status = add_on.until_phase(Phase::RolledBack).await?;
     ensure!(status.current_version.as_deref() == Some("1.0.0"));
     Ok(())

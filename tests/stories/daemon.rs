@@ -25,7 +25,7 @@ pub async fn without_the_crd_the_agent_waits_and_says_so(_: &Bed) -> Result<()> 
     let crd = "managedaddons.lifecycle.open-cluster-management.io";
     managed.kubectl(&format!("delete crd {crd}")).await?;
     managed.spawn_agent(&[])?;
-    managed.until_unready("CRD is not installed", Duration::from_secs(30)).await?;
+    managed.until_unready("CRD is not installed", LONG).await?;
     ensure!(managed.ask("/healthz").await? == "ok");
     managed.plane.apply_yaml(include_str!("../../manifests/agent/crd.yaml")).await?;
     managed.until_ready(Duration::from_secs(60)).await

@@ -83,11 +83,13 @@ pub async fn a_rule_of_its_own_gates_an_upgrade_and_its_failure_goes_back(bed: &
     Ok(())
 }
 
-/// Two pods, old and new never side by side, as where there is room for no third.
+/// Two pods that want the same port of their node, so each has a node of its own; old and new never side by side.
 fn two_pods(version: &str) -> Spec {
     let pods = json!({
         "metadata": {"labels": {"app": "web"}},
-        "spec": {"containers": [{"name": "main", "image": READY, "command": [version]}]},
+        "spec": {"containers": [{
+            "name": "main", "image": READY, "command": [version], "ports": [{"containerPort": 80, "hostPort": 80}],
+        }]},
     });
     let deployment = json!({
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"},
@@ -100,17 +102,17 @@ fn two_pods(version: &str) -> Spec {
     Spec::inline(version, &bundle).namespace("half")
 }
 
-/// The grace is short, so it has a cluster of its own.
+/// The graces are short and a node is cordoned, so it has a cluster of its own.
 pub async fn what_was_not_whole_before_an_upgrade_does_not_fail_it(_: &Bed) -> Result<()> {
     let managed = Managed::start("half").await?;
-    managed.start_agent(&["--pod-failure-grace", "1s"]).await?;
+    managed.plane.apply_yaml("{apiVersion: v1, kind: Node, metadata: {name: node-1}}").await?;
+    managed.kubectl("wait --for=condition=Ready node/node-1 --timeout 60s").await?;
+    managed.start_agent(&["--pod-failure-grace", "1s", "--unschedulable-grace", "1s"]).await?;
     let add_on = managed.add_on("half");
     add_on.assign(&two_pods("1.0.0")).await?;
     add_on.until_available("1.0.0").await?;
-    let quota = "{apiVersion: v1, kind: ResourceQuota, metadata: {name: one, namespace: half}, spec: {hard: {pods: '1'}}}";
-    managed.plane.apply_yaml(quota).await?;
-    managed.kubectl("wait --for=jsonpath={.status.used.pods}=2 resourcequota/one --namespace half --timeout 30s").await?;
-    managed.kubectl("delete pods --all --namespace half").await?;
+    managed.kubectl("cordon node-1").await?;
+    managed.kubectl("delete pods --field-selector spec.nodeName=node-1 --namespace half").await?;
     managed.kubectl("wait --for=jsonpath={.status.availableReplicas}=1 deployment/web --namespace half --timeout 60s").await?;
 
     add_on.assign(&two_pods("1.1.0")).await?;

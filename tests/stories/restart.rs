@@ -1,6 +1,7 @@
 //! The agent, or the API server under it, goes away and comes back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
 use lifecycle::{OperationKind, Phase};
@@ -8,7 +9,8 @@ use serde_json::json;
 use testbed::Managed;
 use testbed::bundle::{Bundle, NEVER_READY, READY, Spec};
 use testbed::fault_proxy::{Fault, Moment, Planned, Record, Script};
-use testbed::wait::until;
+use testbed::wait::{outlast, until};
+use tokio::time::Instant;
 
 use crate::LONG;
 use crate::harness::Bed;
@@ -97,16 +99,18 @@ pub async fn an_unreachable_api_server_fails_nothing(_: &Bed) -> Result<()> {
     let add_on = managed.add_on("shop");
     add_on.assign(&spec("1.0.0", READY)).await?;
     add_on.until_available("1.0.0").await?;
-    let upgrade = spec("1.1.0", READY).policy("timeout", "8s").policy("soak", "4s");
+    let upgrade = spec("1.1.0", READY).policy("timeout", "20s").policy("soak", "10s");
     add_on.assign(&upgrade).await?;
     add_on.until_phase(Phase::Verifying).await?;
     managed.plane.stop_api().await?;
-    // It stops writing after ten seconds, which is longer than the time-out.
+    let away = Instant::now();
+    // It stops writing after ten seconds.
     until("the agent to have given up its lease", LONG, || async {
         let log = managed.agent_log();
         Ok(log.contains("not holding the agents' lease any more").then_some(()))
     })
     .await?;
+    outlast(away, Duration::from_secs(20)).await;
     managed.plane.start_api().await?;
     let status = add_on.until_available("1.1.0").await?;
     let failed = status.history.iter().any(|entry| entry.operation == OperationKind::Rollback);

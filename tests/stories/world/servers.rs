@@ -10,9 +10,10 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::Api;
 use lifecycle::{ManagedAddOnStatus, Phase};
 use testbed::bundle::{Bundle, NEVER_READY, READY, Spec};
-use testbed::wait::until;
+use testbed::wait::{outlast, until};
 use testbed::webhook::Webhook;
 use testbed::{AddOn, Hub, Managed};
+use tokio::time::Instant;
 
 use super::{rollbacks, spec, writes};
 use crate::LONG;
@@ -64,11 +65,13 @@ pub async fn an_api_server_that_answers_nothing_fails_nothing(_: &Bed) -> Result
     let add_on = managed.add_on("shop");
     add_on.assign(&spec("shop", "1.0.0", READY)).await?;
     add_on.until_available("1.0.0").await?;
-    let slow = spec("shop", "1.1.0", READY).policy("soak", "4s").policy("timeout", "8s");
+    let slow = spec("shop", "1.1.0", READY).policy("soak", "10s").policy("timeout", "20s");
     add_on.assign(&slow).await?;
     add_on.until_phase(Phase::Verifying).await?;
     managed.plane.freeze_api()?;
+    let frozen = Instant::now();
     is_missed(&managed).await?;
+    outlast(frozen, Duration::from_secs(20)).await;
     managed.plane.thaw_api()?;
     let status = add_on.until_available("1.1.0").await?;
     ensure!(rollbacks(&status) == 0, "{:?}", status.history);
@@ -118,7 +121,7 @@ pub async fn an_older_etcd_is_gone_on_from(_: &Bed) -> Result<()> {
     add_on.assign(&plain("1.0.0")).await?;
     add_on.until_available("1.0.0").await?;
     let settled = managed.plane.back_up().await?;
-    add_on.assign(&plain("1.1.0").policy("soak", "8s")).await?;
+    add_on.assign(&plain("1.1.0").policy("soak", "20s")).await?;
     add_on.until_phase(Phase::Verifying).await?;
     let midway = managed.plane.back_up().await?;
     add_on.until_available("1.1.0").await?;
@@ -192,7 +195,7 @@ pub async fn time_in_which_the_agent_stood_still_is_not_counted(_: &Bed) -> Resu
     })
     .await?;
     managed.thaw_agent()?;
-    let looked = until("a look after that", Duration::from_secs(30), || async {
+    let looked = until("a look after that", LONG, || async {
         let status = add_on.status().await?;
         Ok((spent(&status) > spent(&before)).then_some(status))
     })
