@@ -53,8 +53,9 @@ pub struct Terms<'a> {
     pub judge: &'a Judge,
     /// The Jobs of the version before it.
     pub running_jobs: &'a [Object],
-    /// What was not whole before the first write.
+    /// What was not whole before the first write, and how long it may take to become so.
     pub before: &'a [Ill],
+    pub excused_after: Duration,
     /// The operation whose verifying hooks are to be looked at; none on the way back.
     pub proves: Option<Run>,
 }
@@ -95,7 +96,7 @@ fn excuse(looked: &mut [Looked<'_>], terms: &Terms<'_>) -> Vec<String> {
     let excuse = Excuse {
         before: terms.before,
         since: terms.since,
-        grace: terms.graces.trouble,
+        grace: terms.excused_after,
         back: terms.jobs == Jobs::No,
     };
     let living = looked.iter_mut().filter_map(|l| Some((l.living.as_ref()?, &mut l.health)));

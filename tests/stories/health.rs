@@ -102,12 +102,12 @@ fn two_pods(version: &str) -> Spec {
     Spec::inline(version, &bundle).namespace("half")
 }
 
-/// The graces are short and a node is cordoned, so it has a cluster of its own.
+/// The grace is short and a node is cordoned, so it has a cluster of its own.
 pub async fn what_was_not_whole_before_an_upgrade_does_not_fail_it(_: &Bed) -> Result<()> {
     let managed = Managed::start("half").await?;
     managed.plane.apply_yaml("{apiVersion: v1, kind: Node, metadata: {name: node-1}}").await?;
     managed.kubectl("wait --for=condition=Ready node/node-1 --timeout 60s").await?;
-    managed.start_agent(&["--pod-failure-grace", "1s", "--unschedulable-grace", "1s"]).await?;
+    managed.start_agent(&["--unschedulable-grace", "1s"]).await?;
     let add_on = managed.add_on("half");
     add_on.assign(&two_pods("1.0.0")).await?;
     add_on.until_available("1.0.0").await?;
@@ -115,6 +115,7 @@ pub async fn what_was_not_whole_before_an_upgrade_does_not_fail_it(_: &Bed) -> R
     managed.kubectl("delete pods --field-selector spec.nodeName=node-1 --namespace half").await?;
     managed.kubectl("wait --for=jsonpath={.status.availableReplicas}=1 deployment/web --namespace half --timeout 60s").await?;
 
+    // The grace of two minutes is longer than the time-out, of which it takes half.
     add_on.assign(&two_pods("1.1.0")).await?;
     let status = add_on.until_available("1.1.0").await?;
     let message = status.message.unwrap_or_default();

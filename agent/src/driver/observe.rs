@@ -108,6 +108,7 @@ impl Driver {
 
     async fn health(&mut self, content: &Content) -> Result<Verdict, Fault> {
         let rules = self.rules(content).await?;
+        let policy = self.assignment().await.map(|it| it.policy.clone()).unwrap_or_default();
         let running_jobs = self.running_jobs().await?;
         let back = matches!(self.ledger.rollout.state, State::RollingBack { .. });
         let placed = self.placed(content).await?;
@@ -119,6 +120,8 @@ impl Driver {
             judge: &self.shared.judge,
             running_jobs: &running_jobs,
             before: &self.ledger.rollout.before,
+            // What is excused must not meet the time-out.
+            excused_after: self.shared.graces.trouble.min(policy.timeout / 2),
             proves: self.ledger.rollout.proves(),
         };
         Ok(health::look(&self.work(content)?, &placed, &terms).await)

@@ -176,6 +176,7 @@ impl Driver {
             running_jobs: &[],
             // What was excused in the rollout is not well all the same.
             before: &[],
+            excused_after: Duration::MAX,
             proves: None,
         }
     }
