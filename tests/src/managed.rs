@@ -31,11 +31,15 @@ subjects:
 
 const AGENT: &str = "system:serviceaccount:open-cluster-management-agent-addon:addon-agent";
 
-/// From nothing to ready takes well under a second; a loaded machine gets more.
-const READY: Duration = Duration::from_secs(30);
+/// From nothing to ready takes well under a second; a loaded machine gets more, and so does who waits for the lease of one
+/// that was killed.
+const READY: Duration = Duration::from_secs(120);
 
-/// A command waits for other agents to stop at most.
-const COMMAND: Duration = Duration::from_secs(60);
+/// A command waits two minutes for other agents to stop, and its uninstall has a while of its own.
+const COMMAND: Duration = Duration::from_secs(180);
+
+/// What Kubernetes gives a container between SIGTERM and SIGKILL.
+const END: Duration = Duration::from_secs(30);
 
 const LOG: &str = "info,addon_agent=debug,hub_sync=debug,kube_client::client::builder=off";
 
@@ -258,11 +262,11 @@ impl Managed {
         self.agents().last().context("no agent runs")?.terminate()
     }
 
-    /// SIGTERM; its exit status once it has ended, an error after ten seconds.
+    /// SIGTERM; its exit status once it has ended, an error when Kubernetes would kill it.
     pub async fn stop_agent(&self) -> Result<std::process::ExitStatus> {
         let agent = self.agents().pop().context("no agent runs")?;
         agent.terminate()?;
-        agent.wait(Duration::from_secs(10)).await
+        agent.wait(END).await
     }
 
     /// The exit status of the newest agent, once it has ended.

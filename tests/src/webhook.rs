@@ -2,6 +2,8 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 
 use anyhow::Result;
 use base64::Engine;
@@ -18,8 +20,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
+use crate::ControlPlane;
 use crate::fault_proxy::acceptor;
 use crate::pki::Authority;
+use crate::wait::until;
 
 /// Whether what is asked for, an `AdmissionRequest`, may be.
 type Judge = Arc<dyn Fn(&Value) -> bool + Send + Sync>;
@@ -28,6 +32,7 @@ type Judge = Arc<dyn Fn(&Value) -> bool + Send + Sync>;
 pub struct Webhook {
     address: SocketAddr,
     authority: Authority,
+    asked: Arc<AtomicBool>,
     task: JoinHandle<()>,
 }
 
@@ -36,12 +41,29 @@ impl Webhook {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let (address, authority) = (listener.local_addr()?, Authority::new()?);
         let tls = acceptor(&authority, Ipv4Addr::LOCALHOST)?;
+        let asked = Arc::new(AtomicBool::new(false));
+        let noted = asked.clone();
+        let judge = move |request: &Value| {
+            noted.store(true, Relaxed);
+            judge(request)
+        };
         let task = tokio::spawn(accept(listener, tls, Arc::new(judge)));
-        Ok(Self { address, authority, task })
+        Ok(Self { address, authority, asked, task })
     }
 
-    /// For ConfigMaps of one namespace, also in a dry run.
-    pub fn configuration(&self, namespace: &str) -> String {
+    /// Returns when it is asked about what is written in this namespace, which may be a while after it was told to be.
+    pub async fn watch(&self, plane: &ControlPlane, namespace: &str) -> Result<()> {
+        plane.apply_yaml(&self.configuration(namespace)).await?;
+        let create = ["create", "configmap", "asked", "--namespace", namespace, "--dry-run=server"];
+        until("the webhook to be asked", Duration::from_secs(60), || async {
+            plane.kubectl(&create).await?;
+            Ok(self.asked.load(Relaxed).then_some(()))
+        })
+        .await
+    }
+
+    /// For ConfigMaps, also in a dry run.
+    fn configuration(&self, namespace: &str) -> String {
         let bundle = BASE64_STANDARD.encode(self.authority.identity().certificate);
         json!({
             "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use lifecycle::Phase;
 use testbed::Managed;
 use testbed::bundle::{Bundle, NEVER_READY, READY, Spec};
@@ -56,8 +56,7 @@ pub async fn metrics_tell_the_story_in_closed_labels(_: &Bed) -> Result<()> {
     add_on.until_available("1.0.0").await?;
     add_on.assign(&spec("1.1.0", NEVER_READY).policy("timeout", "3s")).await?;
     add_on.until_phase(Phase::RolledBack).await?;
-    let metrics = managed.metrics().await?;
-    for line in [
+    let told = [
         r#"addon_agent_phase{addon="shop",phase="RolledBack"} 1"#,
         r#"addon_agent_phase{addon="shop",phase="Available"} 0"#,
         r#"addon_agent_version_info{addon="shop",role="current",version="1.0.0"} 1"#,
@@ -69,9 +68,14 @@ pub async fn metrics_tell_the_story_in_closed_labels(_: &Bed) -> Result<()> {
         r#"addon_agent_operation_duration_seconds_count{operation="Upgrade",result="Failed"} 1"#,
         "addon_agent_hub_connected 0",
         "addon_agent_build_info{",
-    ] {
-        ensure!(metrics.contains(line), "no {line} in\n{metrics}");
-    }
+    ];
+    // They follow the status.
+    until("its series", LONG, || async {
+        let metrics = managed.metrics().await?;
+        let missing = told.iter().find(|line| !metrics.contains(**line));
+        missing.map_or(Ok(Some(())), |line| bail!("no {line} in\n{metrics}"))
+    })
+    .await?;
     add_on.delete().await?;
     add_on.until_gone().await?;
     until("its series to go", LONG, || async {

@@ -193,11 +193,11 @@ pub async fn removing_the_agent_first_neither_hangs_nor_loses_anything(_: &Bed) 
         managed.kubectl("get secrets -n open-cluster-management-agent-addon -o name").await?;
     ensure!(secrets.contains("release-shop-"), "what was retained is lost: {secrets}");
 
-    // The Job that stopped it is gone, and OCM has not taken the agent away yet.
-    managed
-        .kubectl("delete lease addon-lifecycle-agent -n open-cluster-management-agent-addon")
-        .await?;
-    managed.until_unready("has just been deleted", IN_FORCE).await
+    // The Job that stopped it is gone, and OCM has not taken the agent away yet. It says so for a while only.
+    let delete = "delete lease addon-lifecycle-agent -n open-cluster-management-agent-addon";
+    let says_so = managed.until_unready("has just been deleted", IN_FORCE);
+    tokio::try_join!(says_so, managed.kubectl(delete))?;
+    Ok(())
 }
 
 /// As the README says, where OCM did not deliver it: with the definition go the `ManagedAddOn`s, and nobody is left who

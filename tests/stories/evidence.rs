@@ -4,8 +4,10 @@ use anyhow::{Context, Result, ensure};
 use lifecycle::Phase;
 use serde_json::{Value, json};
 use testbed::bundle::{Bundle, MISSING, NEVER_READY, READY, Spec};
+use testbed::wait::until;
 use testbed::{AddOn, Managed};
 
+use crate::LONG;
 use crate::harness::Bed;
 
 const NAMESPACE: &str = "open-cluster-management-agent-addon";
@@ -37,6 +39,13 @@ pub async fn what_failed_is_kept_before_it_is_gone(bed: &Bed) -> Result<()> {
     let bad = |version, image| spec(version, image).policy("timeout", "3s");
     add_on.assign(&spec("1.0.0", READY)).await?;
     add_on.until_available("1.0.0").await?;
+    // It fails when all that is to be kept is there.
+    add_on.assign(&spec("1.1.0", MISSING)).await?;
+    add_on
+        .until("to say why its pod waits", |status| {
+            status.message.as_deref().unwrap_or_default().contains("ImagePullBackOff")
+        })
+        .await?;
     add_on.assign(&bad("1.1.0", MISSING)).await?;
     add_on.until_phase(Phase::RolledBack).await?;
     let text = kept(&add_on).await?;
@@ -86,8 +95,16 @@ pub async fn what_may_not_be_read_is_said_so(bed: &Bed) -> Result<()> {
         managed.kubectl(line).await?;
     }
     let bundle = Bundle::new().deployment("web", NEVER_READY);
-    let spec = Spec::inline("1.0.0", &bundle).namespace("unlogged").policy("timeout", "3s");
-    add_on.assign(&spec.with("serviceAccountName", json!("narrow"))).await?;
+    let spec = Spec::inline("1.0.0", &bundle).namespace("unlogged");
+    let spec = spec.with("serviceAccountName", json!("narrow"));
+    add_on.assign(&spec).await?;
+    // It fails when there is a log to be read.
+    let names = "get pods --namespace unlogged --output jsonpath={.items[*].status.containerStatuses[*].name}";
+    until("its container to run", LONG, || async {
+        Ok((managed.kubectl(names).await? == "main").then_some(()))
+    })
+    .await?;
+    add_on.assign(&spec.policy("timeout", "3s")).await?;
     add_on.until_phase(Phase::Failed).await?;
     let text = kept(&add_on).await?;
     for part in ["log of main could not be read", "events of web could not be read", "pods/log"] {

@@ -29,7 +29,7 @@ fn shop(version: &str) -> Spec {
         "failed": "has(object.status.error)",
         "current": "object.status.open == object.spec.size && object.status.version == object.spec.version",
     }]);
-    Spec::inline(version, &bundle).namespace("ruled").with("health", rule)
+    Spec::inline(version, &bundle).namespace("ruled").with("health", rule).policy("timeout", "10m")
 }
 
 /// As its controller would.
@@ -107,7 +107,7 @@ pub async fn what_was_not_whole_before_an_upgrade_does_not_fail_it(_: &Bed) -> R
     let managed = Managed::start("half").await?;
     managed.plane.apply_yaml("{apiVersion: v1, kind: Node, metadata: {name: node-1}}").await?;
     managed.kubectl("wait --for=condition=Ready node/node-1 --timeout 60s").await?;
-    managed.start_agent(&["--unschedulable-grace", "1s"]).await?;
+    managed.start_agent(&["--unschedulable-grace", "10s"]).await?;
     let add_on = managed.add_on("half");
     add_on.assign(&two_pods("1.0.0")).await?;
     add_on.until_available("1.0.0").await?;

@@ -45,7 +45,7 @@ pub async fn what_verifies_runs_once_an_operation_and_its_failure_goes_back(
     let first = running.object("batch/v1", "Job", "smoke").await?;
     ensure!(operation(&first) == "1", "{first:#}");
 
-    let broken = Spec::inline(NEW, &bundle("new", NEVER_READY));
+    let broken = Spec::inline(NEW, &bundle("new", NEVER_READY)).policy("timeout", "10m");
     let words = ["back at 1.4.0", "Job verified/smoke: job failed"];
     running.goes_back_from(&broken, Reason::Unhealthy, &words).await?;
     // Run by the upgrade, and not again by the way back.
@@ -94,7 +94,7 @@ pub async fn an_install_is_verified_and_not_prepared(bed: &Bed) -> Result<()> {
             .object(hook("smoke", "verify", image))
     };
     let spec = |version, image| Spec::inline(version, &bundle(image)).namespace("unprepared");
-    add_on.assign(&spec("1.0.0", NEVER_READY)).await?;
+    add_on.assign(&spec("1.0.0", NEVER_READY).policy("timeout", "10m")).await?;
     let status = add_on.until_phase(Phase::Failed).await?;
     ensure!(status.reason.as_deref() == Some("Unhealthy"), "{}", brief(&status));
     add_on.assign(&spec("1.0.1", JOB)).await?;

@@ -32,15 +32,22 @@ pub async fn a_failed_version_is_tried_again_only_when_asked(bed: &Bed) -> Resul
     add_on.until_available("1.0.0").await?;
     // One pod is all this namespace may have, so the second version cannot become ready beside it.
     managed.kubectl("create quota few --hard=pods=1 --namespace retried").await?;
+    managed.kubectl("wait --for=jsonpath={.status.used.pods}=1 quota/few --namespace retried --timeout=120s").await?;
     let pods =
         Bundle::new().namespace("retried").deployment("web", READY).deployment("more", READY);
-    let two = Spec::inline("1.1.0", &pods).namespace("retried").policy("timeout", "3s");
+    let two = Spec::inline("1.1.0", &pods).namespace("retried");
     add_on.assign(&two).await?;
+    add_on
+        .until("to say what it waits for", |status| {
+            status.message.as_deref().unwrap_or_default().contains("exceeded quota")
+        })
+        .await?;
+    add_on.assign(&two.clone().policy("timeout", "3s")).await?;
     let failed = add_on.until_phase(Phase::RolledBack).await?;
     ensure!(failed.message.unwrap_or_default().contains("exceeded quota"), "quota is not named");
     managed.kubectl("delete quota few --namespace retried").await?;
 
-    add_on.assign(&two.policy("timeout", "60s")).await?;
+    add_on.assign(&two).await?;
     let still = add_on.until("to have seen the policy", |_| true).await?;
     ensure!(still.phase == Some(Phase::RolledBack), "tried again without being asked");
     add_on.annotate("retry", Some("the quota is gone")).await?;

@@ -26,13 +26,14 @@ pub async fn a_killed_agent_goes_on_where_it_was(_: &Bed) -> Result<()> {
     let add_on = managed.add_on("shop");
     add_on.assign(&spec("1.0.0", READY)).await?;
     add_on.until_available("1.0.0").await?;
-    let bad = spec("1.1.0", NEVER_READY).policy("timeout", "5s");
-    add_on.assign(&bad).await?;
-    for phase in [Phase::Verifying, Phase::RollingBack] {
+    let bad = spec("1.1.0", NEVER_READY);
+    for (phase, timeout) in [(Phase::Verifying, "10m"), (Phase::RollingBack, "1s")] {
+        add_on.assign(&bad.clone().policy("timeout", timeout).policy("soak", "10m")).await?;
         add_on.until_phase(phase).await?;
         managed.kill_agent()?;
         managed.start_agent(&[]).await?;
     }
+    add_on.assign(&bad).await?;
     let status = add_on.until_phase(Phase::RolledBack).await?;
     ensure!(add_on.image("shop", "web").await?.as_deref() == Some(READY));
     let rollbacks =
@@ -56,6 +57,15 @@ pub async fn a_lost_status_is_rebuilt_without_an_install(_: &Bed) -> Result<()> 
         add_on.assign(&spec(version, READY)).await?;
         add_on.until_available(version).await?;
     }
+    // The retained releases are marked after the status.
+    let states = "get secrets --namespace open-cluster-management-agent-addon --selector lifecycle.open-cluster-management.io/state --output jsonpath={.items[*].metadata.labels.lifecycle\\.open-cluster-management\\.io/state}";
+    until("what is retained to be marked", LONG, || async {
+        let states = managed.kubectl(states).await?;
+        let mut states: Vec<&str> = states.split(' ').collect();
+        states.sort_unstable();
+        Ok((states == ["current", "previous"]).then_some(()))
+    })
+    .await?;
     managed.stop_agent().await?;
     let cleared = json!({"status": null});
     let patch = "patch managedaddon shop --subresource status --type merge";

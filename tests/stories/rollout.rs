@@ -80,7 +80,7 @@ pub async fn one_that_fails_does_not_slow_another(bed: &Bed) -> Result<()> {
         let bundle = Bundle::new().namespace(name).deployment("web", image);
         Spec::inline("1.0.0", &bundle).namespace(name)
     };
-    bad.assign(&spec("slow", NEVER_READY)).await?;
+    bad.assign(&spec("slow", NEVER_READY).policy("timeout", "10m")).await?;
     bad.until_phase(Phase::Verifying).await?;
     good.assign(&spec("quick", READY)).await?;
     good.until_available("1.0.0").await?;

@@ -91,9 +91,11 @@ pub async fn going_back_leaves_a_definition_whose_objects_would_lose_fields(_: &
     add_on.assign(&spec(name, "1.0.0", &good)).await?;
     add_on.until_available("1.0.0").await?;
     let bad = bundle(name, "new", wide).deployment("web", NEVER_READY);
-    add_on.assign(&spec(name, "1.1.0", &bad).policy("timeout", "8s")).await?;
+    let bad = spec(name, "1.1.0", &bad);
+    add_on.assign(&bad.clone().policy("timeout", "10m")).await?;
     add_on.until_phase(Phase::Verifying).await?;
     managed.plane.apply_yaml(&kind.object(json!({"color": "red"})).to_string()).await?;
+    add_on.assign(&bad.policy("timeout", "1s")).await?;
     let status = add_on.until_phase(Phase::RolledBack).await?;
     let message = status.message.unwrap_or_default();
     ensure!(status.reason.as_deref() == Some("RollbackIncomplete"), "{message}");

@@ -20,7 +20,9 @@ pub async fn goes_back_from_pods_that_never_become_ready(bed: &Bed) -> Result<()
 pub async fn goes_back_from_an_image_that_cannot_be_pulled(bed: &Bed) -> Result<()> {
     let running = Running::start(bed, "no-image").await?;
     let words = ["back at 1.4.0", "Deployment no-image/web", "ImagePullBackOff", MISSING];
-    running.goes_back_from(&bad(&running, MISSING), Reason::TimedOut, &words).await?;
+    let bad = bad(&running, MISSING);
+    waits_for(&running, &bad, "ImagePullBackOff").await?;
+    running.goes_back_from(&bad, Reason::TimedOut, &words).await?;
     running.mended().await
 }
 
@@ -29,14 +31,27 @@ pub async fn goes_back_where_a_quota_refuses_pods(bed: &Bed) -> Result<()> {
     let plane = &running.managed.plane;
     plane.apply_yaml("{apiVersion: v1, kind: ResourceQuota, metadata: {name: one-pod, namespace: quota}, spec: {hard: {pods: '1'}}}").await?;
     let used = ["wait", "--for=jsonpath={.status.used.pods}=1", "resourcequota/one-pod"];
-    plane.kubectl(&[&used[..], &["--namespace=quota", "--timeout=30s"]].concat()).await?;
+    plane.kubectl(&[&used[..], &["--namespace=quota", "--timeout=120s"]].concat()).await?;
     let spec = bad(&running, "registry.example.com/ready:2");
     let words = ["back at 1.4.0", "Deployment quota/web", "exceeded quota: one-pod"];
+    waits_for(&running, &spec, "exceeded quota").await?;
     running.goes_back_from(&spec, Reason::TimedOut, &words).await?;
     let quota = running.object("v1", "ResourceQuota", "one-pod").await?;
     ensure!(quota["spec"]["hard"]["pods"] == "1", "{quota:#}");
     // The old pod may stay, so nothing needs a second one.
     running.mended().await
+}
+
+/// It has time until the controllers have said what it waits for.
+async fn waits_for(running: &Running<'_>, spec: &Spec, word: &str) -> Result<()> {
+    running.assign(&spec.clone().policy("timeout", "10m")).await?;
+    running
+        .add_on
+        .until(&format!("to say {word}"), |status| {
+            status.message.as_deref().unwrap_or_default().contains(word)
+        })
+        .await?;
+    Ok(())
 }
 
 fn bad(running: &Running<'_>, image: &str) -> Spec {

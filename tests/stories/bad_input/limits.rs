@@ -50,7 +50,7 @@ async fn allow_services(running: &Running<'_>, count: u32) -> Result<()> {
     });
     plane.apply_yaml(&quota.to_string()).await?;
     let counted = format!("--for=jsonpath={{.status.hard.services}}={count}");
-    let of = ["wait", "resourcequota/services", "--namespace", namespace, "--timeout=30s"];
+    let of = ["wait", "resourcequota/services", "--namespace", namespace, "--timeout=120s"];
     plane.kubectl(&[&of[..], &[counted.as_str()]].concat()).await?;
     Ok(())
 }

@@ -42,9 +42,12 @@ pub async fn a_jump_of_ten_years_ends_no_rollout_early_or_late(_: &Bed) -> Resul
     ensure!(is_ahead(upgrade.completion_time.as_ref()), "the clock was not put: {upgrade:?}");
 
     // Back, while one fails: it has its own seconds, and does not end before it began.
-    assign(&hub, &spec("shop", "1.2.0", NEVER_READY).policy("timeout", "5s")).await?;
+    let bad = spec("shop", "1.2.0", NEVER_READY);
+    assign(&hub, &bad.clone().policy("timeout", "10m")).await?;
     add_on.until_phase(Phase::Verifying).await?;
     clock.put(0)?;
+    hub.template("shop", "shop-1.2.0-in-a-hurry", &bad.policy("timeout", "5s")).await?;
+    hub.assign("shop", "shop-1.2.0-in-a-hurry").await?;
     let status = add_on.until_phase(Phase::RolledBack).await?;
     ensure!(status.current_version.as_deref() == Some("1.1.0"), "{status:?}");
     for entry in &status.history {

@@ -31,7 +31,7 @@ impl Killer {
             true
         });
         let webhook = webhook.await?;
-        managed.plane.apply_yaml(&webhook.configuration("shop")).await?;
+        webhook.watch(&managed.plane, "shop").await?;
         Ok(Self { deaths, _webhook: webhook })
     }
 
@@ -71,7 +71,7 @@ pub async fn a_version_that_ends_the_agent_is_rolled_back_after_three_deaths(
     }
     let killer = Killer::start(&managed, &["1.1.0"]).await?;
     // Under way all the while, and not the cause.
-    beside.assign(&spec("beside", "1.1.0", NEVER_READY)).await?;
+    beside.assign(&spec("beside", "1.1.0", NEVER_READY).policy("timeout", "10m")).await?;
     beside.until_phase(Phase::Verifying).await?;
     add_on.assign(&spec("shop", "1.1.0", READY)).await?;
     let status = until_phase(&managed, &add_on, Phase::RolledBack).await?;

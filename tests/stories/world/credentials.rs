@@ -35,26 +35,28 @@ pub async fn rights_that_are_taken_and_given_back_lose_nothing(_: &Bed) -> Resul
     add_on.until_available("1.0.0").await?;
 
     // On the way back.
-    let bad = spec("shop", "1.1.0", NEVER_READY).policy("timeout", "3s").policy("soak", "6s");
-    add_on.assign(&bad).await?;
+    let bad = spec("shop", "1.1.0", NEVER_READY).policy("timeout", "3s");
+    add_on.assign(&bad.clone().policy("soak", "10m")).await?;
     add_on.until_phase(Phase::RollingBack).await?;
     managed.kubectl(TAKE).await?;
     until_told(&add_on).await?;
     managed.give_rights().await?;
+    add_on.assign(&bad).await?;
     let status = add_on.until_phase(Phase::RolledBack).await?;
     ensure!(rollbacks(&status) == 1, "{:?}", status.history);
     ensure!(add_on.config("shop", "v").await?.as_deref() == Some("1.0.0"));
 
     // While its health is looked at.
-    add_on.assign(&spec("shop", "1.2.0", READY).policy("soak", "6s")).await?;
+    add_on.assign(&spec("shop", "1.2.0", READY).policy("soak", "10m")).await?;
     add_on.until_phase(Phase::Verifying).await?;
     managed.kubectl(TAKE).await?;
     until_told(&add_on).await?;
     managed.give_rights().await?;
+    add_on.assign(&spec("shop", "1.2.0", READY)).await?;
     add_on.until_available("1.2.0").await?;
 
     // The agent's own.
-    add_on.assign(&spec("shop", "1.3.0", READY).policy("soak", "6s")).await?;
+    add_on.assign(&spec("shop", "1.3.0", READY).policy("soak", "10m")).await?;
     add_on.until_phase(Phase::Verifying).await?;
     managed.kubectl("delete clusterrolebinding addon-agent").await?;
     until("the agent to say so", LONG, || async {
@@ -62,6 +64,7 @@ pub async fn rights_that_are_taken_and_given_back_lose_nothing(_: &Bed) -> Resul
     })
     .await?;
     managed.plane.apply_yaml(AGENTS_RIGHTS).await?;
+    add_on.assign(&spec("shop", "1.3.0", READY)).await?;
     let status = add_on.until_available("1.3.0").await?;
     ensure!(rollbacks(&status) == 1, "{:?}", status.history);
     Ok(())
@@ -81,7 +84,7 @@ pub async fn rights_that_are_taken_in_mid_apply_are_rolled_back_from(_: &Bed) ->
         true
     });
     let webhook = webhook.await?;
-    managed.plane.apply_yaml(&webhook.configuration("shop")).await?;
+    webhook.watch(&managed.plane, "shop").await?;
     add_on.assign(&spec("shop", "1.1.0", READY)).await?;
     add_on.until_phase(Phase::RollingBack).await?;
     until_told(&add_on).await?;

@@ -87,9 +87,13 @@ pub async fn ended_in_any_phase_it_goes_on(_: &Bed) -> Result<()> {
         managed.stop_agent().await?;
         managed.start_agent(&[]).await?;
     }
-    let bad = spec("shop", "1.1.0", NEVER_READY).policy("timeout", "4s").policy("soak", "4s");
-    add_on.assign(&bad).await?;
-    for phase in [Phase::Verifying, Phase::RollingBack, Phase::RolledBack] {
+    for (phase, timeout, soak) in [
+        (Phase::Verifying, "10m", "10m"),
+        (Phase::RollingBack, "1s", "10m"),
+        (Phase::RolledBack, "1s", "1s"),
+    ] {
+        let bad = spec("shop", "1.1.0", NEVER_READY);
+        add_on.assign(&bad.policy("timeout", timeout).policy("soak", soak)).await?;
         add_on.until_phase(phase).await?;
         managed.stop_agent().await?;
         managed.start_agent(&[]).await?;

@@ -49,12 +49,13 @@ pub async fn a_newer_ledger_is_left_alone_in_every_phase_that_lasts(_: &Bed) -> 
     add_on.assign(&spec("shop", "1.0.0", READY)).await?;
     add_on.until_available("1.0.0").await?;
     is_left_alone(&managed, &add_on).await?;
-    let bad = spec("shop", "1.1.0", NEVER_READY).policy("timeout", "6s").policy("soak", "6s");
-    add_on.assign(&bad).await?;
-    for phase in [Phase::Verifying, Phase::RollingBack] {
+    let bad = spec("shop", "1.1.0", NEVER_READY);
+    for (phase, timeout) in [(Phase::Verifying, "10m"), (Phase::RollingBack, "1s")] {
+        add_on.assign(&bad.clone().policy("timeout", timeout).policy("soak", "10m")).await?;
         add_on.until_phase(phase).await?;
         is_left_alone(&managed, &add_on).await?;
     }
+    add_on.assign(&bad).await?;
     let status = add_on.until_phase(Phase::RolledBack).await?;
     ensure!(rollbacks(&status) == 1, "{:?}", status.history);
     is_left_alone(&managed, &add_on).await?;
