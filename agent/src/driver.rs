@@ -233,6 +233,7 @@ impl Driver {
         let after = &self.ledger.rollout;
         let desired = beside.desired_version.as_deref();
         self.shared.metrics.saved(&self.name, before, after, desired);
+        self.shared.metrics.unwell(&self.name, beside.unwell.is_some());
         if before.phase() == after.phase() {
             return;
         }

@@ -68,6 +68,7 @@ pub async fn what_stops_being_well_is_degraded_and_nothing_else(_: &Bed) -> Resu
         )
     };
     ensure!(same(&told) == same(&before), "it changed more than conditions");
+    until_metric(&managed, 1).await?;
 
     // An agent that was started again goes on from what was told.
     managed.kill_agent()?;
@@ -80,7 +81,25 @@ pub async fn what_stops_being_well_is_degraded_and_nothing_else(_: &Bed) -> Resu
     let events = managed.kubectl(&format!("{events} {about}")).await?;
     let both = ["action: Degraded", "action: Recovered"].iter().all(|it| events.contains(it));
     ensure!(both, "{events}");
+
+    // In a rollout it is the new version that is judged.
+    set_ready(&managed, false).await?;
+    add_on.until("to be Degraded again", unhealthy).await?;
+    until_metric(&managed, 1).await?;
+    add_on.assign(&spec("1.1.0")).await?;
+    add_on.until_phase(Phase::Verifying).await?;
+    until_metric(&managed, 0).await?;
+    set_ready(&managed, true).await?;
+    add_on.until_available("1.1.0").await?;
     Ok(())
+}
+
+async fn until_metric(managed: &Managed, degraded: u8) -> Result<()> {
+    let line = format!("addon_agent_degraded{{addon=\"shop\"}} {degraded}\n");
+    until("the metric to say so", LONG, || async {
+        Ok(managed.metrics().await?.contains(&line).then_some(()))
+    })
+    .await
 }
 
 pub async fn what_stops_being_well_in_the_soak_is_rolled_back(_: &Bed) -> Result<()> {

@@ -183,7 +183,6 @@ impl Driver {
 
     async fn tell_unwell(&self, before: Option<String>) {
         let unwell = self.rest.unwell();
-        self.shared.metrics.unwell(&self.name, unwell.is_some());
         if before.is_some() == unwell.is_some() {
             return;
         }

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 
 use crate::object::Object;
@@ -59,7 +60,7 @@ impl Mask {
     }
 }
 
-/// Whole, line by line, and as they stand in the Secret.
+/// Whole, line by line, and in base64, as the API server shows them.
 fn values(secret: &Object) -> Vec<String> {
     let text = |field: &str| {
         let fields = secret.0[field].as_object();
@@ -67,14 +68,15 @@ fn values(secret: &Object) -> Vec<String> {
         values.filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>()
     };
     let encoded = text("data");
-    let decode = |value: &String| {
-        let bytes = base64::engine::general_purpose::STANDARD.decode(value).ok()?;
-        String::from_utf8(bytes).ok()
-    };
-    let plain: Vec<String> = encoded.iter().filter_map(decode).chain(text("stringData")).collect();
+    let given = text("stringData");
+    let decode = |value: &String| String::from_utf8(BASE64_STANDARD.decode(value).ok()?).ok();
+    let encode = |value: &String| BASE64_STANDARD.encode(value);
+    let plain: Vec<String> =
+        encoded.iter().filter_map(decode).chain(given.iter().cloned()).collect();
     let lines = plain.iter().flat_map(|value| value.lines()).map(|line| line.trim().to_owned());
-    let all: Vec<String> = lines.chain(plain.iter().cloned()).chain(encoded.clone()).collect();
-    all.into_iter().filter(|value| value.len() >= SHORTEST).collect()
+    let encoded = encoded.iter().cloned().chain(given.iter().map(encode));
+    let all = lines.chain(plain.iter().cloned()).chain(encoded);
+    all.filter(|value| value.len() >= SHORTEST).collect()
 }
 
 /// Hides the word after each `word`; with `named` only where `=` or `:` stands between.
@@ -173,7 +175,7 @@ mod tests {
         let secret = Object(json!({
             "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"},
             "data": {"key": "c3dvcmRmaXNoLTE=", "port": "NTQzMg=="},
-            "stringData": {"many": "first-line\n  second-line\n"},
+            "stringData": {"many": "first-line\n  second-line\n", "one": "marlin-22"},
         }));
         let config = Object(json!({
             "apiVersion": "v1", "kind": "ConfigMap", "data": {"plain": "not-a-secret"},
@@ -182,6 +184,7 @@ mod tests {
         for (line, expected) in [
             ("connecting with swordfish-1 to 5432", "connecting with *** to 5432"),
             ("raw c3dvcmRmaXNoLTE=", "raw ***"),
+            ("given as text marlin-22, raw bWFybGluLTIy", "given as text ***, raw ***"),
             ("a second-line b first-line", "a *** b ***"),
             ("not-a-secret", "not-a-secret"),
         ] {
