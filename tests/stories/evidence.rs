@@ -9,6 +9,7 @@ use testbed::{AddOn, Managed};
 
 use crate::LONG;
 use crate::harness::Bed;
+use crate::health::until_it_waits;
 
 const NAMESPACE: &str = "open-cluster-management-agent-addon";
 
@@ -41,11 +42,7 @@ pub async fn what_failed_is_kept_before_it_is_gone(bed: &Bed) -> Result<()> {
     add_on.until_available("1.0.0").await?;
     // It fails when all that is to be kept is there.
     add_on.assign(&spec("1.1.0", MISSING)).await?;
-    add_on
-        .until("to say why its pod waits", |status| {
-            status.message.as_deref().unwrap_or_default().contains("ImagePullBackOff")
-        })
-        .await?;
+    until_it_waits(&add_on, "ImagePullBackOff").await?;
     add_on.assign(&bad("1.1.0", MISSING)).await?;
     add_on.until_phase(Phase::RolledBack).await?;
     let text = kept(&add_on).await?;

@@ -41,7 +41,7 @@ async fn answers(bed: &Bed, status: Value) -> Result<()> {
 }
 
 /// The message is in the status while it is waited for.
-async fn until_it_waits(add_on: &AddOn, word: &str) -> Result<()> {
+pub async fn until_it_waits(add_on: &AddOn, word: &str) -> Result<()> {
     add_on
         .until(&format!("to say {word}"), |status| {
             status.phase == Some(Phase::Verifying)

@@ -5,6 +5,7 @@ use lifecycle::{OperationKind, OperationResult, Phase};
 use testbed::bundle::{Bundle, NEVER_READY, READY, Spec};
 
 use crate::harness::Bed;
+use crate::health::until_it_waits;
 
 fn spec(name: &str, version: &str, image: &str) -> Spec {
     let bundle = Bundle::new().namespace(name).deployment("web", image).config("v", version);
@@ -37,11 +38,7 @@ pub async fn a_failed_version_is_tried_again_only_when_asked(bed: &Bed) -> Resul
         Bundle::new().namespace("retried").deployment("web", READY).deployment("more", READY);
     let two = Spec::inline("1.1.0", &pods).namespace("retried");
     add_on.assign(&two).await?;
-    add_on
-        .until("to say what it waits for", |status| {
-            status.message.as_deref().unwrap_or_default().contains("exceeded quota")
-        })
-        .await?;
+    until_it_waits(&add_on, "exceeded quota").await?;
     add_on.assign(&two.clone().policy("timeout", "3s")).await?;
     let failed = add_on.until_phase(Phase::RolledBack).await?;
     ensure!(failed.message.unwrap_or_default().contains("exceeded quota"), "quota is not named");

@@ -6,6 +6,7 @@ use testbed::bundle::{Bundle, MISSING, NEVER_READY, Spec};
 
 use super::running::{NEW, Running};
 use crate::harness::Bed;
+use crate::health::until_it_waits;
 
 /// Only ever long enough to see that nothing comes.
 const SOON: &str = "4s";
@@ -45,13 +46,7 @@ pub async fn goes_back_where_a_quota_refuses_pods(bed: &Bed) -> Result<()> {
 /// It has time until the controllers have said what it waits for.
 async fn waits_for(running: &Running<'_>, spec: &Spec, word: &str) -> Result<()> {
     running.assign(&spec.clone().policy("timeout", "10m")).await?;
-    running
-        .add_on
-        .until(&format!("to say {word}"), |status| {
-            status.message.as_deref().unwrap_or_default().contains(word)
-        })
-        .await?;
-    Ok(())
+    until_it_waits(&running.add_on, word).await
 }
 
 fn bad(running: &Running<'_>, image: &str) -> Spec {
