@@ -29,6 +29,8 @@ pub enum Tool {
     Pod,
     Ocm,
     Helm,
+    Registry,
+    Oras,
 }
 
 impl Tool {
@@ -59,6 +61,8 @@ impl Tool {
             Self::Pod => "pod",
             Self::Ocm => "ocm",
             Self::Helm => "helm",
+            Self::Registry => "registry",
+            Self::Oras => "oras",
         }
     }
 
@@ -74,6 +78,7 @@ impl Tool {
             | Self::Pod => Module::Kubernetes,
             Self::Ocm => ocm,
             Self::Helm => Module::Helm,
+            Self::Registry | Self::Oras => Module::Oci,
         }
     }
 }

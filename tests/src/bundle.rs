@@ -98,6 +98,11 @@ impl Spec {
         Self::of(version, json!({"http": {"url": url, "sha256": sha256}}))
     }
 
+    /// An artifact in a registry, by its manifest's digest.
+    pub fn oci(version: &str, repository: &str, digest: &str) -> Self {
+        Self::of(version, json!({"oci": {"repository": repository, "digest": digest}}))
+    }
+
     pub fn of(version: &str, source: Value) -> Self {
         Self(json!({
             "version": version,

@@ -46,8 +46,13 @@ type Files = Arc<Mutex<BTreeMap<String, File>>>;
 struct File {
     content: Arc<[u8]>,
     manner: Manner,
-    /// The Range header of every request.
-    requests: Vec<Option<String>>,
+    requests: Vec<Request>,
+}
+
+#[derive(Clone)]
+struct Request {
+    range: Option<String>,
+    authorization: Option<String>,
 }
 
 impl FileServer {
@@ -81,6 +86,10 @@ impl FileServer {
         self.url(path)
     }
 
+    pub fn host(&self) -> String {
+        self.address.to_string()
+    }
+
     pub fn url(&self, path: &str) -> String {
         let scheme = if self.authority.is_some() { "https" } else { "http" };
         format!("{scheme}://{}{path}", self.address)
@@ -88,6 +97,15 @@ impl FileServer {
 
     /// The Range header of every request for `path` so far.
     pub fn ranges(&self, path: &str) -> Vec<Option<String>> {
+        self.requests(path).into_iter().map(|request| request.range).collect()
+    }
+
+    /// The Authorization header of every request for `path` so far.
+    pub fn authorizations(&self, path: &str) -> Vec<Option<String>> {
+        self.requests(path).into_iter().map(|request| request.authorization).collect()
+    }
+
+    fn requests(&self, path: &str) -> Vec<Request> {
         lock(&self.files).get(path).map(|file| file.requests.clone()).unwrap_or_default()
     }
 }
@@ -123,13 +141,13 @@ async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin, files: Files) -> Re
     let mut stream = BufReader::new(stream);
     let head = head(&mut stream).await?;
     let path = head.split(' ').nth(1).context("a request names a path")?;
-    let range = header(&head, "range");
+    let [range, authorization] = ["range", "authorization"].map(|name| header(&head, name));
     let (file, number) = {
         let mut files = lock(&files);
         match files.get_mut(path) {
             None => (None, 0),
             Some(file) => {
-                file.requests.push(range.clone());
+                file.requests.push(Request { range: range.clone(), authorization });
                 (Some(file.clone()), file.requests.len())
             }
         }

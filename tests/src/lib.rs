@@ -44,6 +44,8 @@ pub mod bundle;
 
 pub mod file_server;
 
+pub mod registry;
+
 pub mod fault_proxy;
 
 pub mod webhook;

@@ -100,6 +100,8 @@ fn package(tool: Tool) -> &'static str {
         Tool::Pod => "./cmd/pod",
         Tool::Ocm => ".",
         Tool::Helm => "helm.sh/helm/v4/cmd/helm",
+        Tool::Registry => "./cmd/registry",
+        Tool::Oras => "oras.land/oras/cmd/oras",
     }
 }
 
@@ -109,8 +111,8 @@ fn usual(tool: Tool) -> &'static str {
         Tool::Etcd => "about half a minute",
         Tool::ApiServer => "two to four minutes",
         Tool::Ocm | Tool::Helm => "about three minutes",
-        Tool::ControllerManager | Tool::Kubelet => "about a minute",
-        Tool::Scheduler | Tool::Kubectl | Tool::Kwok | Tool::KubeProxy | Tool::Pod => {
+        Tool::ControllerManager | Tool::Kubelet | Tool::Registry => "about a minute",
+        Tool::Scheduler | Tool::Kubectl | Tool::Kwok | Tool::KubeProxy | Tool::Pod | Tool::Oras => {
             "some seconds"
         }
     }

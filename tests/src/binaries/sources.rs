@@ -17,8 +17,8 @@ const LINK: &str = "k8s.io/component-base/version";
 const KUBERNETES: &str = "TESTBED_KUBERNETES";
 const OCM: &str = "TESTBED_OCM";
 
-/// Open Cluster Management and Helm require other versions of the same packages as Kubernetes, so each has a module of
-/// its own.
+/// Open Cluster Management, Helm and the registry require other versions of the same packages as Kubernetes, so each has
+/// a module of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Module {
     Kubernetes,
@@ -30,6 +30,8 @@ pub enum Module {
     /// The newest one whose module is to be had.
     OcmNewest,
     Helm,
+    /// A registry, and what pushes to it.
+    Oci,
 }
 
 impl Module {
@@ -64,7 +66,7 @@ impl Module {
 
     fn target(self) -> PathBuf {
         match self {
-            Self::Kubernetes | Self::Ocm | Self::Helm => target::testbed_dir(),
+            Self::Kubernetes | Self::Ocm | Self::Helm | Self::Oci => target::testbed_dir(),
             Self::Oldest => target::testbed_dir().join("oldest"),
             Self::Newest => target::testbed_dir().join("newest"),
             Self::OcmNewest => target::testbed_dir().join("ocm-newest"),
@@ -77,13 +79,14 @@ impl Module {
             Self::Kubernetes | Self::Oldest | Self::Newest => testbed(),
             Self::Ocm | Self::OcmNewest => testbed().join("ocm"),
             Self::Helm => testbed().join("helm"),
+            Self::Oci => testbed().join("oci"),
         }
     }
 
     /// Where its go.mod is.
     fn requirements(self) -> PathBuf {
         match self {
-            Self::Kubernetes | Self::Ocm | Self::Helm => self.folder(),
+            Self::Kubernetes | Self::Ocm | Self::Helm | Self::Oci => self.folder(),
             Self::Oldest => testbed().join("oldest"),
             Self::Newest => testbed().join("newest"),
             Self::OcmNewest => testbed().join("ocm").join("newest"),
@@ -100,7 +103,7 @@ impl Module {
             Self::Kubernetes | Self::Oldest | Self::Newest => {
                 kubernetes_version(&fs::read_to_string(go_mod)?)
             }
-            Self::Ocm | Self::OcmNewest | Self::Helm => Ok("-s -w".into()),
+            Self::Ocm | Self::OcmNewest | Self::Helm | Self::Oci => Ok("-s -w".into()),
         }
     }
 }
