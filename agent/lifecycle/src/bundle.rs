@@ -9,6 +9,7 @@ use crate::names::GROUP;
 use crate::object::Object;
 use crate::plan::refuse_lock_out;
 use crate::reason::{Fault, Reason};
+use crate::yaml::{self, File};
 
 /// More objects than any add-on known to us has, few enough to be checked one by one.
 const MOST_OBJECTS: usize = 1000;
@@ -16,6 +17,29 @@ const MOST_OBJECTS: usize = 1000;
 /// Written by the API server; in a bundle they are leftovers of an export.
 const SERVER_FIELDS: [&str; 6] =
     ["uid", "resourceVersion", "creationTimestamp", "managedFields", "generation", "selfLink"];
+
+/// The objects of a bundle's files.
+///
+/// # Errors
+/// As [`read`] and [`yaml::documents_of`], with the name of the file that is wrong by itself.
+pub fn read_files(
+    files: &[File],
+    values: &BTreeMap<String, String>,
+    namespace: &str,
+) -> Result<Vec<Object>, Fault> {
+    let objects = |files: &[File]| read(yaml::documents_of(files)?, values, namespace);
+    objects(files).map_err(|fault| {
+        if fault.reason == Reason::EmptyBundle {
+            return fault;
+        }
+        let mut named = files.iter().filter_map(|file| Some((file.name.as_ref()?, file)));
+        let wrong = named.find_map(|(name, file)| {
+            let alone = objects(std::slice::from_ref(file)).err()?;
+            (alone.reason == fault.reason).then(|| format!("{name}: {}", alone.message))
+        });
+        wrong.map_or(fault.clone(), |message| Fault::new(fault.reason, message))
+    })
+}
 
 /// The objects of a bundle. `namespace` counts as the namespace of objects that name none.
 pub fn read(
@@ -123,7 +147,8 @@ fn check_identity(object: &Object) -> Result<(), Fault> {
         ))
     };
     if object.kind().is_empty() || object.api_version().is_empty() {
-        return refused("has no kind or no apiVersion");
+        let message = "a document has no kind or no apiVersion, so it is no Kubernetes object";
+        return Err(Fault::new(Reason::InvalidObject, message));
     }
     if object.0.pointer("/metadata/generateName").is_some() {
         return refused("uses generateName; a release needs fixed names");
@@ -198,6 +223,29 @@ mod tests {
     fn lists_are_unfolded_and_empty_documents_skipped() {
         let list = json!({"apiVersion": "v1", "kind": "List", "items": [map("a"), map("b")]});
         assert_eq!(check(json!([null, list, map("c")])).map(|o| o.len()), Ok(3));
+    }
+
+    #[test]
+    fn a_mistake_is_told_with_the_name_of_its_file() {
+        let good = map("good").to_string();
+        for (second, words) in [
+            (b"b: 1\nb: 2".as_slice(), "1.yaml: not YAML: duplicate"),
+            (b"a: 'open", "1.yaml: not YAML"),
+            (b"a: *x", "1.yaml: not YAML"),
+            (b"\x1f\x8b\x08\x00\xff", "1.yaml: an archive"),
+            (b"\xff", "1.yaml: not UTF-8"),
+            (b"It sells.", "1.yaml: document 1 is no object"),
+            (b"a: b", "1.yaml: a document has no kind"),
+            (good.as_bytes(), "ConfigMap good is in the bundle twice"),
+        ] {
+            let file = |name: &str, bytes: &[u8]| File {
+                name: Some(name.to_owned()),
+                bytes: bytes.to_vec(),
+            };
+            let files = [file("0.yaml", good.as_bytes()), file("1.yaml", second)];
+            let said = read_files(&files, &BTreeMap::new(), "here").expect_err(words).message;
+            assert!(said.starts_with(words), "{said}");
+        }
     }
 
     #[test]
