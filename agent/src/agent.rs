@@ -47,7 +47,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         namespace: settings.namespace,
         metrics,
         events: Events::new(cluster.own()),
-        ca_bundle: settings.ca_bundle,
+        sources: settings.sources,
         judge: Judge::new(),
         graces: settings.graces,
         slots: Arc::new(Semaphore::new(settings.max_rollouts)),

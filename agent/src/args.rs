@@ -1,5 +1,6 @@
 //! Flags and environment, checked before anything starts.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use lifecycle::health::Graces;
 use lifecycle::names::DEFAULT_NAMESPACE;
 
 use crate::driver::Watching;
+use crate::pull::Sources;
 
 /// Installs, upgrades and rolls back add-ons on the managed cluster it runs on.
 #[derive(Parser, Debug)]
@@ -51,7 +53,7 @@ pub struct Flags {
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
     /// Kubeconfig of the hub; without one the agent works alone
-    #[arg(long, env = "HUB_KUBECONFIG", value_name = "FILE")]
+    #[arg(long, env = "HUB_KUBECONFIG", value_name = "FILE", value_parser = path)]
     hub_kubeconfig: Option<PathBuf>,
     /// Name of this cluster on the hub; needed with --hub-kubeconfig
     #[arg(long, env = "CLUSTER_NAME", value_name = "NAME")]
@@ -59,9 +61,8 @@ pub struct Flags {
     /// Namespace of the agent's Secrets and leases
     #[arg(long, env = "POD_NAMESPACE", default_value = DEFAULT_NAMESPACE, value_name = "NAME")]
     namespace: String,
-    /// PEM file of certificate authorities that https sources are trusted by besides the public ones; read at each pull
-    #[arg(long, env = "CA_BUNDLE_FILE_PATH", value_name = "FILE")]
-    ca_bundle: Option<PathBuf>,
+    #[command(flatten)]
+    sources: Sources,
     /// Where /metrics, /healthz and /readyz are served
     #[arg(long, default_value = "0.0.0.0:8080", value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
@@ -111,6 +112,11 @@ impl HealthGraces {
     }
 }
 
+/// One that may be empty: so OCM's templates set a variable that they have nothing for.
+pub fn path(text: &str) -> Result<PathBuf, Infallible> {
+    Ok(PathBuf::from(text))
+}
+
 /// Shorter would be a load, longer would see nothing.
 fn watch_interval(text: &str) -> Result<Duration, String> {
     let interval = duration::parse(text).map_err(|refused| refused.to_string())?;
@@ -130,8 +136,7 @@ pub struct Settings {
     pub kubeconfig: Option<PathBuf>,
     pub hub: Option<hub_sync::Settings>,
     pub namespace: String,
-    /// OCM mounts the `caBundle` of an `AddOnDeploymentConfig`'s `proxyConfig`, and names it by this variable.
-    pub ca_bundle: Option<PathBuf>,
+    pub sources: Sources,
     pub listen: SocketAddr,
     pub log_format: LogFormat,
     pub max_rollouts: usize,
@@ -146,7 +151,7 @@ impl Flags {
             hub_kubeconfig,
             cluster_name,
             namespace,
-            ca_bundle,
+            sources,
             listen,
             log_format,
             max_rollouts,
@@ -171,7 +176,7 @@ impl Flags {
             kubeconfig,
             hub,
             namespace,
-            ca_bundle: ca_bundle.filter(|path| !path.as_os_str().is_empty()),
+            sources,
             listen,
             log_format,
             max_rollouts,
@@ -216,6 +221,21 @@ mod tests {
         assert_eq!(every(&["--watch-interval", "1h"]), Some(Duration::from_secs(3600)));
         for refused in ["0s", "61m", "often"] {
             assert_eq!(every(&["--watch-interval", refused]), None, "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_set_to_nothing_is_none() {
+        let empty = ["--hub-kubeconfig=", "--ca-bundle=", "--registry-config="];
+        assert!(settings(&empty).unwrap().hub.is_none());
+    }
+
+    #[test]
+    fn a_registry_without_tls_is_a_host() {
+        let takes = |host: &str| settings(&["--plain-http-registry", host]).is_ok();
+        assert!(takes("registry.example.com") && takes("127.0.0.1:5000") && takes("[::1]:5000"));
+        for other in ["http://a.example.com", "a.example.com/b", "a.b,c.d", "registry", ""] {
+            assert!(!takes(other), "{other}");
         }
     }
 

@@ -7,7 +7,6 @@ mod suspicion;
 mod way;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +25,7 @@ use crate::evidence;
 use crate::health::Judge;
 use crate::ledger::{Ledger, Saved, Told, now};
 use crate::metrics::Metrics;
-use crate::pull::Pulled;
+use crate::pull::{Pulled, Sources};
 use crate::retained::{Content, Store};
 use crate::successor::Successors;
 
@@ -44,7 +43,7 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     pub events: Events,
     pub successors: Successors,
-    pub ca_bundle: Option<PathBuf>,
+    pub sources: Sources,
     pub judge: Judge,
     pub graces: Graces,
     /// Rollouts at once.

@@ -1,176 +1,99 @@
-//! Fetches a bundle: bounded in size and time, resumed after a cut, hashed while it is written to a temporary file.
+//! Fetches a bundle: from a registry, from a web server, or out of the assignment itself.
 
 mod client;
+mod given;
+mod oci;
+mod partial;
+mod transfer;
 
-use std::io::{Read, Seek, Write};
-use std::path::Path;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
 
-use backon::{ExponentialBuilder, Retryable};
-use futures::StreamExt;
-use lifecycle::{Assignment, Fault, LARGEST_BUNDLE, Pull, Reason, hex, printable};
-use reqwest::header::{CONTENT_RANGE, RANGE};
-use reqwest::{Response, StatusCode};
-use sha2::{Digest, Sha256};
-use tokio::time::{Instant, timeout};
+use lifecycle::artifact::is_registry;
+use lifecycle::{Assignment, Fault, LARGEST_BUNDLE, Pull, Reason, printable};
 
-/// A server that sends nothing for this long is given up; the next try resumes.
-const STALL: Duration = Duration::from_secs(15);
+use crate::args::path;
+use client::Redirects;
+pub use partial::Pulled;
+use partial::{Expected, Partial};
 
-/// Bytes a second. Slower than this on average, and a bundle of the largest size would take hours: refused, since
-/// resuming such a drip for ever would look like progress.
-const SLOWEST: u64 = 1024;
-/// A start may be slow: the pace is judged after this.
-const SLOWEST_AFTER: Duration = Duration::from_secs(10);
-
-/// Tries in one pull: with doubling pauses, some ten seconds of a server's absence are ridden out.
-const TRIES: usize = 5;
-
-/// A bundle's bytes, their digest verified.
-#[derive(Debug)]
-pub struct Pulled {
-    pub digest: String,
-    file: std::fs::File,
+/// What this cluster's owner says about servers of bundles.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct Sources {
+    /// PEM file of certificate authorities that https sources are trusted by besides the public ones; read at each pull
+    #[arg(long, env = "CA_BUNDLE_FILE_PATH", value_name = "FILE", value_parser = path)]
+    ca_bundle: Option<PathBuf>,
+    /// Docker's config.json with the credentials for OCI registries; read at each pull, and anonymous pulls where it is not there
+    #[arg(long, env = "REGISTRY_AUTH_FILE", value_name = "FILE", value_parser = path)]
+    registry_config: Option<PathBuf>,
+    /// OCI registry that has no TLS, as it stands in source.oci.repository; can be given more than once
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = registry)]
+    plain_http_registry: Vec<String>,
 }
 
-impl Pulled {
-    pub fn bytes(&mut self) -> std::io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        self.file.rewind()?;
-        (&self.file).take(LARGEST_BUNDLE + 1).read_to_end(&mut bytes)?;
-        Ok(bytes)
+impl Sources {
+    async fn client(&self, redirects: Redirects) -> Result<reqwest::Client, Fault> {
+        client::client(named(self.ca_bundle.as_ref()), redirects).await
+    }
+
+    fn registry_config(&self) -> Option<&Path> {
+        named(self.registry_config.as_ref())
+    }
+
+    /// Whether a host, with its port if that is not the usual one, is to be spoken to without TLS.
+    fn is_plain(&self, host: &str) -> bool {
+        let bare = |host: &str| host.strip_suffix(":80").unwrap_or(host).to_ascii_lowercase();
+        self.plain_http_registry.iter().any(|plain| bare(plain) == bare(host))
+    }
+
+    #[cfg(test)]
+    fn plain(registries: &[&str]) -> Self {
+        let plain_http_registry = registries.iter().map(|&host| host.to_owned()).collect();
+        Self { plain_http_registry, ..Self::default() }
     }
 }
 
-/// `ca_bundle` is a file of certificate authorities that are trusted besides the system's.
-pub async fn pull(ca_bundle: Option<&Path>, assignment: &Assignment) -> Result<Pulled, Fault> {
+fn registry(text: &str) -> Result<String, String> {
+    let refused =
+        || "not a registry such as registry.example.com:5000; there is no scheme".to_owned();
+    is_registry(text).then(|| text.to_owned()).ok_or_else(refused)
+}
+
+/// A variable that is set to nothing names no file.
+fn named(path: Option<&PathBuf>) -> Option<&Path> {
+    path.map(PathBuf::as_path).filter(|path| !path.as_os_str().is_empty())
+}
+
+/// # Errors
+/// `PullFailed`, `BundleTooLarge` and `DigestMismatch`; of an artifact in a registry, also `InvalidBundle` and
+/// `EmptyBundle`.
+pub async fn pull(sources: &Sources, assignment: &Assignment) -> Result<Pulled, Fault> {
     match &assignment.pull {
-        Pull::Http { url, digest } => http(&client::client(ca_bundle)?, url, digest).await,
-        Pull::Inline { yaml } => {
-            let mut partial = Partial::new()?;
-            partial.write(yaml)?;
-            partial.verified(&assignment.release.digest)
+        Pull::Oci { repository, digest } => oci::pull(sources, repository, digest).await,
+        Pull::Http { url, digest } => {
+            http(&sources.client(Redirects::Anywhere).await?, url, digest).await
         }
+        Pull::Inline { yaml } => inline(yaml, &assignment.release.digest),
     }
 }
 
 async fn http(client: &reqwest::Client, url: &str, digest: &str) -> Result<Pulled, Fault> {
-    let partial = tokio::sync::Mutex::new(Partial::new()?);
-    let attempt = || async { fetch(client, url, &mut *partial.lock().await).await };
-    let pace = ExponentialBuilder::default()
-        .with_jitter()
-        .with_min_delay(Duration::from_millis(500))
-        .with_max_delay(Duration::from_secs(8))
-        .with_max_times(TRIES - 1);
-    attempt
-        .retry(pace)
-        .when(|fault: &Fault| fault.passing)
-        .notify(|fault, pause| tracing::info!(?pause, cause = fault.message, "pulling again"))
-        .await
-        .map_err(|fault| Fault { passing: false, ..fault })?;
-    partial.into_inner().verified(digest)
+    let mut pulled = Pulled::new(digest)?;
+    let ask = |from| transfer::send(client.get(url), from);
+    transfer::transfer(&mut pulled, whole(digest), ask).await?;
+    Ok(pulled)
 }
 
-/// One try: everything, or what is missing.
-async fn fetch(client: &reqwest::Client, url: &str, partial: &mut Partial) -> Result<(), Fault> {
-    let mut request = client.get(url);
-    if partial.length > 0 {
-        request = request.header(RANGE, format!("bytes={}-", partial.length));
-    }
-    let response = timeout(STALL, request.send())
-        .await
-        .map_err(|_| passing("the server does not answer"))?
-        .map_err(|e| if e.is_redirect() { lasting(words(&e)) } else { passing(&words(&e)) })?;
-    match body(&response, partial.length)? {
-        Body::Whole => partial.restart()?,
-        Body::Rest => {}
-        Body::Nothing => return Ok(()),
-    }
-    let (started, before) = (Instant::now(), partial.length);
-    let mut body = response.bytes_stream();
-    loop {
-        let chunk =
-            timeout(STALL, body.next()).await.map_err(|_| passing("the server stopped sending"))?;
-        match chunk {
-            None => return Ok(()),
-            Some(Err(error)) => return Err(passing(&words(&error))),
-            Some(Ok(bytes)) => partial.write(&bytes)?,
-        }
-        refuse_drip(partial.length.saturating_sub(before), started.elapsed())?;
-    }
+fn inline(yaml: &[u8], digest: &str) -> Result<Pulled, Fault> {
+    let mut pulled = Pulled::new(digest)?;
+    let mut partial = Partial::new(&mut pulled, whole(digest))?;
+    partial.write(yaml)?;
+    partial.verified()?;
+    Ok(pulled)
 }
 
-/// Of one try: pauses between tries are no fault of the server's pace.
-fn refuse_drip(length: u64, elapsed: Duration) -> Result<(), Fault> {
-    if elapsed > SLOWEST_AFTER && length < SLOWEST * elapsed.as_secs() {
-        return Err(lasting(format!("only {length} bytes came in {} s", elapsed.as_secs())));
-    }
-    Ok(())
-}
-
-/// What an answer brings.
-enum Body {
-    Whole,
-    /// It goes on where the last try ended.
-    Rest,
-    /// All there is was here already.
-    Nothing,
-}
-
-fn body(response: &Response, from: u64) -> Result<Body, Fault> {
-    let status = response.status();
-    match status {
-        StatusCode::OK => Ok(Body::Whole),
-        StatusCode::PARTIAL_CONTENT => {
-            let range = response.headers().get(CONTENT_RANGE).and_then(|v| v.to_str().ok());
-            let fits = range.is_some_and(|range| range.starts_with(&format!("bytes {from}-")));
-            if fits { Ok(Body::Rest) } else { Err(passing("the server resumed at another place")) }
-        }
-        StatusCode::RANGE_NOT_SATISFIABLE if from > 0 => Ok(Body::Nothing),
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => {
-            Err(passing(&format!("the server answers {status}")))
-        }
-        _ if status.is_server_error() => Err(passing(&format!("the server answers {status}"))),
-        _ => Err(lasting(format!("the server answers {status}"))),
-    }
-}
-
-/// What has come so far. The file has no name: nobody else can change it, and it goes with the process.
-struct Partial {
-    file: std::fs::File,
-    hash: Sha256,
-    length: u64,
-}
-
-impl Partial {
-    fn new() -> Result<Self, Fault> {
-        let file = tempfile::tempfile().map_err(|e| disk(&e))?;
-        Ok(Self { file, hash: Sha256::new(), length: 0 })
-    }
-
-    fn restart(&mut self) -> Result<(), Fault> {
-        *self = Self::new()?;
-        Ok(())
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        self.length += bytes.len() as u64;
-        if self.length > LARGEST_BUNDLE {
-            let message = format!("the bundle is larger than {LARGEST_BUNDLE} bytes");
-            return Err(Fault::new(Reason::BundleTooLarge, message));
-        }
-        self.hash.update(bytes);
-        self.file.write_all(bytes).map_err(|e| disk(&e))
-    }
-
-    fn verified(self, digest: &str) -> Result<Pulled, Fault> {
-        let found = format!("sha256:{}", hex(&self.hash.finalize()));
-        if found != digest {
-            let message = format!("{digest} is assigned, but the bundle is {found}");
-            return Err(Fault::new(Reason::DigestMismatch, message));
-        }
-        Ok(Pulled { digest: found, file: self.file })
-    }
+/// A bundle that is one file.
+fn whole(digest: &str) -> Expected {
+    Expected { name: None, digest: digest.to_owned(), largest: LARGEST_BUNDLE }
 }
 
 fn passing(message: &str) -> Fault {
@@ -179,10 +102,6 @@ fn passing(message: &str) -> Fault {
 
 fn lasting(message: String) -> Fault {
     Fault::new(Reason::PullFailed, message)
-}
-
-fn disk(error: &std::io::Error) -> Fault {
-    lasting(format!("the bundle cannot be kept for a moment: {error}"))
 }
 
 /// The whole chain of causes, without the URL: it may carry a signature.
@@ -195,16 +114,4 @@ fn words(error: &reqwest::Error) -> String {
         cause = error.source();
     }
     printable(&words)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_lasting_drip_is_refused() {
-        assert!(refuse_drip(1, Duration::from_secs(9)).is_ok());
-        assert!(refuse_drip(11, Duration::from_secs(11)).is_err());
-        assert!(refuse_drip(20 * SLOWEST, Duration::from_secs(11)).is_ok());
-    }
 }

@@ -11,21 +11,24 @@ pub async fn stage(
     assignment: &Assignment,
     pulled: &mut Pulled,
 ) -> Result<Content, Fault> {
-    let bytes = pulled.bytes().map_err(|e| {
+    let files = pulled.files().map_err(|e| {
         Fault::passing(Reason::PullFailed, format!("the pulled bundle cannot be read: {e}"))
     })?;
-    let content = content(add_on, assignment.clone(), bytes).await?;
+    let content = content(add_on, assignment.clone(), files).await?;
     store.save(&content).await?;
     Ok(content)
 }
 
 /// Parsing may take a while and must not hold up other add-ons.
-async fn content(add_on: &str, assignment: Assignment, bytes: Vec<u8>) -> Result<Content, Fault> {
+async fn content(
+    add_on: &str,
+    assignment: Assignment,
+    files: Vec<yaml::File>,
+) -> Result<Content, Fault> {
     let add_on = add_on.to_owned();
     let parse = move || {
         let Assignment { release, shape, .. } = assignment;
-        let documents = yaml::documents(&bytes)?;
-        let objects = bundle::read(documents, &shape.values, &shape.namespace)?;
+        let objects = bundle::read_files(&files, &shape.values, &shape.namespace)?;
         Ok(Content { add_on, release, shape, objects })
     };
     tokio::task::spawn_blocking(parse).await.unwrap_or_else(|_| {

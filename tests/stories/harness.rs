@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Result, anyhow};
 use libtest_mimic::{Arguments, Failed, Trial};
 use testbed::Managed;
+use testbed::binaries::{Binaries, Tool};
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::OnceCell;
 
@@ -73,7 +74,7 @@ pub fn run(stories: Vec<Story>) -> ExitCode {
 }
 
 fn prepare() -> Result<()> {
-    testbed::binaries::Binaries::ensure()?;
+    Binaries::ensure_also(&[Tool::Registry, Tool::Oras])?;
     testbed::agent_binary().map(|_| ())
 }
 

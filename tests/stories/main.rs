@@ -6,6 +6,7 @@
 mod harness;
 
 mod adoption;
+mod artifacts;
 mod at_rest;
 mod bad_input;
 mod changes;
@@ -90,6 +91,12 @@ fn main() -> ExitCode {
         story!(restart::only_one_of_two_agents_writes),
         story!(restart::an_agent_that_was_frozen_writes_no_more),
         story!(restart::what_others_change_or_delete_is_put_back),
+        story!(artifacts::a_version_comes_from_a_registry_that_going_back_does_not_need),
+        story!(artifacts::a_registry_gets_the_credentials_it_asks_for),
+        story!(artifacts::credentials_do_not_follow_where_a_registry_sends),
+        story!(artifacts::what_is_no_bundle_is_refused),
+        story!(artifacts::what_a_registry_spoils_is_refused),
+        story!(artifacts::a_file_that_was_cut_is_resumed),
         story!(world::authorities::those_in_its_bundle_are_believed_as_it_is_at_each_pull),
         story!(world::authorities::none_of_them_leads_it_to_plain_http),
         story!(world::clock::a_jump_of_ten_years_ends_no_rollout_early_or_late),
@@ -142,7 +149,6 @@ fn main() -> ExitCode {
         story!(bad_input::assignment::the_api_refuses_what_is_no_assignment),
         story!(bad_input::assignment::the_api_refuses_the_reserved_name),
         story!(bad_input::assignment::refuses_fields_without_meaning),
-        story!(bad_input::assignment::refuses_fields_that_are_not_supported_yet),
         story!(bad_input::assignment::refuses_a_step_down_that_the_policy_forbids),
         story!(bad_input::assignment::refuses_a_step_up_that_the_policy_forbids),
         story!(bad_input::assignment::refuses_a_version_that_cannot_follow_the_running_one),

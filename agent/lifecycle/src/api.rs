@@ -87,11 +87,12 @@ pub struct Source {
     pub inline: Option<InlineSource>,
 }
 
-/// An OCI artifact, named by its digest.
-#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+/// An OCI artifact whose layers are files of YAML, named by its manifest's digest.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct OciSource {
-    /// Registry and repository without scheme, tag or digest.
+    /// Registry and repository without scheme, tag or digest, such as registry.example.com/addons/metrics.
+    #[x_kube(validation = Rule::new(REPOSITORY_RULE).message("not a registry and repository such as registry.example.com/addons/metrics; there is no scheme, tag or digest"))]
     #[schemars(length(min = 1, max = 512))]
     pub repository: String,
     /// sha256: and 64 lowercase hex digits.
@@ -453,6 +454,9 @@ impl OperationResult {
 
 /// Semantic versioning 2.0.0, as its own site gives it; a rule, since a pattern is all that would be told of a pattern.
 const VERSION_RULE: &str = r"self.matches(r'^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(?:-((?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(?:\.(?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*))*))?(?:\+([0-9a-zA-Z-]+(?:\.[0-9a-zA-Z-]+)*))?$')";
+
+/// A registry, told by a dot, a port or being localhost, and a name as the OCI distribution specification has it.
+const REPOSITORY_RULE: &str = r"self.matches(r'^([a-zA-Z0-9-]+(\.[a-zA-Z0-9-]+)+(:[0-9]{1,5})?|[a-zA-Z0-9-]+:[0-9]{1,5}|localhost|\[[a-fA-F0-9:]+\](:[0-9]{1,5})?)(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)+$')";
 
 /// Go's durations: 90s, 15m, 1h30m, 1.5h, 300ms.
 const DURATION: &str = r"^([0-9]{1,6}(\.[0-9]{1,3})?(ms|s|m|h))+$";

@@ -10,6 +10,7 @@ use crate::api::{
     Deletion, Downgrades, ManagedAddOnSpec, OnFailure, OnUnsafe, PolicySpec, Source, Upgrades,
 };
 use crate::around::Need;
+use crate::artifact::Repository;
 use crate::health::Rules;
 use crate::names::{DEFAULT_NAMESPACE, DEFAULT_SERVICE_ACCOUNT};
 use crate::reason::{Fault, Reason};
@@ -35,6 +36,11 @@ pub struct Assignment {
 /// How to get the bundle's bytes.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Pull {
+    /// `digest` is the manifest's.
+    Oci {
+        repository: Repository,
+        digest: String,
+    },
     Http {
         url: String,
         digest: String,
@@ -103,7 +109,6 @@ impl Policy {
 impl Assignment {
     /// `home` is the agent's own namespace. Takes time where there are health rules: they are compiled.
     pub fn read(spec: &ManagedAddOnSpec, home: &str) -> Result<Self, Fault> {
-        refuse_unsupported(spec)?;
         let version = Version::parse(&spec.version).map_err(|e| {
             Fault::new(Reason::InvalidVersion, format!("version {:?}: {e}", spec.version))
         })?;
@@ -131,29 +136,25 @@ impl Assignment {
 impl Pull {
     fn read(source: &Source) -> Result<Self, Fault> {
         match (&source.oci, &source.http, &source.inline) {
+            (Some(oci), None, None) => {
+                let repository = Repository::parse(&oci.repository)
+                    .map_err(|why| invalid(format!("source.oci.repository {why}")))?;
+                Ok(Pull::Oci { repository, digest: oci.digest.clone() })
+            }
             (None, Some(http), None) => {
                 Ok(Pull::Http { url: http.url.clone(), digest: format!("sha256:{}", http.sha256) })
             }
             (None, None, Some(inline)) => Ok(Pull::Inline { yaml: unpack(&inline.manifests)? }),
-            _ => Err(invalid("exactly one of source.http and source.inline is needed")),
+            _ => Err(invalid("exactly one of source.oci, source.http and source.inline is needed")),
         }
     }
 
     fn digest(&self) -> String {
         match self {
-            Pull::Http { digest, .. } => digest.clone(),
+            Pull::Oci { digest, .. } | Pull::Http { digest, .. } => digest.clone(),
             Pull::Inline { yaml } => release::digest(yaml),
         }
     }
-}
-
-/// Fields that are in the API before their behaviour is: half of it would be worse than none.
-fn refuse_unsupported(spec: &ManagedAddOnSpec) -> Result<(), Fault> {
-    if spec.source.oci.is_none() {
-        return Ok(());
-    }
-    let message = "this agent does not support source.oci yet; leave it out or use a newer agent";
-    Err(Fault::new(Reason::NotYetSupported, message))
 }
 
 fn service_account(spec: &ManagedAddOnSpec, home: &str) -> ServiceAccount {

@@ -21,6 +21,7 @@
 pub mod adoption;
 pub mod api;
 pub mod around;
+pub mod artifact;
 mod assignment;
 pub mod bundle;
 pub mod definition;

@@ -68,9 +68,9 @@ reasons! {
     /// The version is not semver 2.0.0.
     InvalidVersion => Assignment,
     /// Another field of the assignment cannot be read.
+    // What `source.oci` was refused with before it was supported: such a ledger is read, and the assignment tried.
+    #[serde(alias = "NotYetSupported")]
     InvalidAssignment => Assignment,
-    /// A field whose behaviour does not exist yet.
-    NotYetSupported => Assignment,
     /// The hub names an `AddOnTemplate` that does not exist.
     UnknownTemplate => Environment,
     /// The step is larger than `policy.upgrades` allows.

@@ -45,8 +45,7 @@ impl Driver {
 
     async fn pull(&mut self) -> Result<Outcome, Fault> {
         let assignment = self.assignment_now()?;
-        let ca_bundle = self.shared.ca_bundle.as_deref();
-        self.pulled = Some(pull::pull(ca_bundle, &assignment).await?);
+        self.pulled = Some(pull::pull(&self.shared.sources, &assignment).await?);
         Ok(Outcome::Pulled)
     }
 

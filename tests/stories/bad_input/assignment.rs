@@ -32,6 +32,12 @@ pub async fn the_api_refuses_what_is_no_assignment(bed: &Bed) -> Result<()> {
     ] {
         refused_by_the_api(&running, good.clone().with("source", source), field).await?;
     }
+    for repository in ["https://example.com/a", "example.com/a:v1", "addons/a", "example.com/A"] {
+        let digest = format!("sha256:{digest}");
+        let source = json!({"oci": {"repository": repository, "digest": digest}});
+        let words = "not a registry and repository";
+        refused_by_the_api(&running, good.clone().with("source", source), words).await?;
+    }
     for (field, value) in [
         ("soak", json!("soon")),
         ("soak", json!("90")),
@@ -105,16 +111,6 @@ pub async fn refuses_fields_without_meaning(bed: &Bed) -> Result<()> {
     ] {
         running.refuses(&spec, reason, &[word]).await?;
     }
-    running.mended().await
-}
-
-/// Half of it would be worse than none.
-pub async fn refuses_fields_that_are_not_supported_yet(bed: &Bed) -> Result<()> {
-    let running = Running::start(bed, "not-yet").await?;
-    let good = Spec::inline(NEW, &running.good("new"));
-    let oci = json!({"oci": {"repository": "example.com/a", "digest": format!("sha256:{}", "a".repeat(64))}});
-    let spec = good.with("source", oci);
-    running.refuses(&spec, Reason::NotYetSupported, &["source.oci"]).await?;
     running.mended().await
 }
 

@@ -1,0 +1,214 @@
+//! Bundles from a real registry, pushed with oras as its users do.
+
+use std::fs;
+
+use anyhow::{Result, ensure};
+use lifecycle::{Phase, Reason, digest};
+use serde_json::json;
+use testbed::bundle::Spec;
+use testbed::file_server::{FileServer, Manner};
+use testbed::registry::{self, PASSWORD, Registry};
+use testbed::{AddOn, Managed};
+
+use crate::harness::Bed;
+
+/// The repository, the add-on and its namespace.
+const SHOP: &str = "shop";
+
+/// As `oras push` calls what it is given.
+const NAMESPACE: (&str, &str) =
+    ("namespace.yaml", "{apiVersion: v1, kind: Namespace, metadata: {name: shop}}");
+
+pub async fn a_version_comes_from_a_registry_that_going_back_does_not_need(_: &Bed) -> Result<()> {
+    let registry = Registry::start().await?;
+    let (_managed, add_on) = shop("artifacts", &registry, &[]).await?;
+    let old = push(&registry, "1.0.0").await?;
+    installs(&add_on, &old, "1.0.0").await?;
+    let new = push(&registry, "1.1.0").await?;
+    installs(&add_on, &new, "1.1.0").await?;
+    let status = add_on.status().await?;
+    let digests = status.history.iter().filter_map(|entry| entry.digest.clone());
+    let pushed = [&new, &old].map(|spec| spec.0["source"]["oci"]["digest"].as_str());
+    ensure!(digests.map(Some).eq(pushed.map(|digest| digest.map(str::to_owned))));
+    drop(registry);
+    installs(&add_on, &old, "1.0.0").await
+}
+
+pub async fn a_registry_gets_the_credentials_it_asks_for(_: &Bed) -> Result<()> {
+    let mut registry = Registry::start().await?;
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("config.json");
+    let tokens = FileServer::start().await?;
+    let config = file.to_string_lossy();
+    let more = ["--registry-config", &config, "--plain-http-registry", &tokens.host()];
+    let (_managed, add_on) = shop("credentials", &registry, &more).await?;
+    let (first, second, third) = (
+        push(&registry, "1.0.0").await?,
+        push(&registry, "1.1.0").await?,
+        push(&registry, "1.2.0").await?,
+    );
+    installs(&add_on, &first, "1.0.0").await?;
+
+    registry.guard_by_password().await?;
+    let host = registry.host();
+    let refusal = Refusal { running: "1.0.0", reason: Reason::PullFailed };
+    refusal.of(&add_on, &as_version(&second, "1.0.1"), "credentials are wanted (401").await?;
+    fs::write(&file, registry::config("registry.example.com", PASSWORD))?;
+    refusal.of(&add_on, &as_version(&second, "1.0.2"), "has none for 127.0.0.1").await?;
+    fs::write(&file, registry::config(&host, "sardine"))?;
+    refusal.of(&add_on, &as_version(&second, "1.0.3"), "are refused (401").await?;
+    fs::write(&file, registry::config(&host, PASSWORD))?;
+    installs(&add_on, &second, "1.1.0").await?;
+
+    fs::remove_file(&file)?;
+    let answer = registry.guard_by_token(&tokens.url("/token"), SHOP).await?;
+    let query = format!("/token?{}", Registry::token_query(SHOP));
+    tokens.serve(&query, answer.to_string().as_bytes(), Manner::Well);
+    installs(&add_on, &third, "1.2.0").await?;
+    ensure!(tokens.ranges(&query).len() == 1, "one token does for all files");
+    Ok(())
+}
+
+pub async fn credentials_do_not_follow_where_a_registry_sends(_: &Bed) -> Result<()> {
+    let (mut registry, storage) = (Registry::start().await?, FileServer::start().await?);
+    let spec = push(&registry, "1.0.0").await?;
+    registry.guard_by_password().await?;
+    registry.send_for_blobs_to(&storage.url("/")).await?;
+    let [first, second] = [NAMESPACE.1, &settings("1.0.0")].map(Registry::path_in_storage);
+    storage.serve(&first, NAMESPACE.1.as_bytes(), Manner::Well);
+    let last = storage.serve("/elsewhere", settings("1.0.0").as_bytes(), Manner::Well);
+    storage.serve(&second, b"", Manner::Redirect(last));
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("config.json");
+    fs::write(&file, registry::config(&registry.host(), PASSWORD))?;
+    let more = ["--registry-config", &file.to_string_lossy()];
+    let (_managed, add_on) = shop("redirected", &registry, &more).await?;
+    installs(&add_on, &spec, "1.0.0").await?;
+    for path in [first.as_str(), &second, "/elsewhere"] {
+        ensure!(storage.authorizations(path) == [None], "{path} got a password");
+    }
+    Ok(())
+}
+
+pub async fn what_is_no_bundle_is_refused(_: &Bed) -> Result<()> {
+    let registry = Registry::start().await?;
+    let (_managed, add_on) = shop("no-bundle", &registry, &[]).await?;
+    installs(&add_on, &push(&registry, "1.0.0").await?, "1.0.0").await?;
+    let tar = format!("{}ustar", "x".repeat(257));
+    let packed = ("all.yaml:application/vnd.example.tar+gzip", NAMESPACE.1);
+    for (number, (files, reason, words)) in [
+        (&[NAMESPACE, ("b.yaml", "a: 1\na: 2")] as &[_], Reason::InvalidBundle, "b.yaml: not YAML"),
+        (&[NAMESPACE, ("all.tar", &tar)], Reason::InvalidBundle, "all.tar: an archive"),
+        (&[packed], Reason::InvalidBundle, "all.yaml is compressed"),
+        (
+            &[("README.md", "# Shop\n\nIt sells.")],
+            Reason::InvalidBundle,
+            "README.md: document 1 is no object",
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let digest = registry.push(SHOP, files).await?;
+        let spec = artifact(&registry, &format!("1.0.{}", number + 1), &digest);
+        Refusal { running: "1.0.0", reason }.of(&add_on, &spec, words).await?;
+    }
+    let none = artifact(&registry, "1.1.0", &digest(b"none"));
+    let refusal = Refusal { running: "1.0.0", reason: Reason::PullFailed };
+    refusal.of(&add_on, &none, "no manifest has sha256:").await
+}
+
+pub async fn what_a_registry_spoils_is_refused(_: &Bed) -> Result<()> {
+    let registry = Registry::start().await?;
+    let (_managed, add_on) = shop("spoilt", &registry, &[]).await?;
+    installs(&add_on, &push(&registry, "1.0.0").await?, "1.0.0").await?;
+    let spec = push(&registry, "1.1.0").await?;
+    let good = settings("1.1.0");
+    registry.spoil(&good, &settings("9.9.9"))?;
+    let refusal = Refusal { running: "1.0.0", reason: Reason::PullFailed };
+    refusal.of(&add_on, &as_version(&spec, "1.0.1"), "settings.yaml should be sha256:").await?;
+    registry.spoil(&good, &"x".repeat(10_000))?;
+    refusal.of(&add_on, &as_version(&spec, "1.0.2"), "settings.yaml is larger").await?;
+    registry.spoil(&good, &good)?;
+    installs(&add_on, &spec, "1.1.0").await
+}
+
+/// A web server stands for a registry whose connections break.
+pub async fn a_file_that_was_cut_is_resumed(_: &Bed) -> Result<()> {
+    let files = FileServer::start().await?;
+    let host = files.host();
+    let managed = Managed::start("cut-artifact").await?;
+    managed.start_agent(&["--plain-http-registry", &host]).await?;
+    let add_on = managed.add_on(SHOP);
+    let text = format!("{}\n---\n{}", NAMESPACE.1, settings("1.0.0"));
+    let layer = json!({"digest": digest(text.as_bytes()), "size": text.len()});
+    let manifest = json!({"schemaVersion": 2, "layers": [layer]}).to_string();
+    let path =
+        |kind: &str, content: &str| format!("/v2/{SHOP}/{kind}/{}", digest(content.as_bytes()));
+    let (named, blob) = (path("manifests", &manifest), path("blobs", &text));
+    files.serve(&named, manifest.as_bytes(), Manner::Status(503, 2));
+    files.serve(&blob, text.as_bytes(), Manner::Cut(50));
+    let spec = Spec::oci("1.0.0", &format!("{host}/{SHOP}"), &digest(manifest.as_bytes()));
+    installs(&add_on, &spec.namespace(SHOP), "1.0.0").await?;
+    ensure!(files.ranges(&named) == [None, None, None]);
+    ensure!(files.ranges(&blob) == [None, Some("bytes=50-".to_owned())]);
+    Ok(())
+}
+
+/// A cluster whose agent speaks plain HTTP to the registry.
+async fn shop(name: &str, registry: &Registry, more: &[&str]) -> Result<(Managed, AddOn)> {
+    let managed = Managed::start(name).await?;
+    let host = registry.host();
+    managed.start_agent(&[&["--plain-http-registry", &host], more].concat()).await?;
+    let add_on = managed.add_on(SHOP);
+    Ok((managed, add_on))
+}
+
+async fn push(registry: &Registry, version: &str) -> Result<Spec> {
+    let files = [NAMESPACE, ("settings.yaml", &settings(version))];
+    let digest = registry.push(SHOP, &files).await?;
+    Ok(artifact(registry, version, &digest))
+}
+
+fn settings(version: &str) -> String {
+    let name = "metadata: {name: settings}";
+    format!("{{apiVersion: v1, kind: ConfigMap, {name}, data: {{value: {version}}}}}")
+}
+
+fn artifact(registry: &Registry, version: &str, digest: &str) -> Spec {
+    Spec::oci(version, &registry.repository(SHOP), digest).namespace(SHOP)
+}
+
+fn as_version(spec: &Spec, version: &str) -> Spec {
+    spec.clone().with("version", json!(version))
+}
+
+async fn installs(add_on: &AddOn, spec: &Spec, version: &str) -> Result<()> {
+    add_on.assign(spec).await?;
+    add_on.until_available(version).await?;
+    runs(add_on, version).await
+}
+
+/// A version is not taken, and the one that runs is left alone.
+struct Refusal<'a> {
+    running: &'a str,
+    reason: Reason,
+}
+
+impl Refusal<'_> {
+    async fn of(&self, add_on: &AddOn, spec: &Spec, words: &str) -> Result<()> {
+        add_on.assign(spec).await?;
+        let status = add_on.until_phase(Phase::Rejected).await?;
+        let message = status.message.unwrap_or_default();
+        let reason = status.reason.unwrap_or_default();
+        ensure!(reason == self.reason.name(), "{reason}: {message}");
+        ensure!(message.contains(words) && !message.contains(PASSWORD), "no {words:?}: {message}");
+        runs(add_on, self.running).await
+    }
+}
+
+async fn runs(add_on: &AddOn, version: &str) -> Result<()> {
+    let found = add_on.config(SHOP, "settings").await?;
+    ensure!(found.as_deref() == Some(version), "{found:?} is there, not {version}");
+    Ok(())
+}
