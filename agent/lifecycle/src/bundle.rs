@@ -147,7 +147,9 @@ fn check_identity(object: &Object) -> Result<(), Fault> {
         ))
     };
     if object.kind().is_empty() || object.api_version().is_empty() {
-        let message = "a document has no kind or no apiVersion, so it is no Kubernetes object";
+        let name = object.name();
+        let which = if name.is_empty() { String::new() } else { format!(" named {name:?}") };
+        let message = format!("a document{which} has no kind or no apiVersion");
         return Err(Fault::new(Reason::InvalidObject, message));
     }
     if object.0.pointer("/metadata/generateName").is_some() {
