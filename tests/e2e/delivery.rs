@@ -33,13 +33,14 @@ pub async fn by_ocm(telling: &Telling, bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-/// Steps 2 and 4 of the README: the hub gets what it needs and assigns the agent, the cluster says what add-ons may do.
+/// The installation with OCM, word for word: the hub gets what it needs and assigns the agent, the cluster grants add-ons
+/// their rights.
 pub async fn assign(bed: &Bed, site: &Site) -> Result<()> {
-    let step = part("README.md", "**2. The hub.**")?;
+    let step = part("docs/install.md", "## With OCM")?;
     let reader = Reader::new(&bed.hub.plane)?;
     reader.writes("manifests/hub-edge/kustomization.yaml", step.block("yaml")?)?;
     reader.types(&bed.hub.plane, &step.block("sh")?.replace("cluster1", site.name)).await?;
-    let rights = part("README.md", "**4. The rights of add-ons.**")?;
+    let rights = part("docs/install.md", "## Rights of add-ons")?;
     let plane = &site.managed.plane;
     plane
         .kubectl(&["delete", "clusterrolebinding", "addon-installer", "--ignore-not-found"])

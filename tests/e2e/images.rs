@@ -13,7 +13,7 @@ use tokio::task::spawn_blocking;
 
 use testbed::Telling;
 
-/// As the README names it.
+/// As the documentation names it.
 pub const AGENT: &str = "registry.example.com/addon-agent:0.1.0";
 /// The same program under another name: another version for OCM.
 pub const NEWER_AGENT: &str = "registry.example.com/addon-agent:0.1.1";

@@ -200,7 +200,7 @@ pub async fn removing_the_agent_first_neither_hangs_nor_loses_anything(_: &Bed) 
     Ok(())
 }
 
-/// As the README says, where OCM did not deliver it: with the definition go the `ManagedAddOn`s, and nobody is left who
+/// As docs/install.md says, where OCM did not deliver it: with the definition go the `ManagedAddOn`s, and nobody is left who
 /// would uninstall.
 pub async fn removed_by_hand_in_the_right_order_it_leaves_what_runs(_: &Bed) -> Result<()> {
     let (managed, shop) = with_shop("by-hand", shop_bundle()).await?;

@@ -64,17 +64,17 @@ impl Pair {
     }
 }
 
-/// Steps 3, 4 and 6 of the README, word for word; the agent's pod is played, and its program runs beside it.
+/// The installation without OCM, word for word; the agent's pod is played, and its program runs beside it.
 pub async fn the_readmes_way_without_ocm_leads_to_an_agent_and_its_hub(_: &Bed) -> Result<()> {
     let bare = Managed::bare(Options::full("by-the-book"));
     let (hub, managed) = tokio::try_join!(Hub::start("by-the-book-hub", "cluster1"), bare)?;
-    let (here, readme) = (&managed.plane, |begins| part("README.md", begins));
+    let (here, install) = (&managed.plane, |begins| part("docs/install.md", begins));
     let reader = Reader::new(here)?;
-    let step = readme("**3. The agent, without OCM.**")?;
+    let step = install("## Without OCM")?;
     reader.writes("manifests/edge/kustomization.yaml", step.block("yaml")?)?;
     reader.types(here, step.block("sh")?).await?;
-    reader.types(here, readme("**4. The rights of add-ons.**")?.block("sh")?).await?;
-    let step = readme("**6. A hub, without OCM's delivery.**")?;
+    reader.types(here, install("## Rights of add-ons")?.block("sh")?).await?;
+    let step = install("## A hub without OCM's delivery")?;
     reader.types(&hub.plane, step.block("sh")?).await?;
     reader.types(here, step.last_block("sh")?).await?;
     let ready = "-n open-cluster-management-agent-addon wait deployment/addon-agent --for=condition=Available --timeout=2m";

@@ -1,44 +1,29 @@
-//! docs/reasons.md tells every reason, under the heading of whoever has to mend it, and tells no others.
+//! The documentation is right about the code: its closed lists, its links, its commands.
 
-use lifecycle::{Owner, Reason};
+#[path = "docs/links.rs"]
+mod links;
+#[path = "docs/lists.rs"]
+mod lists;
+#[path = "docs/pages.rs"]
+mod pages;
 
-const REASONS: &str = include_str!("../../../docs/reasons.md");
+use pages::{blocks, page};
+
+/// The commands of `docs/install.md` are tested; so those of the README have to be the same.
+#[test]
+fn every_command_of_the_readmes_installation_is_in_the_page_on_installing() {
+    let (readme, install) = (page("README.md"), page("docs/install.md"));
+    let start = readme.find("## Install in two minutes").expect("the installation");
+    let copied = blocks(&readme[start..]);
+    assert!(copied.len() >= 4, "the README's installation has lost its blocks");
+    let tested = blocks(&install);
+    for block in copied {
+        assert!(tested.contains(&block), "docs/install.md lacks{block}");
+    }
+}
 
 #[test]
-fn every_reason_is_told_where_it_belongs() {
-    let told = told();
-    for reason in Reason::ALL {
-        let (section, name) = (section(reason.owner()), reason.name());
-        assert!(told.contains(&(section, name)), "docs/reasons.md lacks {name} under {section}");
-    }
-}
-
-#[test]
-fn nothing_else_is_told() {
-    let told = told();
-    assert_eq!(told.len(), Reason::ALL.len(), "docs/reasons.md tells a reason twice");
-    for (_, name) in told {
-        assert!(Reason::ALL.iter().any(|reason| reason.name() == name), "{name} is no reason");
-    }
-}
-
-/// Sections and the reasons under them.
-fn told() -> Vec<(&'static str, &'static str)> {
-    let mut section = "";
-    let mut told = Vec::new();
-    for line in REASONS.lines() {
-        if let Some(title) = line.strip_prefix("## ") {
-            section = title;
-        }
-        told.extend(line.strip_prefix("### ").map(|reason| (section, reason)));
-    }
-    told
-}
-
-fn section(owner: Owner) -> &'static str {
-    match owner {
-        Owner::Nobody => "Nobody",
-        Owner::Assignment => "Assignment",
-        Owner::Environment => "Environment",
-    }
+fn the_readme_can_be_read_in_one_go() {
+    let lines = page("README.md").lines().count();
+    assert!(lines <= 220, "README.md has {lines} lines: move details to docs/");
 }
