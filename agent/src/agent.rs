@@ -18,16 +18,16 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::admin;
+use crate::actions::health::Judge;
 use crate::args::Settings;
 use crate::cluster::Cluster;
+use crate::cluster::error;
 use crate::driver::{Shared, Suspicion, drive};
-use crate::events::Events;
-use crate::faults;
-use crate::health::Judge;
-use crate::lease::Holder;
-use crate::metrics::Metrics;
-use crate::successor::Successors;
+use crate::observability::admin;
+use crate::observability::events::Events;
+use crate::observability::metrics::Metrics;
+use crate::storage::agent_lease::Holder;
+use crate::storage::successor::Successors;
 
 /// A watch is begun anew with a list this often: what a dead connection or a gap in the events kept back is known within
 /// a minute.
@@ -284,7 +284,7 @@ fn is_not_served(error: &watcher::Error) -> bool {
     match error {
         watcher::Error::InitialListFailed(error)
         | watcher::Error::WatchStartFailed(error)
-        | watcher::Error::WatchFailed(error) => faults::is_gone(error),
+        | watcher::Error::WatchFailed(error) => error::is_gone(error),
         watcher::Error::WatchError(status) => status.code == 404,
         watcher::Error::NoResourceVersion => false,
     }

@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use clap::{Parser, Subcommand, ValueEnum};
-use lifecycle::duration;
 use lifecycle::health::Graces;
 use lifecycle::names::DEFAULT_NAMESPACE;
+use lifecycle::spec::duration;
 
+use crate::actions::pull::Sources;
 use crate::driver::Watching;
-use crate::pull::Sources;
 
 /// Installs, upgrades and rolls back add-ons on the managed cluster it runs on.
 #[derive(Parser, Debug)]

@@ -1,5 +1,11 @@
 //! The managed cluster as the agent reaches it: as itself, and as the service accounts whose rights add-ons have.
 
+pub mod access;
+pub mod crd_instances;
+pub mod dry_run;
+pub mod error;
+pub mod resolved;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +23,7 @@ use kube::{Client, Config};
 use lifecycle::{Object, ServiceAccount};
 use tower::util::MapResponseLayer;
 
-use crate::faults::is_gone;
+use crate::cluster::error::is_gone;
 
 /// A request that is answered by nobody ends after this: a dead link must not hold a rollout for ever.
 const READ_TIMEOUT: Duration = Duration::from_secs(20);

@@ -1,10 +1,10 @@
 //! Drives one add-on: observe, step, save, act, look again.
 
+mod at_rest;
+mod crash_loop;
 mod execute;
 mod observe;
-mod rest;
-mod suspicion;
-mod way;
+mod stuck_pods;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,19 +19,19 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::actions::evidence;
+use crate::actions::health::Judge;
+use crate::actions::pull::{Pulled, Sources};
 use crate::cluster::Cluster;
-use crate::events::Events;
-use crate::evidence;
-use crate::health::Judge;
-use crate::ledger::{Ledger, Saved, Told, now};
-use crate::metrics::Metrics;
-use crate::pull::{Pulled, Sources};
-use crate::retained::{Content, Store};
-use crate::successor::Successors;
+use crate::observability::events::Events;
+use crate::observability::metrics::Metrics;
+use crate::storage::ledger::{Ledger, Saved, Told, now};
+use crate::storage::releases::{Content, Store};
+use crate::storage::successor::Successors;
 
-use rest::Rest;
-pub use rest::Watching;
-pub use suspicion::Suspicion;
+use at_rest::Rest;
+pub use at_rest::Watching;
+pub use crash_loop::Suspicion;
 
 /// Between looks at an API server that does not answer.
 const UNREACHABLE: Duration = Duration::from_secs(1);
@@ -216,7 +216,7 @@ impl Driver {
         let orphaned = metadata
             .annotations
             .as_ref()
-            .and_then(|all| all.get(hub_sync::words::ORPHANED).cloned());
+            .and_then(|all| all.get(hub_sync::names::ORPHANED).cloned());
         Beside {
             generation: metadata.generation,
             desired_version: Some(self.ledger.object.spec.version.clone()),

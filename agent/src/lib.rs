@@ -2,32 +2,14 @@
 //! core decide, saves the ledger, acts, and looks again. hub-sync writes assignments and reads what the ledger says;
 //! it and the drivers meet only in the `ManagedAddOn`.
 
-mod admin;
+mod actions;
 mod agent;
-mod apply;
 mod args;
-mod check;
 mod cluster;
-mod definitions;
-mod drift;
 mod driver;
-mod events;
-mod evidence;
-mod faults;
-mod health;
-mod hooks;
-mod lease;
-mod ledger;
-mod logging;
-mod metrics;
-mod placed;
-mod prune;
-mod pull;
+mod observability;
 mod release_finalizers;
-mod retained;
-mod stage;
-mod successor;
-mod work;
+mod storage;
 
 use std::process::ExitCode;
 
@@ -72,7 +54,7 @@ fn last_act(asked: args::ReleaseFinalizers) -> anyhow::Result<()> {
 }
 
 fn prepare(log_format: LogFormat) {
-    logging::init(log_format);
+    observability::logging::init(log_format);
     // One provider for the API servers' and the bundle servers' TLS.
     _ = rustls::crypto::ring::default_provider().install_default();
 }

@@ -14,8 +14,8 @@ use tokio::time::{Instant, sleep};
 
 use crate::args::ReleaseFinalizers;
 use crate::cluster::Cluster;
-use crate::faults;
-use crate::lease::{GIVE_UP, Holder};
+use crate::cluster::error;
+use crate::storage::agent_lease::{GIVE_UP, Holder};
 
 /// A definition that is missing for so long is not one that is just not served.
 const SURELY_GONE: Duration = Duration::from_secs(20);
@@ -84,7 +84,7 @@ async fn none_is_leaving(api: &Api<ManagedAddOn>) -> bool {
             leaving.is_empty()
         }
         // Without the definition there are none.
-        Err(error) if faults::is_gone(&error) => true,
+        Err(error) if error::is_gone(&error) => true,
         Err(error) => {
             tracing::warn!(%error, "the ManagedAddOns cannot be listed yet");
             false
@@ -113,7 +113,7 @@ async fn until_none_is_held(api: &Api<ManagedAddOn>) -> kube::Result<()> {
                 }
             }
             // Without the definition there are none.
-            Err(error) if faults::is_gone(&error) => match served.elapsed() > SURELY_GONE {
+            Err(error) if error::is_gone(&error) => match served.elapsed() > SURELY_GONE {
                 true => return Ok(()),
                 false => sleep(LOOK).await,
             },
@@ -140,7 +140,7 @@ async fn release(
     let name = metadata.name.as_deref().unwrap_or_default();
     match api.patch_metadata(name, &PatchParams::default(), &Patch::Merge(patch)).await {
         Ok(_) => tracing::info!(addon = name, "finalizer taken off"),
-        Err(error) if faults::is_conflict(&error) || faults::is_gone(&error) => {}
+        Err(error) if error::is_conflict(&error) || error::is_gone(&error) => {}
         Err(error) => return Err(error),
     }
     Ok(())

@@ -6,8 +6,8 @@ use lifecycle::names::{annotation, label};
 use lifecycle::{ManagedAddOn, ManagedAddOnStatus};
 use serde_json::{Value, json};
 
+use crate::names::{MCA_UID, WRITER};
 use crate::ocm::{AddOnTemplate, ManagedClusterAddOn};
-use crate::words::{MCA_UID, WRITER};
 
 /// Stand-alone, referring to the template `metrics-1.5.0`.
 pub fn mca(name: &str, uid: &str) -> ManagedClusterAddOn {

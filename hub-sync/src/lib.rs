@@ -23,35 +23,21 @@
 //! `heartbeat`. Between them go whole pictures, never events, so that one that was busy or offline acts on the newest.
 //! Decisions are in modules without I/O: `hub`, `assignment`, `claim`, `case`, `report`, `conditions`.
 
-mod kubeconfig;
-mod reload;
+mod link;
 
-mod client;
-
+mod hub_state;
 mod ocm;
 
-mod hub;
-mod watch;
+mod assignments;
+mod fleet;
 
-mod assign;
-mod assignment;
-mod case;
-mod claim;
-mod removal;
-mod standing;
+mod reports;
 
-mod conditions;
-mod latch;
-mod publish;
-mod report;
-
-mod health_lease;
-mod heartbeat;
 mod leases;
 
-mod patience;
-mod trouble;
-pub mod words;
+mod backoff;
+mod kube_error;
+pub mod names;
 
 #[cfg(test)]
 mod fixtures;
@@ -106,39 +92,45 @@ async fn work(
     state: channel::Sender<HubLink>,
 ) {
     let Settings { kubeconfig, cluster, namespace: _ } = settings;
-    let mut credentials = reload::Credentials::new(kubeconfig);
-    let link = client::Link::new(credentials.first().await, state.clone());
+    let mut credentials = link::credentials::Credentials::new(kubeconfig);
+    let link = link::client::Link::new(credentials.first().await, state.clone());
     let hub = link.client();
 
-    let picture = channel::Sender::new(hub::Hub::default());
-    let standings = channel::Sender::new(standing::Standings::new());
-    let sources = publish::Sources {
+    let picture = channel::Sender::new(hub_state::Hub::default());
+    let standings = channel::Sender::new(assignments::outcome::Standings::new());
+    let sources = reports::publish::Sources {
         picture: picture.subscribe(),
         add_ons: add_ons.clone(),
         standings: standings.subscribe(),
         link: state.subscribe(),
     };
-    let serving = health_lease::Sources {
+    let serving = leases::health::Sources {
         picture: picture.subscribe(),
         add_ons: add_ons.clone(),
         standings: standings.subscribe(),
     };
-    let assign = assign::Desk::new(hub.clone(), managed.clone());
+    let assign = assignments::assign::Desk::new(hub.clone(), managed.clone());
     let assign = assign.follow(picture.subscribe(), add_ons.clone(), standings);
-    let publish = publish::Desk::new(hub.clone(), cluster.clone()).follow(sources);
-    let removal = removal::Desk::new(hub.clone(), &cluster, managed.clone());
+    let publish = reports::publish::Desk::new(hub.clone(), cluster.clone()).follow(sources);
+    let removal = fleet::removal_intent::Desk::new(hub.clone(), &cluster, managed.clone());
     let removal = removal.follow(add_ons.clone(), state.subscribe());
-    let latch = latch::follow(hub.clone(), cluster.clone(), picture.subscribe(), add_ons);
-    let heartbeat = heartbeat::beat(hub, cluster.clone(), state.subscribe());
+    let latch = fleet::premature_completion::follow(
+        hub.clone(),
+        cluster.clone(),
+        picture.subscribe(),
+        add_ons,
+    );
+    let heartbeat = leases::heartbeat::beat(hub, cluster.clone(), state.subscribe());
 
     tokio::join!(
         credentials.follow(link.clone()).instrument(info_span!("reload")),
-        watch::follow(link, cluster, picture, state.subscribe()).instrument(info_span!("watch")),
+        link::watch::follow(link, cluster, picture, state.subscribe())
+            .instrument(info_span!("watch")),
         assign.instrument(info_span!("assign")),
         publish.instrument(info_span!("publish")),
         latch.instrument(info_span!("latch")),
         removal.instrument(info_span!("removal")),
-        health_lease::follow(managed, serving).instrument(info_span!("health_lease")),
+        leases::health::follow(managed, serving).instrument(info_span!("health_lease")),
         heartbeat.instrument(info_span!("heartbeat")),
     );
 }

@@ -5,8 +5,9 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
+use lifecycle::bundle::yaml;
 use lifecycle::health::Rules;
-use lifecycle::{HealthRule, LARGEST_BUNDLE, Object, yaml};
+use lifecycle::{HealthRule, LARGEST_BUNDLE, Object};
 use serde_json::Value;
 
 pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {

@@ -1,15 +1,20 @@
 //! From the documents of a bundle to the objects of a release: unfold, substitute, normalise, refuse.
 
+pub mod hook;
+pub mod ignored_fields;
+pub mod oci_manifest;
+pub mod release;
+pub mod yaml;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::hook;
+use crate::bundle::yaml::File;
 use crate::names::GROUP;
 use crate::object::Object;
 use crate::plan::refuse_lock_out;
 use crate::reason::{Fault, Reason};
-use crate::yaml::{self, File};
 
 /// More objects than any add-on known to us has, few enough to be checked one by one.
 const MOST_OBJECTS: usize = 1000;

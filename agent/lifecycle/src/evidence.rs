@@ -1,20 +1,17 @@
 //! What is kept of a failure before the way back destroys it: one bounded text for a person. Secrets are masked.
 
-mod mask;
-
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::hook::Hook;
+use crate::bundle::hook::Hook;
+use crate::bundle::release::Release;
+use crate::ledger::operation::Operation;
+use crate::ledger::rollout::{Patience, Rollout};
 use crate::object::Object;
-use crate::operation::Operation;
 use crate::reason::{Fault, Reason};
-use crate::release::Release;
-use crate::rollout::{Patience, Rollout};
-
-pub use mask::Mask;
+use crate::redaction::Mask;
 
 /// Lines of a log that are kept.
 pub const LOG_LINES: usize = 20;

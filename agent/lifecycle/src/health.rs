@@ -24,15 +24,15 @@
 //! | `PersistentVolume` that is `Failed` | Current | Failed | nobody reclaims it |
 //! | `APIService` | Current | by `Available` | requests to it fail until then |
 
-mod batch;
-mod before;
+mod builtin;
 mod daemon_set;
 mod fields;
 mod generic;
-mod plain;
+mod job;
 mod pods;
+mod preexisting;
 mod rules;
-mod stuck;
+mod stuck_pods;
 mod verdict;
 mod workload;
 
@@ -43,12 +43,12 @@ use serde::Serialize;
 
 use crate::object::Object;
 
-pub use batch::absent;
-pub use before::{Excuse, Ill, ill};
 pub(crate) use fields::is_true;
+pub use job::absent;
 pub use pods::pod_labels;
+pub use preexisting::{Excuse, Ill, ill};
 pub use rules::Rules;
-pub use stuck::{in_the_way, waits_for_pods};
+pub use stuck_pods::{in_the_way, waits_for_pods};
 pub use verdict::{Verdict, verdict};
 
 /// kstatus' words.
@@ -197,12 +197,12 @@ fn by_kind(object: &Object, around: &Around) -> Health {
             workload::replica_set(object, around)
         }
         ("", "Pod") => pods::pod(object, around),
-        ("batch", "Job") => batch::job(object),
-        ("", "PersistentVolumeClaim") => plain::claim(object),
-        ("", "PersistentVolume") => plain::volume(object),
-        ("", "Service") => plain::service(object),
-        ("apiextensions.k8s.io", "CustomResourceDefinition") => plain::definition(object),
-        ("apiregistration.k8s.io", "APIService") => plain::api_service(object),
+        ("batch", "Job") => job::job(object),
+        ("", "PersistentVolumeClaim") => builtin::claim(object),
+        ("", "PersistentVolume") => builtin::volume(object),
+        ("", "Service") => builtin::service(object),
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => builtin::definition(object),
+        ("apiregistration.k8s.io", "APIService") => builtin::api_service(object),
         // Once observed, these are done.
         ("batch", "CronJob") | ("policy", "PodDisruptionBudget") => Health::current(),
         _ => generic::generic(object, around),

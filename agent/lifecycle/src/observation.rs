@@ -4,18 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::api::Deletion;
-use crate::around::Around;
-use crate::assignment::{Assignment, Policy};
+use crate::bundle::hook::{Hook, Ran, Run};
+use crate::bundle::release::{Release, ReleaseId};
+use crate::deletion::Leaving;
+use crate::dependencies::Around;
 use crate::evidence::Failure;
 use crate::health::{Ill, Verdict};
-use crate::hook::{Hook, Ran, Run};
-use crate::leaving::Leaving;
-use crate::operation::Asked;
+use crate::ledger::operation::Asked;
+use crate::ledger::retained::{Retained, RetainedState};
 use crate::plan::Stage;
 use crate::reason::Fault;
-use crate::release::{Release, ReleaseId};
-use crate::retained::{Retained, RetainedState};
-use crate::safety::Safety;
+use crate::rollback_safety::Safety;
+use crate::spec::assignment::{Assignment, Policy};
 
 /// One look at the world.
 #[derive(Clone, Debug)]

@@ -4,10 +4,10 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use crate::api::{ManagedAddOnStatus, OperationResult, Phase};
+use crate::at_rest::Drifted;
+use crate::ledger::rollout::Rollout;
+use crate::ledger::state::State;
 use crate::reason::Reason;
-use crate::rollout::Rollout;
-use crate::running::Drifted;
-use crate::state::State;
 
 /// Messages are for a person, and every report carries them.
 const LONGEST_MESSAGE: usize = 1024;

@@ -1,25 +1,25 @@
 //! The transition table: the saved rollout, one look at the world and the time make the new rollout and at most one
 //! action. Total and pure; all waiting is counted in time spent.
 
-mod back;
+mod apply;
+mod at_rest;
 mod begin;
-mod forward;
-mod removal;
-mod settled;
+mod rollback;
+mod uninstall;
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::duration::whole_seconds;
+use crate::bundle::hook::{Hook, Run};
+use crate::deletion::Leaving;
 use crate::health::Verdict;
-use crate::hook::{Hook, Run};
-use crate::leaving::Leaving;
+use crate::ledger::rollout::{Patience, Rollout};
+use crate::ledger::state::{Again, State};
 use crate::observation::{Action, Observation, Outcome, Report};
 use crate::plan::Stage;
 use crate::reason::{Fault, Owner, Reason};
-use crate::rollout::{Patience, Rollout};
-use crate::state::{Again, State};
+use crate::spec::duration::whole_seconds;
 use crate::status::printable;
 
 /// How often health is looked at while it decides.
@@ -85,7 +85,7 @@ pub fn step(rollout: Rollout, seen: &Observation, now: Timestamp) -> Step {
 /// The new state.
 fn advance(rollout: Rollout, seen: &Observation, now: Timestamp) -> Rollout {
     match seen.leaving {
-        Leaving::Ordered => return removal::advance(rollout, seen, now),
+        Leaving::Ordered => return uninstall::advance(rollout, seen, now),
         // Until it is known to be an order it changes nothing.
         Leaving::No | Leaving::Unclear | Leaving::Evicted => {}
     }
@@ -94,31 +94,31 @@ fn advance(rollout: Rollout, seen: &Observation, now: Timestamp) -> Rollout {
     }
     match rollout.state.clone() {
         State::Pending | State::Waiting { .. } => begin::advance(rollout, seen, now),
-        State::Pulling => forward::prepare(rollout, seen, now, Again::Pull),
-        State::Staging => forward::prepare(rollout, seen, now, Again::Stage),
-        State::Checking { .. } => forward::prepare(rollout, seen, now, Again::Check),
+        State::Pulling => apply::prepare(rollout, seen, now, Again::Pull),
+        State::Staging => apply::prepare(rollout, seen, now, Again::Stage),
+        State::Checking { .. } => apply::prepare(rollout, seen, now, Again::Check),
         State::PreUpgrade { spent } => {
-            forward::pre_upgrade(rollout, seen, now, spent.saturating_add(seen.elapsed))
+            apply::pre_upgrade(rollout, seen, now, spent.saturating_add(seen.elapsed))
         }
         State::Applying { stage, spent } => {
-            forward::apply(rollout, seen, now, stage, spent.saturating_add(seen.elapsed))
+            apply::apply(rollout, seen, now, stage, spent.saturating_add(seen.elapsed))
         }
         State::Verifying { spent, healthy, failing } => {
-            let spent = spent.saturating_add(forward::vouched(seen));
-            forward::verify(rollout, seen, now, spent, healthy, failing)
+            let spent = spent.saturating_add(apply::vouched(seen));
+            apply::verify(rollout, seen, now, spent, healthy, failing)
         }
         State::Pruning { spent, but } => {
-            forward::prune(rollout, seen, now, (spent.saturating_add(seen.elapsed), but))
+            apply::prune(rollout, seen, now, (spent.saturating_add(seen.elapsed), but))
         }
-        State::Rejected { reason, again } => settled::rejected(rollout, seen, now, reason, again),
-        State::Available => settled::available(rollout, seen, now),
-        State::RolledBack { .. } | State::Failed { .. } => settled::ended(rollout, seen, now),
+        State::Rejected { reason, again } => at_rest::rejected(rollout, seen, now, reason, again),
+        State::Available => at_rest::available(rollout, seen, now),
+        State::RolledBack { .. } | State::Failed { .. } => at_rest::ended(rollout, seen, now),
         State::RollingBack { back, cause, asked, spent } => {
-            let more = if back.judged().is_some() { forward::vouched(seen) } else { seen.elapsed };
+            let more = if back.judged().is_some() { apply::vouched(seen) } else { seen.elapsed };
             let spent = spent.saturating_add(more);
-            back::advance(rollout, seen, now, back::Going { back, cause, asked, spent })
+            rollback::advance(rollout, seen, now, rollback::Going { back, cause, asked, spent })
         }
-        State::Removing { done } => removal::made_anew(rollout, done),
+        State::Removing { done } => uninstall::made_anew(rollout, done),
     }
 }
 
@@ -159,9 +159,9 @@ fn due(rollout: &Rollout, seen: &Observation) -> Option<Action> {
             let in_order = rollout.prunes_in_order();
             Some(Action::Prune { keep: target(), of, only_extensions: false, in_order })
         }
-        State::RollingBack { back, .. } => back::due(rollout, back),
+        State::RollingBack { back, .. } => rollback::due(rollout, back),
         State::Rejected { again, .. } => match again {
-            None => settled::due(rollout, seen),
+            None => at_rest::due(rollout, seen),
             Some(Again::Begin) => None,
             Some(Again::Pull) => Some(Action::Pull),
             Some(Again::Stage) => Some(Action::Stage),
@@ -174,9 +174,9 @@ fn due(rollout: &Rollout, seen: &Observation) -> Option<Action> {
             _ => None,
         },
         State::Available | State::RolledBack { .. } | State::Failed { .. } => {
-            settled::due(rollout, seen)
+            at_rest::due(rollout, seen)
         }
-        State::Removing { done } => Some(removal::due(rollout, seen, *done)),
+        State::Removing { done } => Some(uninstall::due(rollout, seen, *done)),
     }
 }
 
@@ -341,7 +341,7 @@ impl Rollout {
             let rollout = rollout.finish(crate::OperationResult::Failed, fault.clone(), now);
             return rollout.to(State::Failed { cause: fault });
         }
-        back::begin(rollout.keep_evidence(&fault), fault, false, seen, now)
+        rollback::begin(rollout.keep_evidence(&fault), fault, false, seen, now)
     }
 
     /// A retry that was asked for before there was a failure asks for nothing after it.

@@ -72,7 +72,7 @@ fn happens(scene: Scene, line: &str) -> Scene {
         "healthy" => scene.shows(Verdict::Healthy, seconds(rest)),
         "awaited" => shows(scene, Verdict::Awaited, rest),
         "broken" => shows(scene, Verdict::Failed, rest),
-        "wait" => scene.wait(lifecycle::duration::parse(rest).expect("a duration")),
+        "wait" => scene.wait(lifecycle::spec::duration::parse(rest).expect("a duration")),
         _ => panic!("no such word: {line}"),
     }
 }
@@ -100,5 +100,8 @@ fn shows(scene: Scene, verdict: impl Fn(String) -> Verdict, words: &str) -> Scen
 }
 
 fn seconds(text: &str) -> u64 {
-    lifecycle::duration::parse(text).expect("a duration").max(Duration::from_secs(1)).as_secs()
+    lifecycle::spec::duration::parse(text)
+        .expect("a duration")
+        .max(Duration::from_secs(1))
+        .as_secs()
 }

@@ -4,18 +4,19 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lifecycle::evidence::{Failure, Mask};
-use lifecycle::hook::{Hook, Run};
+use lifecycle::bundle::hook::{Hook, Run};
+use lifecycle::evidence::Failure;
 use lifecycle::names::annotation;
 use lifecycle::plan::{Stage, is_job};
+use lifecycle::redaction::Mask;
 use lifecycle::{Action, Fault, Object, Outcome, Release, ReleaseId, Report};
 
 use super::Driver;
-use crate::placed::{Placed, place};
-use crate::prune::{Scope, prune};
-use crate::retained::Content;
-use crate::work::Work;
-use crate::{apply, check, evidence, health, hooks, pull, stage};
+use crate::actions::prune::{Scope, prune};
+use crate::actions::{apply, check, evidence, health, hooks, pull, stage};
+use crate::cluster::access::Work;
+use crate::cluster::resolved::{Placed, place};
+use crate::storage::releases::Content;
 
 /// A retained release and its objects.
 type Known = (Arc<Content>, Vec<Placed>);

@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use lifecycle::health::{Rules, Verdict};
 use lifecycle::names::{FINALIZER, annotation};
-use lifecycle::{
-    Around, Assignment, Deletion, Fault, Leaving, Need, Observation, Reason, State, versions,
-};
+use lifecycle::spec::version_range;
+use lifecycle::{Around, Assignment, Deletion, Fault, Leaving, Need, Observation, Reason, State};
 use tokio::time::Instant;
 
 use super::Driver;
-use crate::health::{self, Jobs, Terms};
-use crate::retained::Content;
+use crate::actions::health::{self, Jobs, Terms};
+use crate::storage::releases::Content;
 
 impl Driver {
     pub(super) async fn observe(&mut self) -> Result<Observation, kube::Error> {
@@ -74,7 +73,7 @@ impl Driver {
             return Ok(None);
         }
         let info = self.shared.cluster.own().apiserver_version().await?;
-        Ok(versions::kubernetes(&info.git_version))
+        Ok(version_range::kubernetes(&info.git_version))
     }
 
     /// Reading unpacks the bundle and compiles the health rules, which must not hold up other add-ons.

@@ -1,12 +1,12 @@
 //! One row a rule. What is kstatus' own case (`status_compute_test.go`) is named as there.
 
-mod before;
+mod builtin;
 mod daemon_set;
 mod generic;
-mod plain;
 mod pods;
+mod preexisting;
 mod rules;
-mod stuck;
+mod stuck_pods;
 mod workload;
 
 use serde_json::{Value, json};

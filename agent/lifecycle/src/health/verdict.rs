@@ -1,9 +1,9 @@
 //! The health of a release: of all its objects together.
 
 use super::{Health, HealthStatus};
-use crate::evidence::Mask;
-use crate::hook::Ran;
+use crate::bundle::hook::Ran;
 use crate::object::Object;
+use crate::redaction::Mask;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {

@@ -3,16 +3,16 @@
 use jiff::Timestamp;
 use semver::Version;
 
-use super::back;
+use super::rollback;
 use crate::api::{OnUnsafe, OperationKind, OperationResult};
-use crate::assignment::Assignment;
+use crate::ledger::operation::{Asked, Operation};
+use crate::ledger::rollout::Rollout;
+use crate::ledger::state::{Again, State};
 use crate::observation::{Action, Observation};
-use crate::operation::{Asked, Operation};
 use crate::reason::{Fault, Reason};
-use crate::rollout::Rollout;
-use crate::state::{Again, State};
-use crate::versions;
-use crate::windows::Closed;
+use crate::spec::assignment::Assignment;
+use crate::spec::maintenance_window::Closed;
+use crate::spec::version_range;
 
 pub(super) fn advance(rollout: Rollout, seen: &Observation, now: Timestamp) -> Rollout {
     if is_held(&rollout, seen) {
@@ -33,7 +33,7 @@ pub(super) fn advance(rollout: Rollout, seen: &Observation, now: Timestamp) -> R
                 Some(_) => returning(assignment),
                 None => put_back(assignment),
             };
-            return back::begin(rollout, why, true, seen, now);
+            return rollback::begin(rollout, why, true, seen, now);
         }
     }
     match blocked(&rollout, seen, now) {
@@ -52,11 +52,11 @@ pub(super) fn refusal<'a>(
 ) -> Result<&'a Assignment, Fault> {
     let assignment = seen.assignment.as_deref().map_err(Clone::clone)?;
     let (current, previous) = (rollout.current.as_ref(), rollout.previous.as_ref());
-    versions::permit(assignment, current, previous, seen.kubernetes.as_ref())?;
+    version_range::permit(assignment, current, previous, seen.kubernetes.as_ref())?;
     rollout
         .touched
         .iter()
-        .try_for_each(|known| versions::same_content(&assignment.release, known))?;
+        .try_for_each(|known| version_range::same_content(&assignment.release, known))?;
     conflict(rollout, seen).map_or(Ok(assignment), Err)
 }
 
@@ -159,7 +159,7 @@ pub(super) fn open(rollout: Rollout, seen: &Observation, now: Timestamp) -> Roll
     }
     let rollout = supersede(rollout, now);
     let kind = match &asked.release {
-        Some(target) => versions::operation(rollout.current.as_ref(), &target.version),
+        Some(target) => version_range::operation(rollout.current.as_ref(), &target.version),
         None if rollout.current.is_none() => OperationKind::Install,
         None => OperationKind::Upgrade,
     };
@@ -213,7 +213,7 @@ fn returned(before: &Operation, to: &Version) -> OperationKind {
     let unread = before.unread.as_ref().and_then(|version| Version::parse(version).ok());
     let asked = before.asked.release.as_ref().map(|asked| asked.version.clone()).or(unread);
     match asked {
-        Some(asked) if !versions::is_older(to, &asked) => OperationKind::Upgrade,
+        Some(asked) if !version_range::is_older(to, &asked) => OperationKind::Upgrade,
         Some(_) | None => OperationKind::Rollback,
     }
 }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use lifecycle::bundle::hook::Hook;
 use lifecycle::health::Verdict;
-use lifecycle::hook::Hook;
 use lifecycle::{
     Action, Again, Asked, Leaving, ManagedAddOnStatus, Observation, OnUnsafe, OperationKind,
     Outcome, Phase, Reason, Release, ReleaseId, Rollout, State, Step, step,

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use lifecycle::bundle::hook::Ran;
 use lifecycle::health::Verdict;
-use lifecycle::hook::Ran;
 use lifecycle::plan::Stage;
 use lifecycle::{
     Action, Deletion, Fault, Neighbour, OnFailure, OnUnsafe, Outcome, Phase, Reason, Report, Safety,

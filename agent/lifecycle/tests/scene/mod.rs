@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use lifecycle::bundle::hook::Ran;
 use lifecycle::health::Verdict;
-use lifecycle::hook::Ran;
-use lifecycle::windows::Windows;
+use lifecycle::spec::maintenance_window::Windows;
 use lifecycle::{
     Action, Around, Assignment, Beside, Deletion, Fault, Leaving, ManagedAddOn, ManagedAddOnStatus,
     Neighbour, Neighbours, Observation, Outcome, Phase, Policy, Reason, Release, Report, Retained,
@@ -145,13 +145,13 @@ impl Scene {
 
     /// Assignments from here on follow only these versions.
     pub fn upgrade_from(mut self, range: &str) -> Self {
-        self.spec.upgrade_from = lifecycle::versions::range(range).ok();
+        self.spec.upgrade_from = lifecycle::spec::version_range::range(range).ok();
         self
     }
 
     /// Assignments from here on need such an API server.
     pub fn needs_kubernetes(mut self, range: &str) -> Self {
-        self.spec.kubernetes = lifecycle::versions::range(range).ok();
+        self.spec.kubernetes = lifecycle::spec::version_range::range(range).ok();
         self
     }
 

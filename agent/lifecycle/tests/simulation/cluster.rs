@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use lifecycle::bundle::hook::Ran;
 use lifecycle::health::Verdict;
-use lifecycle::hook::Ran;
 use lifecycle::plan::Stage;
 use lifecycle::{Action, Outcome, Release, ReleaseId, Report, Retained, RetainedState};
 

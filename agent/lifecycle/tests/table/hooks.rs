@@ -1,7 +1,7 @@
 //! Jobs that are run at a moment of a rollout.
 
+use lifecycle::bundle::hook::Ran;
 use lifecycle::health::Verdict;
-use lifecycle::hook::Ran;
 use lifecycle::{Phase, Reason};
 
 use crate::scene::Scene;

@@ -43,7 +43,7 @@ fn what_is_not_well_at_rest_is_shown_and_changes_nothing_else() {
 #[test]
 fn drift_is_shown_at_rest_only() {
     let mut scene = Scene::available("1.4.0");
-    scene.beside.drifted = Some(lifecycle::running::Drifted {
+    scene.beside.drifted = Some(lifecycle::at_rest::Drifted {
         drifted: true,
         reason: "Contested",
         message: "ConfigMap a/b".to_owned(),

@@ -1,6 +1,6 @@
 //! When a rollout may begin: pause, slots and maintenance windows.
 
-use lifecycle::hook::Ran;
+use lifecycle::bundle::hook::Ran;
 use lifecycle::{Deletion, Phase, Reason};
 
 use crate::scene::Scene;

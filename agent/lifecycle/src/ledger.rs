@@ -1,0 +1,7 @@
+//! The ledger: everything that has to survive the agent, saved before each action.
+
+pub mod history;
+pub mod operation;
+pub mod retained;
+pub mod rollout;
+pub mod state;

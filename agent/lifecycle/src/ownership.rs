@@ -1,0 +1,3 @@
+//! Which living objects belong to an add-on, and which were there before it.
+
+pub mod adoption;

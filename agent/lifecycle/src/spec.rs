@@ -1,0 +1,6 @@
+//! The assignment: a `ManagedAddOn`'s spec, read and validated.
+
+pub mod assignment;
+pub mod duration;
+pub mod maintenance_window;
+pub mod version_range;

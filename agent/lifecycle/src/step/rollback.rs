@@ -1,0 +1,233 @@
+//! Going back to the last release that was Available; for a first install, to nothing.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{apply, begin};
+use crate::api::{OperationKind, OperationResult};
+use crate::health::Verdict;
+use crate::ledger::rollout::Rollout;
+use crate::ledger::state::{Back, State};
+use crate::observation::{Action, Observation, Outcome, Report};
+use crate::plan::Stage;
+use crate::reason::{Fault, Reason};
+
+/// A rollback under way, taken out of its state.
+pub(super) struct Going {
+    pub back: Back,
+    pub cause: Fault,
+    pub asked: bool,
+    pub spent: Duration,
+}
+
+/// A short time-out is for a new version that is waited for; the way back gets at least this long.
+const SHORTEST: Duration = Duration::from_secs(5 * 60);
+
+fn patience(seen: &Observation) -> Duration {
+    seen.policy().timeout.max(SHORTEST)
+}
+
+/// Ends what was tried and begins to go back. A failed first install stays one operation: there is nothing to go to.
+pub(super) fn begin(
+    rollout: Rollout,
+    cause: Fault,
+    asked: bool,
+    seen: &Observation,
+    now: Timestamp,
+) -> Rollout {
+    let state =
+        |back| State::RollingBack { back, cause: cause.clone(), asked, spent: Duration::ZERO };
+    let Some(current) = rollout.current.clone() else {
+        let message = format!("removing what was installed: {}", cause.message);
+        return rollout.say(message).to(state(Back::Prune));
+    };
+    let answered = rollout.operation.as_ref().map(|operation| operation.asked.clone());
+    let safety = rollout.operation.as_ref().and_then(|operation| operation.safety.clone());
+    let rollout = rollout.close(cause.clone(), now);
+    // A rollback that nobody asked for still answers the assignment that failed.
+    let asked = answered.filter(|_| !asked).unwrap_or_else(|| seen.asked());
+    let rollout = rollout.open(OperationKind::Rollback, Some(current), cause.reason, asked, now);
+    // What was said of this way back before stays said.
+    let rollout = rollout.judged(&Report { safety, ..Report::default() });
+    begin::verified(rollout).say(cause.message.clone()).to(state(Back::Withdraw))
+}
+
+pub(super) fn due(rollout: &Rollout, back: &Back) -> Option<Action> {
+    let prune = |only_extensions| Action::Prune {
+        keep: rollout.current.clone(),
+        of: rollout.touched.clone(),
+        only_extensions,
+        in_order: !only_extensions && rollout.prunes_in_order(),
+    };
+    match back {
+        Back::Withdraw => Some(prune(true)),
+        Back::Apply { stage } => Some(Action::Apply {
+            release: rollout.current.clone()?,
+            stage: Stage::numbered(*stage)?,
+            back: true,
+        }),
+        Back::Verify { .. } => None,
+        Back::Prune => Some(prune(false)),
+    }
+}
+
+pub(super) fn advance(
+    rollout: Rollout,
+    seen: &Observation,
+    now: Timestamp,
+    going: Going,
+) -> Rollout {
+    let late = going.spent >= patience(seen);
+    let stay = |rollout: Rollout, back| Rollout { state: going.state(back), ..rollout };
+    if let Some(fault) = rollout.crash_loop() {
+        return match going.back {
+            Back::Prune => finish(rollout, going, &[fault.message], now),
+            Back::Withdraw | Back::Apply { .. } | Back::Verify { .. } => {
+                give_up(rollout, &fault.message, now)
+            }
+        };
+    }
+    match (going.back.clone(), seen.outcome.as_ref()) {
+        (Back::Withdraw, Some(Outcome::Pruned { .. })) => {
+            going.on(rollout, Back::Apply { stage: 0 })
+        }
+        (Back::Apply { stage }, Some(Outcome::Applied(done)))
+            if Some(*done) == Stage::numbered(stage) =>
+        {
+            going.on(rollout, after(stage))
+        }
+        (Back::Apply { stage }, Some(Outcome::AppliedBut { stage: done, left }))
+            if Some(*done) == Stage::numbered(stage) =>
+        {
+            going.on(leaving(rollout, left), after(stage))
+        }
+        (Back::Verify { healthy }, _) => verify(rollout, seen, now, going, healthy),
+        (back @ Back::Prune, Some(Outcome::Pruned { left })) if rollout.is_going(left) => {
+            stay(rollout, back).await_end_of(left, seen.jitter)
+        }
+        (Back::Prune, Some(Outcome::Pruned { left })) => finish(rollout, going, left, now),
+        (Back::Prune, Some(Outcome::Failed(fault))) if late || !rollout.may_pass(fault) => {
+            finish(rollout, going, std::slice::from_ref(&fault.message), now)
+        }
+        (Back::Prune, Some(Outcome::Missing)) => finish(rollout, going, &[forgotten()], now),
+        (_, Some(Outcome::Missing)) => {
+            let gone = "the retained release to go back to is gone";
+            give_up(rollout, gone, now)
+        }
+        (_, Some(Outcome::Failed(fault))) if late => give_up(rollout, &fault.message, now),
+        // Going back is tried until its time is over, whatever the fault: there is nothing better to do.
+        (back, Some(Outcome::Failed(fault))) => stay(rollout, back).retry(fault, seen.jitter),
+        (back, _) => stay(rollout, back),
+    }
+}
+
+fn after(stage: u32) -> Back {
+    match Stage::numbered(stage + 1) {
+        Some(_) => Back::Apply { stage: stage + 1 },
+        None => Back::Verify { healthy: None },
+    }
+}
+
+/// Objects named at the end; each with its reason.
+const MOST_LEFT: usize = 5;
+
+fn leaving(mut rollout: Rollout, left: &[String]) -> Rollout {
+    if let Some(operation) = &mut rollout.operation {
+        operation.left.extend(left.iter().cloned());
+        operation.left.dedup();
+        operation.left.truncate(MOST_LEFT);
+    }
+    rollout
+}
+
+impl Going {
+    /// A step further, and what stood in its way is no news any more.
+    fn on(&self, rollout: Rollout, back: Back) -> Rollout {
+        rollout.say(self.cause.message.clone()).to(self.state(back))
+    }
+
+    fn state(&self, back: Back) -> State {
+        State::RollingBack { back, cause: self.cause.clone(), asked: self.asked, spent: self.spent }
+    }
+}
+
+fn verify(
+    rollout: Rollout,
+    seen: &Observation,
+    now: Timestamp,
+    going: Going,
+    healthy: Option<Duration>,
+) -> Rollout {
+    let policy = seen.policy();
+    let soaked = apply::soaked(healthy, seen);
+    let late = going.spent >= patience(seen);
+    let stay =
+        |rollout, healthy| Rollout { state: going.state(Back::Verify { healthy }), ..rollout };
+    match &seen.verdict {
+        None if late => give_up(rollout, "its health could not be told in time", now),
+        None => stay(rollout, healthy),
+        Some(Verdict::Healthy | Verdict::HealthyBut(_)) if soaked >= policy.soak => {
+            going.on(rollout, Back::Prune)
+        }
+        Some(Verdict::Healthy | Verdict::HealthyBut(_)) => {
+            stay(rollout, Some(soaked)).say(going.cause.message.clone())
+        }
+        Some(Verdict::Awaited(what) | Verdict::Failed(what) | Verdict::Unproved { what, .. })
+            if late =>
+        {
+            give_up(rollout, &format!("not healthy in time: {what}"), now)
+        }
+        // What the failed version left behind may look like failure for a while.
+        Some(Verdict::Awaited(what) | Verdict::Failed(what) | Verdict::Unproved { what, .. }) => {
+            let message = format!("{}; waiting for {what}", going.cause.message);
+            stay(rollout, None).say(message)
+        }
+    }
+}
+
+fn finish(rollout: Rollout, going: Going, left: &[String], now: Timestamp) -> Rollout {
+    let mut rollout = rollout;
+    rollout.touched.clear();
+    rollout.before.clear();
+    let Going { cause, asked, .. } = going;
+    let Some(current) = rollout.current.clone() else {
+        let message = format!("{}{}", cause.message, leftovers(left));
+        let cause = Fault::new(cause.reason, message);
+        let rollout = rollout.finish(OperationResult::Failed, cause.clone(), now);
+        return rollout.to(State::Failed { cause });
+    };
+    let stayed = rollout.operation.as_ref().map_or(&[][..], |operation| &operation.left).join("; ");
+    let message = format!("back at {}: {}{}", current.version, cause.message, leftovers(left));
+    let (done, cause) = match stayed.is_empty() {
+        true => (Fault::new(Reason::RollbackSucceeded, message), cause),
+        false => {
+            let message = format!("{message}; left as they are: {stayed}");
+            let done = Fault::new(Reason::RollbackIncomplete, message);
+            (done.clone(), done)
+        }
+    };
+    let rollout = rollout.finish(OperationResult::Succeeded, done, now);
+    rollout.to(if asked { State::Available } else { State::RolledBack { cause } })
+}
+
+fn give_up(rollout: Rollout, why: &str, now: Timestamp) -> Rollout {
+    let cause = Fault::new(Reason::RollbackFailed, why);
+    let rollout = rollout.keep_evidence(&cause);
+    let rollout = rollout.finish(OperationResult::Failed, cause.clone(), now);
+    rollout.to(State::Failed { cause })
+}
+
+/// Said when the releases in between are not retained any more.
+pub(super) fn forgotten() -> String {
+    "what a release that is not retained any more brought".to_owned()
+}
+
+/// Said at the end of a message when something could not be removed.
+pub(super) fn leftovers(left: &[String]) -> String {
+    match left {
+        [] => String::new(),
+        [one] => format!("; could not be removed: {one}"),
+        [one, more @ ..] => format!("; could not be removed: {one} (and {} more)", more.len()),
+    }
+}

@@ -1,0 +1,11 @@
+//! One module per action of the rollout. An action does what it is given and returns its outcome; it decides nothing.
+
+pub mod apply;
+pub mod check;
+pub mod drift;
+pub mod evidence;
+pub mod health;
+pub mod hooks;
+pub mod prune;
+pub mod pull;
+pub mod stage;

@@ -1,0 +1,175 @@
+//! Writes one stage of a release with server-side apply.
+
+mod adopt;
+mod kept_on_rollback;
+mod replace;
+
+use std::time::Duration;
+
+use kube::api::{Api, Patch, PatchParams};
+use kube::core::DynamicObject;
+use lifecycle::bundle::hook::Hook;
+use lifecycle::bundle::ignored_fields;
+use lifecycle::health::{HealthStatus, assess};
+use lifecycle::names::FIELD_MANAGER;
+use lifecycle::plan::{Stage, has_run, is_job, is_replaceable};
+use lifecycle::{Fault, Object, Reason};
+use tokio::time::{Instant, sleep};
+
+use crate::actions::check::owned;
+use crate::cluster::access::{Work, each};
+use crate::cluster::dry_run::dry_run;
+use crate::cluster::error;
+use crate::cluster::resolved::{Brought, Placed};
+
+/// The API server serves a new definition within a second or two.
+const ESTABLISHED_WITHIN: Duration = Duration::from_secs(20);
+const LOOK: Duration = Duration::from_millis(100);
+
+pub use adopt::marked;
+pub use replace::anew;
+
+/// Writes what belongs to a stage; hooks belong to none.
+///
+/// `back`: this puts the last good release back, so finished Jobs are not run again, and what would lose data by it is
+/// left as it is; returns that in words. Nor are Jobs run again that the version that runs brought, `running_jobs`, and
+/// that are gone.
+pub async fn apply(
+    work: &Work<'_>,
+    release: &[Placed],
+    stage: Stage,
+    running_jobs: &[Object],
+    back: bool,
+    may_adopt: bool,
+) -> Result<Vec<String>, Fault> {
+    let of_stage: Vec<&Placed> = release
+        .iter()
+        .filter(|placed| placed.stage() == stage && Hook::of(&placed.object).is_none())
+        .filter(|placed| !(back && is_job(&placed.object)))
+        .collect();
+    let brought = Brought::by(release.iter().map(|placed| &placed.object));
+    // Going back, each object decides for itself whether it can be put back.
+    let late = of_stage.iter().filter(|placed| !back && brought.carries(&placed.object));
+    first_fault(each(late.map(|placed| judge(work, placed, may_adopt))).await)?;
+    let written = of_stage.iter().map(|placed| async {
+        // Since the check another may have come; on the way back a mark that was taken off makes no stranger.
+        let living = owned(work, placed, may_adopt || back).await?;
+        if has_run(&placed.object, running_jobs) && living.is_none() {
+            return Ok(None);
+        }
+        let placed = &*adopt::marked(work, placed, living.as_ref());
+        if may_adopt && let Some(living) = living {
+            adopt::take_over(work, placed, living).await?;
+        }
+        if back && let Some(why) = kept_on_rollback::why(work, placed).await? {
+            return Ok(Some(why));
+        }
+        write(work, placed, release).await.map(|_| None)
+    });
+    let left = sort_out(each(written).await)?;
+    if stage == Stage::Definitions {
+        first_fault(each(of_stage.iter().map(|placed| established(work, placed))).await)?;
+    }
+    Ok(left)
+}
+
+/// What the check had to leave open, now that what it stands on is there.
+async fn judge(work: &Work<'_>, placed: &Placed, may_adopt: bool) -> Result<(), Fault> {
+    owned(work, placed, may_adopt).await?;
+    match dry_run(work, placed).await {
+        Err(fault) if fault.reason == Reason::ImmutableField && is_replaceable(&placed.object) => {
+            Ok(())
+        }
+        Err(fault) => Err(unless_unserved(work, placed, fault)),
+        Ok(_) => Ok(()),
+    }
+}
+
+/// What was looked up may be of a definition that is gone or new, or that is not served for a moment: in mid-rollout that is
+/// waited for, not failed for.
+fn unless_unserved(work: &Work<'_>, placed: &Placed, fault: Fault) -> Fault {
+    if fault.reason != Reason::UnknownKind {
+        return fault;
+    }
+    work.cluster.forget(placed.object.api_version(), placed.object.kind());
+    Fault { passing: true, ..fault }
+}
+
+/// Puts an object as its release says; returns the resourceVersion it then has.
+pub async fn write(
+    work: &Work<'_>,
+    placed: &Placed,
+    release: &[Placed],
+) -> Result<Option<String>, Fault> {
+    let (_, api) = work.api(placed).await?;
+    let object = as_others_left_it(&api, placed, release).await?;
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    let written = api.patch(object.name(), &params, &Patch::Apply(&object)).await;
+    match written.map_err(|e| error::of_object(&placed.object.key(), &e)) {
+        Ok(written) => Ok(written.metadata.resource_version),
+        Err(fault) if fault.reason == Reason::ImmutableField && is_replaceable(&placed.object) => {
+            replace::anew(work, placed).await.map(|()| None)
+        }
+        Err(fault) => Err(unless_unserved(work, placed, fault)),
+    }
+}
+
+/// The object with the fields that are others' once it exists.
+async fn as_others_left_it(
+    api: &Api<DynamicObject>,
+    placed: &Placed,
+    release: &[Placed],
+) -> Result<Object, Fault> {
+    let mut object = placed.object.clone();
+    let others = ignored_fields::pointers(&object, release.iter().map(|other| &other.object));
+    if others.is_empty() {
+        return Ok(object);
+    }
+    let living = api.get_opt(object.name()).await;
+    if let Some(living) = living.map_err(|e| error::of_object(&object.key(), &e))? {
+        let living = Object(serde_json::to_value(living).unwrap_or_default());
+        ignored_fields::yield_to(&mut object, &living, &others);
+    }
+    Ok(object)
+}
+
+/// Waits until objects of a definition can be written.
+async fn established(work: &Work<'_>, placed: &Placed) -> Result<(), Fault> {
+    let (_, api) = work.api(placed).await?;
+    let key = placed.object.key();
+    let deadline = Instant::now() + ESTABLISHED_WITHIN;
+    while Instant::now() < deadline {
+        let living = api.get(placed.object.name()).await.map_err(|e| error::of_object(&key, &e))?;
+        let living = Object(serde_json::to_value(living).unwrap_or_default());
+        match assess(&living, Duration::ZERO) {
+            health if health.status == HealthStatus::Current => return Ok(()),
+            health if health.status == HealthStatus::Failed => {
+                return Err(Fault::new(
+                    Reason::ObjectRefused,
+                    format!("{key}: {}", health.message),
+                ));
+            }
+            _ => sleep(LOOK).await,
+        }
+    }
+    Err(Fault::passing(Reason::ApplyFailed, format!("{key} is not established yet")))
+}
+
+/// What was left, or the fault that decides.
+fn sort_out(results: Vec<Result<Option<String>, Fault>>) -> Result<Vec<String>, Fault> {
+    let (mut left, mut faults) = (Vec::new(), Vec::new());
+    for result in results {
+        match result {
+            Ok(why) => left.extend(why),
+            Err(fault) => faults.push(Err(fault)),
+        }
+    }
+    first_fault(faults).map(|()| left)
+}
+
+/// A lasting fault decides over a passing one.
+fn first_fault(results: Vec<Result<(), Fault>>) -> Result<(), Fault> {
+    let mut faults: Vec<Fault> = results.into_iter().filter_map(Result::err).collect();
+    faults.sort_by_key(|fault| fault.passing);
+    faults.into_iter().next().map_or(Ok(()), Err)
+}

@@ -1,0 +1,55 @@
+//! Begins the Jobs that are a release's hooks, each once an operation, and looks how they stand.
+
+use std::time::Duration;
+
+use lifecycle::Fault;
+use lifecycle::bundle::hook::{Hook, Ran, Run, is_of, job, ran};
+
+use crate::actions::apply::anew;
+use crate::actions::check::owned;
+use crate::cluster::access::{Work, each};
+use crate::cluster::resolved::Placed;
+
+/// All at once. One that this operation has begun already is left as it is, whatever became of it.
+pub async fn run(
+    work: &Work<'_>,
+    release: &[Placed],
+    hook: Hook,
+    run: &Run,
+    within: Duration,
+) -> Result<Ran, Fault> {
+    let hooks: Vec<&Placed> = of(release, hook).collect();
+    for begun in each(hooks.iter().map(|placed| begin(work, placed, run, within))).await {
+        begun?;
+    }
+    stand(work, release, hook, run).await
+}
+
+/// Only looks.
+pub async fn stand(
+    work: &Work<'_>,
+    release: &[Placed],
+    hook: Hook,
+    run: &Run,
+) -> Result<Ran, Fault> {
+    let looks =
+        each(of(release, hook).map(|placed| async {
+            work.whole(placed).await.map(|living| (&placed.object, living))
+        }));
+    let hooks: Result<Vec<_>, Fault> = looks.await.into_iter().collect();
+    Ok(ran(hooks?, run))
+}
+
+pub fn of(release: &[Placed], hook: Hook) -> impl Iterator<Item = &Placed> {
+    release.iter().filter(move |placed| Hook::of(&placed.object) == Some(hook))
+}
+
+async fn begin(work: &Work<'_>, placed: &Placed, run: &Run, within: Duration) -> Result<(), Fault> {
+    owned(work, placed, false).await?;
+    if work.whole(placed).await?.is_some_and(|living| is_of(&living, run)) {
+        return Ok(());
+    }
+    tracing::info!(hook = %placed.object.key(), "running");
+    let object = job(&placed.object, run, within);
+    anew(work, &Placed { object, ..placed.clone() }).await
+}

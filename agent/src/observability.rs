@@ -1,0 +1,6 @@
+//! What people and Prometheus see of the agent: metrics, events, logs and the admin endpoints.
+
+pub mod admin;
+pub mod events;
+pub mod logging;
+pub mod metrics;
