@@ -11,14 +11,14 @@ use kube::api::Api;
 use kube::core::DeserializeGuard;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
-use lifecycle::{ManagedAddOn, Neighbour, Neighbours};
+use lifecycle::{ManagedAddOn, PeerState, PeerStates};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::actions::health::Judge;
+use crate::actions::health::CelWorker;
 use crate::args::Settings;
 use crate::cluster::Cluster;
 use crate::cluster::error;
@@ -48,7 +48,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         metrics,
         events: Events::new(cluster.own()),
         sources: settings.sources,
-        judge: Judge::new(),
+        judge: CelWorker::new(),
         graces: settings.graces,
         slots: Arc::new(Semaphore::new(settings.max_rollouts)),
         suspicion: Suspicion::default(),
@@ -118,7 +118,7 @@ struct Agent {
     /// The newest of every `ManagedAddOn`, for hub-sync.
     add_ons: watch::Sender<AddOns>,
     /// What add-ons have to know of each other.
-    neighbours: watch::Sender<Neighbours>,
+    neighbours: watch::Sender<PeerStates>,
     readiness: watch::Sender<Option<String>>,
     driven: BTreeMap<String, Driven>,
     /// Cancelled when nothing may be written any more.
@@ -173,9 +173,9 @@ impl Agent {
                     .collect();
                 gone.iter().for_each(|name| self.drop_driver(name));
                 let all = std::mem::take(listed);
-                let around =
-                    all.iter().map(|(name, it)| (name.clone(), Arc::new(Neighbour::of(it))));
-                self.meet(|known| *known = around.collect());
+                let dependencies =
+                    all.iter().map(|(name, it)| (name.clone(), Arc::new(PeerState::of(it))));
+                self.meet(|known| *known = dependencies.collect());
                 all.iter().for_each(|(name, object)| self.changed(name, object));
                 self.add_ons.send_if_modified(|known| {
                     let differs = versions(known) != versions(&all);
@@ -187,7 +187,7 @@ impl Agent {
             }
             Event::Apply(guarded) => {
                 if let Some((name, object)) = readable(guarded) {
-                    let neighbour = Arc::new(Neighbour::of(&object));
+                    let neighbour = Arc::new(PeerState::of(&object));
                     self.meet(|known| _ = known.insert(name.clone(), neighbour));
                     self.changed(&name, &object);
                     self.publish(|all| _ = all.insert(name, object));
@@ -218,7 +218,7 @@ impl Agent {
     }
 
     /// Told only where something changed that others have to know.
-    fn meet(&self, change: impl FnOnce(&mut Neighbours)) {
+    fn meet(&self, change: impl FnOnce(&mut PeerStates)) {
         self.neighbours.send_if_modified(|known| {
             let before = known.clone();
             change(known);

@@ -12,20 +12,20 @@ use std::time::Duration;
 
 use lifecycle::health::{Graces, Rules};
 use lifecycle::{
-    Action, Around, Assignment, Beside, Fault, Leaving, ManagedAddOn, Neighbours, Outcome, Reason,
-    ReleaseId, State, step,
+    Action, Assignment, DeletionIntent, Dependencies, Fault, ManagedAddOn, Outcome, PeerStates,
+    Reason, ReleaseId, State, StatusContext, step,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::actions::evidence;
-use crate::actions::health::Judge;
+use crate::actions::health::CelWorker;
 use crate::actions::pull::{Pulled, Sources};
 use crate::cluster::Cluster;
 use crate::observability::events::Events;
 use crate::observability::metrics::Metrics;
-use crate::storage::ledger::{Ledger, Saved, Told, now};
+use crate::storage::ledger::{Ledger, Saved, WatchNews, now};
 use crate::storage::releases::{Content, Store};
 use crate::storage::successor::Successors;
 
@@ -44,7 +44,7 @@ pub struct Shared {
     pub events: Events,
     pub successors: Successors,
     pub sources: Sources,
-    pub judge: Judge,
+    pub judge: CelWorker,
     pub graces: Graces,
     /// Rollouts at once.
     pub slots: Arc<Semaphore>,
@@ -59,9 +59,9 @@ pub struct Driver {
     evidence: evidence::Store,
     ledger: Ledger,
     changes: watch::Receiver<Arc<ManagedAddOn>>,
-    neighbours: watch::Receiver<Neighbours>,
+    neighbours: watch::Receiver<PeerStates>,
     /// Of them, what was last seen to concern this add-on.
-    around: Around,
+    dependencies: Dependencies,
     slot: Option<OwnedSemaphorePermit>,
     /// Others that may be why the last agent ended wait for this.
     alone: Option<DropGuard>,
@@ -86,7 +86,7 @@ pub async fn drive(
     shared: Arc<Shared>,
     name: String,
     changes: watch::Receiver<Arc<ManagedAddOn>>,
-    neighbours: watch::Receiver<Neighbours>,
+    neighbours: watch::Receiver<PeerStates>,
     shutdown: CancellationToken,
 ) {
     let driven = async {
@@ -108,7 +108,7 @@ impl Driver {
         shared: &Arc<Shared>,
         name: &str,
         mut changes: watch::Receiver<Arc<ManagedAddOn>>,
-        neighbours: watch::Receiver<Neighbours>,
+        neighbours: watch::Receiver<PeerStates>,
     ) -> Option<Self> {
         let client = shared.cluster.own();
         let store = Store::new(client.clone(), &shared.namespace, name);
@@ -139,7 +139,7 @@ impl Driver {
             ledger,
             changes,
             neighbours,
-            around: Around::default(),
+            dependencies: Dependencies::default(),
             slot: None,
             alone: None,
             outcome: None,
@@ -194,9 +194,9 @@ impl Driver {
     /// What was done for another rollout than the one that is told has no outcome here.
     async fn hear(&mut self, newest: &ManagedAddOn) -> Result<(), kube::Error> {
         let anew = match self.ledger.notice(newest) {
-            Told::NothingNew => false,
-            Told::Anew => true,
-            Told::Older => self.ledger.read_anew(newest).await?,
+            WatchNews::NothingNew => false,
+            WatchNews::Anew => true,
+            WatchNews::Older => self.ledger.read_anew(newest).await?,
         };
         self.outcome = self.outcome.take().filter(|_| !anew);
         Ok(())
@@ -211,24 +211,24 @@ impl Driver {
         true
     }
 
-    fn beside(&self) -> Beside {
+    fn beside(&self) -> StatusContext {
         let metadata = &self.ledger.object.metadata;
         let orphaned = metadata
             .annotations
             .as_ref()
             .and_then(|all| all.get(hub_sync::names::ORPHANED).cloned());
-        Beside {
+        StatusContext {
             generation: metadata.generation,
             desired_version: Some(self.ledger.object.spec.version.clone()),
             orphaned,
             unwell: self.rest.unwell(),
             drifted: self.rest.drift().told().cloned(),
-            unclear: Leaving::of(&self.ledger.object) == Leaving::Unclear,
+            unclear: DeletionIntent::of(&self.ledger.object) == DeletionIntent::Unconfirmed,
         }
     }
 
     /// Logs, events and metrics of what changed.
-    async fn tell(&self, before: &lifecycle::Rollout, beside: &Beside) {
+    async fn tell(&self, before: &lifecycle::Rollout, beside: &StatusContext) {
         let after = &self.ledger.rollout;
         let desired = beside.desired_version.as_deref();
         self.shared.metrics.saved(&self.name, before, after, desired);
@@ -241,7 +241,7 @@ impl Driver {
         let phase = after.phase().name();
         tracing::info!(phase, reason = why, message, "phase changed");
         self.shared.events.phase(&self.ledger.object, after, message).await;
-        let missed_by = self.around.relied_on();
+        let missed_by = self.dependencies.relied_on();
         if after.phase() == lifecycle::Phase::Removing && !missed_by.is_empty() {
             self.shared.events.missed(&self.ledger.object, &missed_by).await;
         }
@@ -252,7 +252,7 @@ impl Driver {
         tracing::debug!(?action, "acting");
         let may_be_abandoned =
             matches!(action, Action::Pull | Action::Stage | Action::Check { .. });
-        let released = matches!(action, Action::Release | Action::PassOn);
+        let released = matches!(action, Action::RemoveFinalizer | Action::Recreate);
         let mut changes = self.changes.clone();
         let acting_on = of_interest(&self.ledger.object);
         let outcome = tokio::select! {
@@ -264,12 +264,12 @@ impl Driver {
         if let Some(Outcome::Failed(fault)) = &self.outcome {
             tracing::info!(
                 reason = fault.reason.name(),
-                passing = fault.passing,
+                transient = fault.transient,
                 cause = fault.message,
                 "action failed"
             );
         }
-        !(released && self.outcome == Some(Outcome::Released))
+        !(released && self.outcome == Some(Outcome::FinalizerRemoved))
     }
 
     /// Until something changes, the time is up, or a slot is free for a rollout that waits for one.
@@ -285,14 +285,14 @@ impl Driver {
                 None => std::future::pending().await,
             }
         };
-        let kept = self.ledger.rollout.kept().is_some();
+        let kept = self.ledger.rollout.release_at_rest().is_some();
         let tend_at = self.rest.repair_at;
         let tend = async move {
             if kept { sleep_until(tend_at).await } else { std::future::pending().await }
         };
-        let (name, needs, around) = (&self.name, self.needs(), &self.around);
+        let (name, needs, dependencies) = (&self.name, self.needs(), &self.dependencies);
         let neighbours = &mut self.neighbours;
-        let differs = |all: &Neighbours| Around::of(name, &needs, all) != *around;
+        let differs = |all: &PeerStates| Dependencies::of(name, &needs, all) != *dependencies;
         let concerned = async move { neighbours.wait_for(differs).await.is_ok() };
         tokio::select! {
             changed = self.changes.changed() => changed.is_ok(),
@@ -336,7 +336,7 @@ async fn is_gone(changes: &mut watch::Receiver<Arc<ManagedAddOn>>) -> bool {
 
 /// What of a `ManagedAddOn` can make an action pointless; its status and our own marks cannot.
 fn of_interest(object: &ManagedAddOn) -> (Option<i64>, bool) {
-    (object.metadata.generation, Leaving::of(object) == Leaving::Ordered)
+    (object.metadata.generation, DeletionIntent::of(object) == DeletionIntent::Ordered)
 }
 
 async fn differs(changes: &mut watch::Receiver<Arc<ManagedAddOn>>, acting_on: (Option<i64>, bool)) {

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 /// Between tries to reach the hub.
-pub const CONNECT: Patience =
-    Patience { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
+pub const CONNECT: RetryState =
+    RetryState { first: Duration::from_secs(1), longest: Duration::from_secs(60) };
 
 /// Between tries to carry an assignment out: what is missing is likely missing for a while.
-pub const ASSIGN: Patience =
-    Patience { first: Duration::from_secs(1), longest: Duration::from_secs(300) };
+pub const ASSIGN: RetryState =
+    RetryState { first: Duration::from_secs(1), longest: Duration::from_secs(300) };
 
 /// With nothing to do a look costs nothing and finds nothing.
 pub const IDLE: Duration = Duration::from_secs(3600);
@@ -16,12 +16,12 @@ pub const IDLE: Duration = Duration::from_secs(3600);
 /// Exponential delays with jitter, from `first` up to the doubled delay, so that a fleet that lost its hub at once does
 /// not come back at once.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Patience {
+pub struct RetryState {
     pub first: Duration,
     pub longest: Duration,
 }
 
-impl Patience {
+impl RetryState {
     /// Before the next try: from `first` to `first` doubled `failures` times, at most `longest`. `random` is in 0..1.
     pub fn delay(self, failures: u32, random: f64) -> Duration {
         let doubled = 1_u32.checked_shl(failures).unwrap_or(u32::MAX);
@@ -36,7 +36,7 @@ pub fn at_least(period: Duration, random: f64) -> Duration {
 }
 
 /// `period` and up to a quarter of it more or less.
-pub fn around(period: Duration, random: f64) -> Duration {
+pub fn dependencies(period: Duration, random: f64) -> Duration {
     period.mul_f64(0.75 + random / 2.0)
 }
 
@@ -61,6 +61,9 @@ mod tests {
     fn periods_stay_in_their_bands() {
         let minute = Duration::from_secs(60);
         assert_eq!([0.0, 1.0].map(|random| at_least(minute, random).as_secs()), [60, 75]);
-        assert_eq!([0.0, 0.5, 1.0].map(|random| around(minute, random).as_secs()), [45, 60, 75]);
+        assert_eq!(
+            [0.0, 0.5, 1.0].map(|random| dependencies(minute, random).as_secs()),
+            [45, 60, 75]
+        );
     }
 }

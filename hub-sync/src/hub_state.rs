@@ -9,7 +9,7 @@ use crate::ocm::ManagedClusterAddOn;
 
 /// The picture that everyone here works from.
 #[derive(Clone, Debug, Default)]
-pub struct Hub {
+pub struct HubState {
     /// By name, the newest seen of each. Kept while the hub is away.
     pub mcas: BTreeMap<String, Arc<ManagedClusterAddOn>>,
     /// UIDs of those whose deletion was seen. Only this is an order to delete; being absent is none.
@@ -20,7 +20,7 @@ pub struct Hub {
     coming: BTreeMap<String, Arc<ManagedClusterAddOn>>,
 }
 
-impl Hub {
+impl HubState {
     pub fn after(mut self, event: Event<ManagedClusterAddOn>) -> Self {
         match event {
             Event::Init => self.coming.clear(),
@@ -76,7 +76,7 @@ mod tests {
             Event::Delete(mca("metrics", "u1")),
             Event::Apply(mca("metrics", "u2")),
         ];
-        let hub = hub.into_iter().fold(Hub::default(), Hub::after);
+        let hub = hub.into_iter().fold(HubState::default(), HubState::after);
         assert_eq!(hub.deleted, BTreeSet::from(["u1".to_owned()]));
         assert_eq!(hub.mcas["metrics"].uid(), "u2");
     }
@@ -85,9 +85,9 @@ mod tests {
     fn an_old_event_brings_nothing_back_but_a_list_does() {
         let listed = || [Event::Init, Event::InitApply(mca("metrics", "u1")), Event::InitDone];
         let stale = [Event::Delete(mca("metrics", "u1")), Event::Apply(mca("metrics", "u1"))];
-        let hub = listed().into_iter().chain(stale).fold(Hub::default(), Hub::after);
+        let hub = listed().into_iter().chain(stale).fold(HubState::default(), HubState::after);
         assert!(hub.mcas.is_empty() && hub.deleted.contains("u1"));
-        let restored = listed().into_iter().fold(hub, Hub::after);
+        let restored = listed().into_iter().fold(hub, HubState::after);
         assert!(restored.mcas.contains_key("metrics") && restored.deleted.is_empty());
     }
 
@@ -98,12 +98,12 @@ mod tests {
             mca.metadata.generation = Some(generation);
             mca
         };
-        let generation = |hub: &Hub| hub.mcas["metrics"].metadata.generation;
+        let generation = |hub: &HubState| hub.mcas["metrics"].metadata.generation;
         let stale = [Event::Apply(at(2)), Event::Apply(at(1))];
-        let hub = stale.into_iter().fold(Hub::default(), Hub::after);
+        let hub = stale.into_iter().fold(HubState::default(), HubState::after);
         assert_eq!(generation(&hub), Some(2));
         let restored = [Event::Init, Event::InitApply(at(1)), Event::InitDone];
-        assert_eq!(generation(&restored.into_iter().fold(hub, Hub::after)), Some(1));
+        assert_eq!(generation(&restored.into_iter().fold(hub, HubState::after)), Some(1));
     }
 
     #[test]
@@ -115,7 +115,7 @@ mod tests {
             Event::Init,
             Event::InitDone,
         ];
-        let hub = events.into_iter().fold(Hub::default(), Hub::after);
+        let hub = events.into_iter().fold(HubState::default(), HubState::after);
         assert!(hub.deleted.is_empty());
         assert!(hub.mcas.is_empty());
         assert_eq!(hub.lists, 2);
@@ -131,7 +131,7 @@ mod tests {
             Event::InitApply(mca("logs", "u2")),
             Event::Init,
         ];
-        let hub = events.into_iter().fold(Hub::default(), Hub::after);
+        let hub = events.into_iter().fold(HubState::default(), HubState::after);
         assert_eq!(hub.mcas.keys().collect::<Vec<_>>(), ["metrics"]);
         assert_eq!(hub.lists, 1);
     }
@@ -140,7 +140,7 @@ mod tests {
     fn what_waits_for_finalizers_counts_as_deleted() {
         let mut going = mca("metrics", "u1");
         going.metadata.deletion_timestamp = Some(jiff::Timestamp::UNIX_EPOCH.into());
-        let hub = Hub::default().after(Event::Apply(going));
+        let hub = HubState::default().after(Event::Apply(going));
         assert!(hub.deleted.contains("u1"));
     }
 }

@@ -96,7 +96,7 @@ async fn work(
     let link = link::client::Link::new(credentials.first().await, state.clone());
     let hub = link.client();
 
-    let picture = channel::Sender::new(hub_state::Hub::default());
+    let picture = channel::Sender::new(hub_state::HubState::default());
     let standings = channel::Sender::new(assignments::outcome::Standings::new());
     let sources = reports::publish::Sources {
         picture: picture.subscribe(),
@@ -109,10 +109,11 @@ async fn work(
         add_ons: add_ons.clone(),
         standings: standings.subscribe(),
     };
-    let assign = assignments::assign::Desk::new(hub.clone(), managed.clone());
+    let assign = assignments::assign::AssignTask::new(hub.clone(), managed.clone());
     let assign = assign.follow(picture.subscribe(), add_ons.clone(), standings);
-    let publish = reports::publish::Desk::new(hub.clone(), cluster.clone()).follow(sources);
-    let removal = fleet::removal_intent::Desk::new(hub.clone(), &cluster, managed.clone());
+    let publish = reports::publish::PublishTask::new(hub.clone(), cluster.clone()).follow(sources);
+    let removal =
+        fleet::removal_intent::RemovalIntentTask::new(hub.clone(), &cluster, managed.clone());
     let removal = removal.follow(add_ons.clone(), state.subscribe());
     let latch = fleet::premature_completion::follow(
         hub.clone(),

@@ -137,7 +137,7 @@ pub async fn what_others_change_is_shown(_: &Bed) -> Result<()> {
             add_on.until(&format!("to be Drifted {expected}"), is).await
         }
     };
-    drifted("False AsReleased").await?;
+    drifted("False InSync").await?;
     let patch = "patch configmap v --namespace shop --type merge --patch";
     managed.kubectl(&format!("{patch} {}", json!({"data": {"value": "theirs"}}))).await?;
     let mended = drifted("False Mended").await?;
@@ -159,14 +159,14 @@ pub async fn what_others_change_is_shown(_: &Bed) -> Result<()> {
     let none =
         json!({"data": {"added": null}, "metadata": {"annotations": {"example.com/a": null}}});
     managed.kubectl(&format!("{patch} {none} --field-manager somebody")).await?;
-    drifted("False AsReleased").await?;
+    drifted("False InSync").await?;
 
     // What is another add-on's now is not taken from it.
     let theirs = json!({"metadata": {"labels": {
         "lifecycle.open-cluster-management.io/addon": "another",
     }}});
     managed.kubectl(&format!("{patch} {theirs}")).await?;
-    let status = drifted("True NotMended").await?;
+    let status = drifted("True RepairFailed").await?;
     ensure!(status.phase == Some(Phase::Available) && status.history.len() == 1);
     Ok(())
 }

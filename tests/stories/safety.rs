@@ -77,7 +77,7 @@ pub async fn a_definition_that_would_harm_living_objects_is_refused(bed: &Bed) -
     managed.plane.apply_yaml(&kind.object(json!({"size": "small"})).to_string()).await?;
     add_on.annotate("retry", Some("now")).await?;
     let status = add_on.until_available("1.1.0").await?;
-    ensure!(judged(&status) == "True NothingInTheWay", "{status:?}");
+    ensure!(judged(&status) == "True NoKnownRisk", "{status:?}");
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use lifecycle::health::{Around, Health, HealthStatus, Rules, assess_with};
+use lifecycle::health::{Health, HealthContext, HealthStatus, Rules, assess_with};
 use lifecycle::{Object, printable};
 use serde::Serialize;
 
@@ -55,9 +55,14 @@ pub fn judge<'a>(objects: &'a [Object], rules: &Rules, now: Timestamp) -> Vec<Ju
             return judged(object, told);
         }
         let since = age(object, now);
-        let around =
-            Around { since, now: Some(now), pods: &pods, nodes: &nodes, ..Around::default() };
-        judged(object, assess_with(object, &around))
+        let context = HealthContext {
+            since,
+            now: Some(now),
+            pods: &pods,
+            nodes: &nodes,
+            ..HealthContext::default()
+        };
+        judged(object, assess_with(object, &context))
     };
     objects.iter().map(judge).collect()
 }

@@ -65,7 +65,7 @@ pub struct ManagedAddOnSpec {
     /// Other add-ons that must run here first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
-    pub requires: Option<Vec<Requirement>>,
+    pub requires: Option<Vec<RequirementSpec>>,
     /// Rules for kinds that the built-in health rules do not know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
@@ -123,7 +123,7 @@ pub struct InlineSource {
 /// Another add-on that must be Available in one of these versions.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
-pub struct Requirement {
+pub struct RequirementSpec {
     #[schemars(length(max = 253), regex(pattern = DNS_NAME))]
     pub add_on: String,
     #[schemars(length(min = 1, max = 256))]

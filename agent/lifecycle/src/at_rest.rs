@@ -9,9 +9,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use crate::api::ManagedAddOnStatus;
 
-pub use degradation::Wellness;
+pub use degradation::Degradation;
 pub use drift::{Drift, Drifted, Mending};
-pub use foreign_fields::{Added, added};
+pub use foreign_fields::{ForeignFields, added};
 
 fn saved<'a>(status: &'a ManagedAddOnStatus, kind: &str) -> Option<&'a Condition> {
     status.conditions.iter().find(|condition| condition.type_ == kind)

@@ -8,29 +8,29 @@ use crate::names::annotation;
 const RECORD: &str = "AppliedManifestWork";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Leaving {
+pub enum DeletionIntent {
     /// It is not being deleted.
-    No,
+    None,
     /// The klusterlet may have deleted it, and the hub was not asked yet: until then nothing changes.
-    Unclear,
+    Unconfirmed,
     /// The klusterlet deleted it, and nobody ordered that: everything stays, and it is made anew.
     Evicted,
     /// What it installed is to be removed.
     Ordered,
 }
 
-impl Leaving {
+impl DeletionIntent {
     pub fn of(add_on: &ManagedAddOn) -> Self {
         if add_on.metadata.deletion_timestamp.is_none() {
-            return Leaving::No;
+            return DeletionIntent::None;
         }
         let annotations = add_on.metadata.annotations.as_ref();
         let said = annotations.and_then(|all| all.get(annotation::REMOVAL));
         match said.map(String::as_str) {
-            Some(ORDERED) => Leaving::Ordered,
-            Some(EVICTED) => Leaving::Evicted,
-            Some(_) | None if is_the_klusterlets(add_on) => Leaving::Unclear,
-            Some(_) | None => Leaving::Ordered,
+            Some(ORDERED) => DeletionIntent::Ordered,
+            Some(EVICTED) => DeletionIntent::Evicted,
+            Some(_) | None if is_the_klusterlets(add_on) => DeletionIntent::Unconfirmed,
+            Some(_) | None => DeletionIntent::Ordered,
         }
     }
 }
@@ -63,17 +63,21 @@ mod tests {
         let work = json!([{"kind": "AppliedManifestWork", "name": "h-w", "uid": "u", "apiVersion": "w/v1"}]);
         let other = json!([{"kind": "ConfigMap", "name": "c", "uid": "u", "apiVersion": "v1"}]);
         let table = [
-            (false, &work, None, Leaving::No),
-            (true, &json!([]), None, Leaving::Ordered),
-            (true, &other, None, Leaving::Ordered),
-            (true, &work, None, Leaving::Unclear),
-            (true, &work, Some("perhaps"), Leaving::Unclear),
-            (true, &work, Some("ordered"), Leaving::Ordered),
-            (true, &work, Some("evicted"), Leaving::Evicted),
-            (false, &work, Some("evicted"), Leaving::No),
+            (false, &work, None, DeletionIntent::None),
+            (true, &json!([]), None, DeletionIntent::Ordered),
+            (true, &other, None, DeletionIntent::Ordered),
+            (true, &work, None, DeletionIntent::Unconfirmed),
+            (true, &work, Some("perhaps"), DeletionIntent::Unconfirmed),
+            (true, &work, Some("ordered"), DeletionIntent::Ordered),
+            (true, &work, Some("evicted"), DeletionIntent::Evicted),
+            (false, &work, Some("evicted"), DeletionIntent::None),
         ];
         for (deleted, owners, said, expected) in table {
-            assert_eq!(Leaving::of(&add_on(deleted, owners, said)), expected, "{owners} {said:?}");
+            assert_eq!(
+                DeletionIntent::of(&add_on(deleted, owners, said)),
+                expected,
+                "{owners} {said:?}"
+            );
         }
     }
 

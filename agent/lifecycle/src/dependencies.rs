@@ -6,8 +6,8 @@ use std::sync::Arc;
 use semver::{Version, VersionReq};
 use serde::{Deserialize, Serialize};
 
-use crate::api::{ManagedAddOn, Phase, Requirement};
-use crate::deletion::Leaving;
+use crate::api::{ManagedAddOn, Phase, RequirementSpec};
+use crate::deletion::DeletionIntent;
 use crate::ledger::rollout::Rollout;
 use crate::reason::{Fault, Reason};
 use crate::spec::version_range;
@@ -15,36 +15,36 @@ use crate::spec::version_range;
 /// Another add-on that has to run here in one of these versions.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
-pub struct Need {
+pub struct Requirement {
     pub add_on: String,
     pub versions: VersionReq,
 }
 
 /// What others have to know of an add-on.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Neighbour {
+pub struct PeerState {
     pub current: Option<Version>,
     /// There may be objects of another version, or what runs is being removed.
     pub moving: bool,
     /// Needs of what runs, and of what is being written.
-    pub relies_on: Vec<Need>,
+    pub relies_on: Vec<Requirement>,
     /// Needs of what is assigned.
-    pub asks: Vec<Need>,
+    pub asks: Vec<Requirement>,
 }
 
 /// By name.
-pub type Neighbours = BTreeMap<String, Arc<Neighbour>>;
+pub type PeerStates = BTreeMap<String, Arc<PeerState>>;
 
 /// The neighbours that one add-on has to know.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Around {
+pub struct Dependencies {
     name: String,
-    neighbours: Neighbours,
+    neighbours: PeerStates,
 }
 
-impl Need {
-    pub fn read(requirement: &Requirement) -> Result<Self, Fault> {
-        let Requirement { add_on, versions } = requirement;
+impl Requirement {
+    pub fn read(requirement: &RequirementSpec) -> Result<Self, Fault> {
+        let RequirementSpec { add_on, versions } = requirement;
         let range = version_range::range(versions).map_err(|e| {
             Fault::new(Reason::InvalidAssignment, format!("requires {add_on} {versions:?}: {e}"))
         })?;
@@ -56,13 +56,13 @@ impl Need {
     }
 }
 
-impl std::fmt::Display for Need {
+impl std::fmt::Display for Requirement {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {}", self.add_on, self.versions)
     }
 }
 
-impl Neighbour {
+impl PeerState {
     /// What cannot be read runs nothing and relies on nothing.
     pub fn of(add_on: &ManagedAddOn) -> Self {
         let status = add_on.status.as_ref();
@@ -71,18 +71,18 @@ impl Neighbour {
         let asked = add_on.spec.requires.iter().flatten();
         Self {
             moving: rollout.phase() == Phase::Removing
-                || Leaving::of(add_on) == Leaving::Ordered
+                || DeletionIntent::of(add_on) == DeletionIntent::Ordered
                 || !rollout.untouched(),
             relies_on: rollout.relies_on(),
-            asks: asked.filter_map(|requirement| Need::read(requirement).ok()).collect(),
+            asks: asked.filter_map(|requirement| Requirement::read(requirement).ok()).collect(),
             current: rollout.current.map(|current| current.version),
         }
     }
 }
 
-impl Around {
+impl Dependencies {
     /// Those that it needs, those that they need in turn, and those that rely on it.
-    pub fn of(name: &str, needs: &[Need], all: &Neighbours) -> Self {
+    pub fn of(name: &str, needs: &[Requirement], all: &PeerStates) -> Self {
         let mut known: BTreeSet<&str> = BTreeSet::new();
         let mut next: Vec<&str> = needs.iter().map(|need| need.add_on.as_str()).collect();
         while let Some(needed) = next.pop() {
@@ -91,8 +91,8 @@ impl Around {
                 next.extend(asks.into_iter().flatten().map(|need| need.add_on.as_str()));
             }
         }
-        let relies = |neighbour: &Neighbour| neighbour.relies_on.iter().any(|n| n.add_on == name);
-        let concerns = |(other, neighbour): &(&String, &Arc<Neighbour>)| {
+        let relies = |neighbour: &PeerState| neighbour.relies_on.iter().any(|n| n.add_on == name);
+        let concerns = |(other, neighbour): &(&String, &Arc<PeerState>)| {
             known.contains(other.as_str()) || relies(neighbour)
         };
         let neighbours = all.iter().filter(concerns).map(|(k, v)| (k.clone(), v.clone())).collect();
@@ -100,14 +100,14 @@ impl Around {
     }
 
     /// Why these needs are not met at this moment.
-    pub fn unmet(&self, needs: &[Need]) -> Option<Fault> {
+    pub fn unmet(&self, needs: &[Requirement]) -> Option<Fault> {
         let unmet: Vec<String> = needs.iter().filter_map(|need| self.lacks(need)).collect();
         let message = || format!("requires {}", unmet.join(", and "));
         (!unmet.is_empty()).then(|| Fault::new(Reason::RequirementNotMet, message()))
     }
 
     /// What is in the way of a need, in words.
-    fn lacks(&self, need: &Need) -> Option<String> {
+    fn lacks(&self, need: &Requirement) -> Option<String> {
         let Some(neighbour) = self.neighbours.get(&need.add_on) else {
             return Some(format!("{need}, which is not here"));
         };
@@ -122,7 +122,7 @@ impl Around {
     }
 
     /// Needs that wait for each other can never be met.
-    pub fn circle(&self, needs: &[Need]) -> Option<Fault> {
+    pub fn circle(&self, needs: &[Requirement]) -> Option<Fault> {
         let mut known: BTreeSet<&str> = BTreeSet::new();
         let mut paths: Vec<Vec<&str>> = self.missing(needs).map(|name| vec![name]).collect();
         while let Some(path) = paths.pop() {
@@ -143,8 +143,8 @@ impl Around {
     }
 
     /// Add-ons of which no version runs that would do.
-    fn missing<'a>(&'a self, needs: &'a [Need]) -> impl Iterator<Item = &'a str> {
-        let runs = |need: &Need| {
+    fn missing<'a>(&'a self, needs: &'a [Requirement]) -> impl Iterator<Item = &'a str> {
+        let runs = |need: &Requirement| {
             let neighbour = self.neighbours.get(&need.add_on);
             neighbour.is_some_and(|it| it.current.as_ref().is_some_and(|it| need.allows(it)))
         };
@@ -153,7 +153,7 @@ impl Around {
 
     /// Others that work with the version that runs and would not with this one.
     pub fn broken(&self, from: &Version, to: &Version) -> Option<Fault> {
-        let breaks = |need: &&Need| need.allows(from) && !need.allows(to);
+        let breaks = |need: &&Requirement| need.allows(from) && !need.allows(to);
         let broken: Vec<String> = self.dependents(breaks);
         let message = || format!("{to} would break what runs here: {}", broken.join(", "));
         (!broken.is_empty()).then(|| Fault::new(Reason::RequiredByOthers, message()))
@@ -164,7 +164,7 @@ impl Around {
         self.dependents(|_| true)
     }
 
-    fn dependents(&self, which: impl Fn(&&Need) -> bool) -> Vec<String> {
+    fn dependents(&self, which: impl Fn(&&Requirement) -> bool) -> Vec<String> {
         let others = self.neighbours.iter().filter(|(name, _)| **name != self.name);
         let needs = others.flat_map(|(name, neighbour)| {
             let ours = neighbour.relies_on.iter().filter(|need| need.add_on == self.name);

@@ -8,10 +8,10 @@ use serde_json::Value;
 use crate::bundle::hook::Hook;
 use crate::bundle::release::Release;
 use crate::ledger::operation::Operation;
-use crate::ledger::rollout::{Patience, Rollout};
+use crate::ledger::rollout::{RetryState, Rollout};
 use crate::object::Object;
 use crate::reason::{Fault, Reason};
-use crate::redaction::Mask;
+use crate::redaction::Redaction;
 
 /// Lines of a log that are kept.
 pub const LOG_LINES: usize = 20;
@@ -59,7 +59,7 @@ impl Rollout {
     /// Whatever came of it, it is tried once: the way back waits for nothing that can fail.
     pub(crate) fn evidence_kept(mut self, name: Option<&str>) -> Self {
         let Some(failure) = self.failure.take() else { return self };
-        self.patience = Patience::default();
+        self.retry_state = RetryState::default();
         let name = name.map(str::to_owned);
         if let Some(operation) = &mut self.operation
             && operation.sequence == failure.sequence
@@ -87,13 +87,13 @@ pub fn outdated(kept: impl IntoIterator<Item = (String, u64)>) -> Vec<String> {
 }
 
 /// The whole text.
-pub fn text(failure: &Failure, parts: &[String], mask: &Mask) -> String {
+pub fn text(failure: &Failure, parts: &[String], redaction: &Redaction) -> String {
     let Failure { release, cause, .. } = failure;
     let head = format!(
         "version: {}\nreason: {}\ncause: {}\n",
         release.version,
         cause.reason.name(),
-        line(&cause.message, mask)
+        line(&cause.message, redaction)
     );
     let parts = parts.iter().map(|part| cut(part, LONGEST_PART));
     let text = std::iter::once(head).chain(parts).collect::<Vec<_>>().join("\n");
@@ -101,7 +101,7 @@ pub fn text(failure: &Failure, parts: &[String], mask: &Mask) -> String {
 }
 
 /// What a pod says of itself: conditions that are not as they should be, and its containers.
-pub fn pod(pod: &Object, mask: &Mask) -> String {
+pub fn pod(pod: &Object, redaction: &Redaction) -> String {
     let text = |pointer: &str| pod.0.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let mut lines = vec![format!(
         "pod {}: {}",
@@ -121,7 +121,7 @@ pub fn pod(pod: &Object, mask: &Mask) -> String {
     for pointer in ["/status/initContainerStatuses", "/status/containerStatuses"] {
         lines.extend(list(&pod.0, pointer).iter().map(container));
     }
-    lines.iter().map(|it| line(it, mask)).collect::<Vec<_>>().join("\n")
+    lines.iter().map(|it| line(it, redaction)).collect::<Vec<_>>().join("\n")
 }
 
 fn container(status: &Value) -> String {
@@ -153,26 +153,26 @@ fn said([name, reason, message]: [&str; 3]) -> String {
 }
 
 /// One event in a line; the field names are those of core/v1.
-pub fn event(event: &Value, mask: &Mask) -> String {
+pub fn event(event: &Value, redaction: &Redaction) -> String {
     let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let times = event["count"].as_u64().unwrap_or(1);
     let when = [text("/lastTimestamp"), text("/eventTime"), text("/metadata/creationTimestamp")];
     let when = when.into_iter().find(|when| !when.is_empty()).unwrap_or_default();
     let said = said([text("/type"), text("/reason"), text("/message")]);
-    line(&format!("event {when} ({times}x) {said}"), mask)
+    line(&format!("event {when} ({times}x) {said}"), redaction)
 }
 
 /// The last lines of a log.
-pub fn log(log: &str, mask: &Mask) -> String {
+pub fn log(log: &str, redaction: &Redaction) -> String {
     let lines: Vec<&str> = log.lines().filter(|line| !line.trim().is_empty()).collect();
     let last = lines.len().saturating_sub(LOG_LINES);
     let last = lines.into_iter().skip(last);
-    last.map(|it| format!("    {}", line(it, mask))).collect::<Vec<_>>().join("\n")
+    last.map(|it| format!("    {}", line(it, redaction))).collect::<Vec<_>>().join("\n")
 }
 
 /// One printable line, masked before it is cut.
-pub fn line(text: &str, mask: &Mask) -> String {
-    cut(&mask.hide(&printable(text)), LONGEST_LINE)
+pub fn line(text: &str, redaction: &Redaction) -> String {
+    cut(&redaction.redact(&printable(text)), LONGEST_LINE)
 }
 
 /// Without escape sequences, as they colour terminals, and other control characters.
@@ -231,18 +231,18 @@ mod tests {
         let expected = "pod web-1: Running
   condition Ready False ContainersNotReady: web
   container web: waiting CrashLoopBackOff: back-off 40s; 3 restarts; before: terminated Error, exit code 1";
-        assert_eq!(pod(&object, &Mask::default()), expected);
+        assert_eq!(pod(&object, &Redaction::default()), expected);
     }
 
     #[test]
     fn of_a_log_the_last_lines_are_kept_without_what_colours_them() {
         let long: String =
             (1..=30).map(|n| format!("\u{1b}[31mline {n}\u{1b}[0m\tx\u{7}\n\n")).collect();
-        let kept = log(&long, &Mask::default());
+        let kept = log(&long, &Redaction::default());
         let lines: Vec<&str> = kept.lines().collect();
         assert_eq!((lines.len(), lines[0], lines[19]), (20, "    line 11 x ", "    line 30 x "));
-        assert!(log(&"ä".repeat(5000), &Mask::default()).len() < 420);
-        assert_eq!(log("", &Mask::default()), "");
+        assert!(log(&"ä".repeat(5000), &Redaction::default()).len() < 420);
+        assert_eq!(log("", &Redaction::default()), "");
     }
 
     #[test]
@@ -252,7 +252,7 @@ mod tests {
             "lastTimestamp": "2026-01-01T00:00:00Z",
         });
         let expected = "event 2026-01-01T00:00:00Z (4x) Warning FailedCreate: quota";
-        assert_eq!(event(&seen, &Mask::default()), expected);
+        assert_eq!(event(&seen, &Redaction::default()), expected);
     }
 
     #[test]
@@ -281,7 +281,7 @@ mod tests {
     fn the_whole_is_bounded() {
         let failure = failure(Reason::TimedOut);
         let parts = vec!["x".repeat(100_000); 20];
-        let text = text(&failure, &parts, &Mask::default());
+        let text = text(&failure, &parts, &Redaction::default());
         assert!(
             text.starts_with("version: 1.0.0\nreason: TimedOut\ncause: not healthy in time\n\nxx")
         );

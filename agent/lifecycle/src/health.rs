@@ -46,7 +46,7 @@ use crate::object::Object;
 pub(crate) use fields::is_true;
 pub use job::absent;
 pub use pods::pod_labels;
-pub use preexisting::{Excuse, Ill, ill};
+pub use preexisting::{PreexistingFailure, Tolerance, ill};
 pub use rules::Rules;
 pub use stuck_pods::{in_the_way, waits_for_pods};
 pub use verdict::{Verdict, verdict};
@@ -139,7 +139,7 @@ impl Default for Graces {
 
 /// What is known around an object.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Around<'a> {
+pub struct HealthContext<'a> {
     /// Time spent since it was applied.
     pub since: Duration,
     /// With it, nothing lasts longer than its own timestamps say.
@@ -151,7 +151,7 @@ pub struct Around<'a> {
     pub graces: Graces,
 }
 
-impl Around<'_> {
+impl HealthContext<'_> {
     /// How long something is so: the shorter of its age and the time spent, so that neither a jump of the clock nor
     /// an old rollout makes it look lasting.
     fn lasting(&self, from: Option<Timestamp>) -> Duration {
@@ -171,32 +171,32 @@ impl Around<'_> {
 
 /// The health of one living object, by itself. `since` is the time spent since it was applied.
 pub fn assess(object: &Object, since: Duration) -> Health {
-    assess_with(object, &Around { since, ..Around::default() })
+    assess_with(object, &HealthContext { since, ..HealthContext::default() })
 }
 
 /// The health of one living object, with what is known around it.
-pub fn assess_with(object: &Object, around: &Around) -> Health {
+pub fn assess_with(object: &Object, context: &HealthContext) -> Health {
     if object.0.pointer("/metadata/deletionTimestamp").is_some() {
         return Health::terminating();
     }
     if let Some(told) = generic::told(object) {
         return told;
     }
-    pods::told(object, by_kind(object, around), around)
+    pods::told(object, by_kind(object, context), context)
 }
 
-fn by_kind(object: &Object, around: &Around) -> Health {
+fn by_kind(object: &Object, context: &HealthContext) -> Health {
     if workload::is_counted(object) && generic::is_silent(object) {
         return Health::in_progress("has no status yet");
     }
     match (object.group(), object.kind()) {
-        ("apps", "Deployment") => workload::deployment(object, around),
-        ("apps", "StatefulSet") => workload::stateful_set(object, around),
-        ("apps", "DaemonSet") => daemon_set::daemon_set(object, around),
+        ("apps", "Deployment") => workload::deployment(object, context),
+        ("apps", "StatefulSet") => workload::stateful_set(object, context),
+        ("apps", "DaemonSet") => daemon_set::daemon_set(object, context),
         ("apps", "ReplicaSet") | ("", "ReplicationController") => {
-            workload::replica_set(object, around)
+            workload::replica_set(object, context)
         }
-        ("", "Pod") => pods::pod(object, around),
+        ("", "Pod") => pods::pod(object, context),
         ("batch", "Job") => job::job(object),
         ("", "PersistentVolumeClaim") => builtin::claim(object),
         ("", "PersistentVolume") => builtin::volume(object),
@@ -205,7 +205,7 @@ fn by_kind(object: &Object, around: &Around) -> Health {
         ("apiregistration.k8s.io", "APIService") => builtin::api_service(object),
         // Once observed, these are done.
         ("batch", "CronJob") | ("policy", "PodDisruptionBudget") => Health::current(),
-        _ => generic::generic(object, around),
+        _ => generic::generic(object, context),
     }
 }
 

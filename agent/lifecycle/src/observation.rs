@@ -6,13 +6,13 @@ use std::time::Duration;
 use crate::api::Deletion;
 use crate::bundle::hook::{Hook, Ran, Run};
 use crate::bundle::release::{Release, ReleaseId};
-use crate::deletion::Leaving;
-use crate::dependencies::Around;
+use crate::deletion::DeletionIntent;
+use crate::dependencies::Dependencies;
 use crate::evidence::Failure;
-use crate::health::{Ill, Verdict};
-use crate::ledger::operation::Asked;
+use crate::health::{PreexistingFailure, Verdict};
+use crate::ledger::operation::AssignmentKey;
 use crate::ledger::retained::{Retained, RetainedState};
-use crate::plan::Stage;
+use crate::plan::Wave;
 use crate::reason::Fault;
 use crate::rollback_safety::Safety;
 use crate::spec::assignment::{Assignment, Policy};
@@ -31,7 +31,7 @@ pub struct Observation {
     /// Somebody said that this version may start outside every window.
     pub any_time: bool,
     /// The `ManagedAddOn` is being deleted, and that is an order or may be none.
-    pub leaving: Leaving,
+    pub deletion_intent: DeletionIntent,
     /// Read apart from the assignment, so that it holds even when the rest cannot be read.
     pub deletion: Deletion,
     /// Our finalizer is on the `ManagedAddOn`.
@@ -39,7 +39,7 @@ pub struct Observation {
     /// This add-on may be rolled out now; the number of rollouts at once is bounded.
     pub slot: bool,
     /// The other add-ons here.
-    pub around: Around,
+    pub dependencies: Dependencies,
     /// Of the API server.
     pub kubernetes: Option<semver::Version>,
     pub retained: Vec<Retained>,
@@ -54,8 +54,8 @@ pub struct Observation {
 }
 
 impl Observation {
-    pub fn asked(&self) -> Asked {
-        Asked {
+    pub fn asked(&self) -> AssignmentKey {
+        AssignmentKey {
             release: self.wanted().cloned(),
             generation: self.generation,
             retry: self.retry.clone(),
@@ -80,7 +80,7 @@ impl Observation {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     /// Put our finalizer on the `ManagedAddOn`.
-    Hold,
+    AddFinalizer,
     /// Fetch the assigned bundle and compare its digest.
     Pull,
     /// Read the bundle and retain the release.
@@ -90,7 +90,7 @@ pub enum Action {
     /// Begin the hooks of a release that this operation has not begun, and look how they stand.
     Hook { release: Release, hook: Hook, run: Run, within: Duration },
     /// Write one stage of a release. Going back, Jobs are left out.
-    Apply { release: Release, stage: Stage, back: bool },
+    Apply { release: Release, stage: Wave, back: bool },
     /// Keep what is to be seen of a failure. Tried once, whatever comes of it.
     Evidence { failure: Failure },
     /// Remove what these releases have and `keep` has not; only webhooks and APIServices if so asked. `in_order`: one stage
@@ -101,9 +101,9 @@ pub enum Action {
     /// Remove everything this add-on installed.
     Remove { of: Vec<Release> },
     /// Forget the retained releases and let the `ManagedAddOn` go.
-    Release,
+    RemoveFinalizer,
     /// Let the `ManagedAddOn` go, and have it made anew as it is: nobody ordered its removal.
-    PassOn,
+    Recreate,
 }
 
 /// What a check without findings has to say.
@@ -116,21 +116,21 @@ pub struct Report {
     /// The release has hooks to be run before an upgrade.
     pub pre_upgrade: bool,
     /// What of the running version was not whole.
-    pub before: Vec<Ill>,
+    pub before: Vec<PreexistingFailure>,
 }
 
 /// How an action ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
-    Held,
+    FinalizerAdded,
     Pulled,
     Staged,
     Checked(Report),
     Hooked(Ran),
-    Applied(Stage),
+    Applied(Wave),
     /// On the way back: all of a stage but for these, in words. To put them back would lose data, or cannot be done.
     AppliedBut {
-        stage: Stage,
+        stage: Wave,
         left: Vec<String>,
     },
     /// In the ConfigMap of this name.
@@ -144,7 +144,7 @@ pub enum Outcome {
         left: Vec<String>,
     },
     Retained,
-    Released,
+    FinalizerRemoved,
     /// The release or its bundle is not at hand any more: it has to be pulled again.
     Missing,
     Failed(Fault),

@@ -6,7 +6,7 @@ use crate::status::printable;
 
 /// Who can do something about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Owner {
+pub enum ActionableBy {
     /// Nobody needs to: it is how things should be, or will be by themselves.
     Nobody,
     /// Whoever wrote the assignment or the bundle: looked at again when the assignment changes.
@@ -28,8 +28,8 @@ macro_rules! reasons {
                 match self { $(Reason::$name => stringify!($name),)* }
             }
 
-            pub fn owner(self) -> Owner {
-                match self { $(Reason::$name => Owner::$owner,)* }
+            pub fn actionable_by(self) -> ActionableBy {
+                match self { $(Reason::$name => ActionableBy::$owner,)* }
             }
         }
     };
@@ -167,16 +167,16 @@ pub struct Fault {
     pub message: String,
     /// Likely gone when tried again in a moment.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub passing: bool,
+    pub transient: bool,
 }
 
 impl Fault {
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: printable(&message.into()), passing: false }
+        Self { reason, message: printable(&message.into()), transient: false }
     }
 
-    pub fn passing(reason: Reason, message: impl Into<String>) -> Self {
-        Self { passing: true, ..Self::new(reason, message) }
+    pub fn transient(reason: Reason, message: impl Into<String>) -> Self {
+        Self { transient: true, ..Self::new(reason, message) }
     }
 }
 

@@ -35,11 +35,11 @@ const SCHEMES: [&str; 2] = ["bearer ", "basic "];
 
 /// Values that are secret, longest first.
 #[derive(Clone, Debug, Default)]
-pub struct Mask {
+pub struct Redaction {
     values: Vec<String>,
 }
 
-impl Mask {
+impl Redaction {
     /// Hides the values of all Secrets among these.
     pub fn of<'a>(objects: impl IntoIterator<Item = &'a Object>) -> Self {
         let secrets = objects.into_iter().filter(|object| object.kind() == "Secret");
@@ -49,7 +49,7 @@ impl Mask {
         Self { values }
     }
 
-    pub fn hide(&self, line: &str) -> String {
+    pub fn redact(&self, line: &str) -> String {
         let known = self
             .values
             .iter()
@@ -166,7 +166,7 @@ mod tests {
             ("Passwörter: ÄÖ password=ä", "Passwörter: ÄÖ password=***"),
         ];
         for (line, expected) in table {
-            assert_eq!(Mask::default().hide(line), expected);
+            assert_eq!(Redaction::default().redact(line), expected);
         }
     }
 
@@ -180,7 +180,7 @@ mod tests {
         let config = Object(json!({
             "apiVersion": "v1", "kind": "ConfigMap", "data": {"plain": "not-a-secret"},
         }));
-        let mask = Mask::of([&secret, &config]);
+        let redaction = Redaction::of([&secret, &config]);
         for (line, expected) in [
             ("connecting with swordfish-1 to 5432", "connecting with *** to 5432"),
             ("raw c3dvcmRmaXNoLTE=", "raw ***"),
@@ -188,7 +188,7 @@ mod tests {
             ("a second-line b first-line", "a *** b ***"),
             ("not-a-secret", "not-a-secret"),
         ] {
-            assert_eq!(mask.hide(line), expected);
+            assert_eq!(redaction.redact(line), expected);
         }
     }
 
@@ -204,7 +204,7 @@ mod tests {
             "password=\"",
             "secret : : :",
         ] {
-            _ = Mask::default().hide(&line.repeat(3));
+            _ = Redaction::default().redact(&line.repeat(3));
         }
     }
 }

@@ -48,8 +48,8 @@ impl Safety {
     /// As a condition says why.
     pub fn reason(&self) -> &'static str {
         match self.status() {
-            "True" => "NothingInTheWay",
-            "Unknown" => "CannotBeTold",
+            "True" => "NoKnownRisk",
+            "Unknown" => "Undetermined",
             _ => Reason::RollbackUnsafe.name(),
         }
     }
@@ -91,7 +91,7 @@ pub enum Inhabited {
 }
 
 /// What is known before the first write.
-pub struct Prospect<'a> {
+pub struct RollbackContext<'a> {
     /// What runs, and would be put back; absent where it is not retained any more.
     pub from: Option<&'a [Object]>,
     pub target: &'a [Object],
@@ -104,7 +104,7 @@ pub struct Prospect<'a> {
     pub nodes: &'a Nodes,
 }
 
-pub fn judge(prospect: &Prospect<'_>) -> Safety {
+pub fn judge(prospect: &RollbackContext<'_>) -> Safety {
     let mut safety = Safety::default();
     let Some(from) = prospect.from else {
         let gone =
@@ -161,7 +161,7 @@ fn back(old: &Definition, new: &Definition) -> Vec<Change> {
     changes(&new, old)
 }
 
-fn definition(prospect: &Prospect<'_>, old: &Object, new: &Object, safety: &mut Safety) {
+fn definition(prospect: &RollbackContext<'_>, old: &Object, new: &Object, safety: &mut Safety) {
     let (Some(old), Some(new)) = (Definition::read(old), Definition::read(new)) else { return };
     let changes = back(&old, &new);
     let is = |wanted: fn(&Change) -> bool| changes.iter().any(wanted);
@@ -194,7 +194,7 @@ fn definition(prospect: &Prospect<'_>, old: &Object, new: &Object, safety: &mut 
 }
 
 /// Objects that the bundle brings are as good as there.
-fn inhabited(prospect: &Prospect<'_>, definition: &Definition) -> Inhabited {
+fn inhabited(prospect: &RollbackContext<'_>, definition: &Definition) -> Inhabited {
     let of =
         |object: &Object| object.group() == definition.group && object.kind() == definition.kind;
     if prospect.target.iter().any(of) {

@@ -14,7 +14,7 @@ const LONGEST_MESSAGE: usize = 1024;
 
 /// What the status shows beside the ledger.
 #[derive(Clone, Debug, Default)]
-pub struct Beside {
+pub struct StatusContext {
     pub generation: Option<i64>,
     pub desired_version: Option<String>,
     /// Why nobody assigns this add-on any more.
@@ -29,7 +29,7 @@ pub struct Beside {
 
 pub fn status(
     rollout: &Rollout,
-    beside: &Beside,
+    beside: &StatusContext,
     before: &[Condition],
     now: Timestamp,
 ) -> ManagedAddOnStatus {
@@ -81,7 +81,7 @@ pub fn reason(rollout: &Rollout) -> Reason {
 const UNCLEAR: &str = "deleted by the klusterlet, and nothing is removed before the hub says whether that was ordered; the \
     annotation lifecycle.open-cluster-management.io/removal: ordered or evicted says it by hand";
 
-fn message(rollout: &Rollout, beside: &Beside) -> String {
+fn message(rollout: &Rollout, beside: &StatusContext) -> String {
     if beside.unclear {
         return UNCLEAR.to_owned();
     }
@@ -112,7 +112,7 @@ fn is_degraded(rollout: &Rollout) -> bool {
 
 fn conditions(
     rollout: &Rollout,
-    beside: &Beside,
+    beside: &StatusContext,
     before: &[Condition],
     now: Timestamp,
 ) -> Vec<Condition> {
@@ -123,7 +123,7 @@ fn conditions(
         State::Rejected { again: None, .. } | State::RolledBack { .. } | State::Failed { .. }
     );
     // What is known of the release at rest says nothing once another is on its way.
-    let at_rest = rollout.kept().is_some();
+    let at_rest = rollout.release_at_rest().is_some();
     let unwell = beside.unwell.as_ref().filter(|_| at_rest).map(|unwell| printable(unwell));
     let said = message(rollout, beside);
     let (health, about) = match &unwell {

@@ -12,13 +12,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::bundle::hook::{Hook, Run};
-use crate::deletion::Leaving;
+use crate::deletion::DeletionIntent;
 use crate::health::Verdict;
-use crate::ledger::rollout::{Patience, Rollout};
-use crate::ledger::state::{Again, State};
+use crate::ledger::rollout::{RetryState, Rollout};
+use crate::ledger::state::{RetryFrom, State};
 use crate::observation::{Action, Observation, Outcome, Report};
-use crate::plan::Stage;
-use crate::reason::{Fault, Owner, Reason};
+use crate::plan::Wave;
+use crate::reason::{ActionableBy, Fault, Reason};
 use crate::spec::duration::whole_seconds;
 use crate::status::printable;
 
@@ -59,9 +59,9 @@ pub struct Step {
 pub fn step(rollout: Rollout, seen: &Observation, now: Timestamp) -> Step {
     let now = whole_seconds(now);
     let mut rollout = rollout;
-    rollout.patience.rest = rollout.patience.rest.saturating_sub(seen.elapsed);
+    rollout.retry_state.backoff = rollout.retry_state.backoff.saturating_sub(seen.elapsed);
     if seen.outcome.is_some() || seen.verdict.is_some() {
-        rollout.patience.deaths = 0;
+        rollout.retry_state.crashes = 0;
     }
     let place = |rollout: &Rollout| (rollout.state.but_for_time(), rollout.failure.is_some());
     let before = place(&rollout);
@@ -74,29 +74,29 @@ pub fn step(rollout: Rollout, seen: &Observation, now: Timestamp) -> Step {
     let due = due(&rollout, seen);
     // What led nowhere is not done again at once, whoever asks for it.
     let nowhere = seen.outcome.is_some() && !moved && due.is_some();
-    if nowhere && rollout.patience.rest.is_zero() {
-        rollout.patience = rollout.patience.longer(seen.jitter);
+    if nowhere && rollout.retry_state.backoff.is_zero() {
+        rollout.retry_state = rollout.retry_state.longer(seen.jitter);
     }
-    let action = due.filter(|_| rollout.patience.rest.is_zero());
+    let action = due.filter(|_| rollout.retry_state.backoff.is_zero());
     let wake = if action.is_some() { None } else { wake(&rollout, seen, now, moved) };
     Step { rollout, action, wake }
 }
 
 /// The new state.
 fn advance(rollout: Rollout, seen: &Observation, now: Timestamp) -> Rollout {
-    match seen.leaving {
-        Leaving::Ordered => return uninstall::advance(rollout, seen, now),
+    match seen.deletion_intent {
+        DeletionIntent::Ordered => return uninstall::advance(rollout, seen, now),
         // Until it is known to be an order it changes nothing.
-        Leaving::No | Leaving::Unclear | Leaving::Evicted => {}
+        DeletionIntent::None | DeletionIntent::Unconfirmed | DeletionIntent::Evicted => {}
     }
     if rollout.failure.is_some() {
         return evidence(rollout, seen, now);
     }
     match rollout.state.clone() {
         State::Pending | State::Waiting { .. } => begin::advance(rollout, seen, now),
-        State::Pulling => apply::prepare(rollout, seen, now, Again::Pull),
-        State::Staging => apply::prepare(rollout, seen, now, Again::Stage),
-        State::Checking { .. } => apply::prepare(rollout, seen, now, Again::Check),
+        State::Pulling => apply::prepare(rollout, seen, now, RetryFrom::Pull),
+        State::Staging => apply::prepare(rollout, seen, now, RetryFrom::Stage),
+        State::Checking { .. } => apply::prepare(rollout, seen, now, RetryFrom::Check),
         State::PreUpgrade { spent } => {
             apply::pre_upgrade(rollout, seen, now, spent.saturating_add(seen.elapsed))
         }
@@ -128,7 +128,7 @@ fn evidence(rollout: Rollout, seen: &Observation, now: Timestamp) -> Rollout {
     let rollout = match &seen.outcome {
         Some(Outcome::Evidence(name)) => rollout.evidence_kept(Some(name)),
         Some(_) => rollout.evidence_kept(None),
-        None if rollout.patience.is_crash_loop() => rollout.evidence_kept(None),
+        None if rollout.retry_state.is_crash_loop() => rollout.evidence_kept(None),
         None => return rollout,
     };
     advance(rollout, &Observation { outcome: None, ..seen.clone() }, now)
@@ -136,10 +136,12 @@ fn evidence(rollout: Rollout, seen: &Observation, now: Timestamp) -> Rollout {
 
 /// What the state asks to be done.
 fn due(rollout: &Rollout, seen: &Observation) -> Option<Action> {
-    if seen.leaving == Leaving::Evicted {
-        return Some(Action::PassOn);
+    if seen.deletion_intent == DeletionIntent::Evicted {
+        return Some(Action::Recreate);
     }
-    if let Some(failure) = rollout.failure.clone().filter(|_| seen.leaving != Leaving::Ordered) {
+    if let Some(failure) =
+        rollout.failure.clone().filter(|_| seen.deletion_intent != DeletionIntent::Ordered)
+    {
         return Some(Action::Evidence { failure });
     }
     let target = || rollout.target().cloned();
@@ -151,7 +153,7 @@ fn due(rollout: &Rollout, seen: &Observation) -> Option<Action> {
         State::Checking { .. } => Some(Action::Check { release: target()?, from }),
         State::PreUpgrade { .. } => hooks(rollout, seen, Hook::PreUpgrade),
         State::Applying { stage, .. } => {
-            let stage = Stage::numbered(*stage)?;
+            let stage = Wave::numbered(*stage)?;
             Some(Action::Apply { release: target()?, stage, back: false })
         }
         State::Pruning { .. } => {
@@ -162,13 +164,13 @@ fn due(rollout: &Rollout, seen: &Observation) -> Option<Action> {
         State::RollingBack { back, .. } => rollback::due(rollout, back),
         State::Rejected { again, .. } => match again {
             None => at_rest::due(rollout, seen),
-            Some(Again::Begin) => None,
-            Some(Again::Pull) => Some(Action::Pull),
-            Some(Again::Stage) => Some(Action::Stage),
-            Some(Again::Check) => Some(Action::Check { release: target()?, from }),
+            Some(RetryFrom::Begin) => None,
+            Some(RetryFrom::Pull) => Some(Action::Pull),
+            Some(RetryFrom::Stage) => Some(Action::Stage),
+            Some(RetryFrom::Check) => Some(Action::Check { release: target()?, from }),
         },
         State::Verifying { .. } => match seen.verdict {
-            Some(Verdict::Unproved { begun: false, .. }) if rollout.proves().is_some() => {
+            Some(Verdict::AwaitingHooks { begun: false, .. }) if rollout.verify_run().is_some() => {
                 hooks(rollout, seen, Hook::Verify)
             }
             _ => None,
@@ -187,8 +189,8 @@ fn hooks(rollout: &Rollout, seen: &Observation, hook: Hook) -> Option<Action> {
 }
 
 fn wake(rollout: &Rollout, seen: &Observation, now: Timestamp, moved: bool) -> Option<Duration> {
-    if !rollout.patience.rest.is_zero() {
-        return Some(rollout.patience.rest);
+    if !rollout.retry_state.backoff.is_zero() {
+        return Some(rollout.retry_state.backoff);
     }
     // Another state may want something else of the same world.
     if moved {
@@ -198,14 +200,15 @@ fn wake(rollout: &Rollout, seen: &Observation, now: Timestamp, moved: bool) -> O
         let opens = begin::closed(rollout, seen, now).and_then(|closed| closed.wait(now));
         return Some(opens.map_or(LONGEST_SLEEP, |wait| wait.min(LONGEST_SLEEP)));
     }
-    rollout.watched().map(|_| LOOK)
+    rollout.release_under_verification().map(|_| LOOK)
 }
 
 impl Rollout {
     /// Goes to a state; in another one patience starts anew.
     fn to(self, state: State) -> Self {
-        let patience = if self.state == state { self.patience } else { Patience::default() };
-        Self { state, patience, ..self }
+        let retry_state =
+            if self.state == state { self.retry_state } else { RetryState::default() };
+        Self { state, retry_state, ..self }
     }
 
     /// Waits, before the first write.
@@ -216,7 +219,7 @@ impl Rollout {
 
     /// Tries the same again in a while: a passing fault changes nothing but the message.
     fn retry(mut self, fault: &Fault, jitter: f64) -> Self {
-        self.patience = self.patience.longer(jitter);
+        self.retry_state = self.retry_state.longer(jitter);
         self.say(fault.message.clone())
     }
 
@@ -232,37 +235,37 @@ impl Rollout {
     /// Waits for what was removed to be gone, for a while.
     fn await_end_of(self, left: &[String], jitter: f64) -> Self {
         let waiting = format!("waiting for {} to be gone", left.join(", "));
-        self.retry(&Fault::passing(Reason::Progressing, waiting), jitter)
+        self.retry(&Fault::transient(Reason::Progressing, waiting), jitter)
     }
 
     /// Looks again soon: what was told to go needs its time, and nothing failed.
     fn await_going(mut self, waiting: String, jitter: f64) -> Self {
-        let longer = self.patience.longer(jitter);
-        let soon = longer.tries <= LOOKS_AT_GOING;
-        self.patience = if soon { longer.at_most(GOING, jitter) } else { longer };
+        let longer = self.retry_state.longer(jitter);
+        let soon = longer.attempts <= LOOKS_AT_GOING;
+        self.retry_state = if soon { longer.at_most(GOING, jitter) } else { longer };
         self.say(waiting)
     }
 
     /// What was removed is not gone yet, and may be soon.
     fn is_going(&self, left: &[String]) -> bool {
-        !left.is_empty() && self.patience.tries < TRIES_TO_GO
+        !left.is_empty() && self.retry_state.attempts < TRIES_TO_GO
     }
 
     /// The last try goes through everything: what waits for a finalizer that nobody takes off must not keep the rest.
     fn prunes_in_order(&self) -> bool {
-        self.patience.tries < TRIES_TO_GO
+        self.retry_state.attempts < TRIES_TO_GO
     }
 
     /// A refusal to remove something may pass too, as rights that were taken come back; what is given up stays for good.
     fn may_pass(&self, fault: &Fault) -> bool {
-        fault.passing || self.patience.tries < TRIES_TO_GO
+        fault.transient || self.retry_state.attempts < TRIES_TO_GO
     }
 
     /// Why it is not gone on with: agents ended here again and again before anything came of it.
     fn crash_loop(&self) -> Option<Fault> {
         let doing = self.phase().name();
-        self.patience.is_crash_loop().then(|| {
-            let times = self.patience.deaths;
+        self.retry_state.is_crash_loop().then(|| {
+            let times = self.retry_state.crashes;
             let message = format!("the agent ended {times} times in a row while {doing}");
             Fault::new(Reason::CrashLoop, message)
         })
@@ -270,9 +273,9 @@ impl Rollout {
 
     /// A refusal that the environment can mend, a right or a kind that is not there, may be a moment's.
     fn may_be_mended(&self, fault: &Fault, tries: u32) -> bool {
-        match fault.reason.owner() {
-            Owner::Environment => self.patience.tries < tries,
-            Owner::Assignment | Owner::Nobody => false,
+        match fault.reason.actionable_by() {
+            ActionableBy::Environment => self.retry_state.attempts < tries,
+            ActionableBy::Assignment | ActionableBy::Nobody => false,
         }
     }
 
@@ -305,14 +308,14 @@ impl Rollout {
     }
 
     /// Refuses the assignment before the first write.
-    fn reject(self, fault: Fault, again: Again, seen: &Observation, now: Timestamp) -> Self {
+    fn reject(self, fault: Fault, again: RetryFrom, seen: &Observation, now: Timestamp) -> Self {
         // A version that was to take another's place in mid-rollout: what is half there cannot stay.
-        if again != Again::Begin && !self.untouched() {
+        if again != RetryFrom::Begin && !self.untouched() {
             return self.fail(fault, seen, now);
         }
-        let again = match fault.reason.owner() {
-            Owner::Environment => Some(again),
-            Owner::Assignment | Owner::Nobody => None,
+        let again = match fault.reason.actionable_by() {
+            ActionableBy::Environment => Some(again),
+            ActionableBy::Assignment | ActionableBy::Nobody => None,
         };
         let reason = fault.reason;
         let mut rollout = self.finish(crate::OperationResult::Failed, fault, now);
@@ -321,7 +324,7 @@ impl Rollout {
         }
         let mut rollout = rollout.to(State::Rejected { reason, again });
         if again.is_some() {
-            rollout.patience.rest = LOOK_AGAIN.mul_f64(0.75 + seen.jitter / 2.0);
+            rollout.retry_state.backoff = LOOK_AGAIN.mul_f64(0.75 + seen.jitter / 2.0);
         }
         rollout
     }
@@ -360,16 +363,16 @@ impl Rollout {
     }
 }
 
-impl Patience {
+impl RetryState {
     /// One more try failed: rests 1 s, doubling.
     fn longer(&self, jitter: f64) -> Self {
-        let tries = self.tries.saturating_add(1);
-        let longest = Duration::from_secs(1 << (tries - 1).min(6)).min(LONGEST_REST);
-        Self { tries, rest: longest.mul_f64(0.5 + jitter / 2.0), ..self.clone() }
+        let attempts = self.attempts.saturating_add(1);
+        let longest = Duration::from_secs(1 << (attempts - 1).min(6)).min(LONGEST_REST);
+        Self { attempts, backoff: longest.mul_f64(0.5 + jitter / 2.0), ..self.clone() }
     }
 
     fn at_most(self, longest: Duration, jitter: f64) -> Self {
-        Self { rest: self.rest.min(longest.mul_f64(0.5 + jitter / 2.0)), ..self }
+        Self { backoff: self.backoff.min(longest.mul_f64(0.5 + jitter / 2.0)), ..self }
     }
 }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lifecycle::health::Verdict;
-use lifecycle::{Action, Around, Fault, Outcome, Phase, Reason, State};
+use lifecycle::{Action, Dependencies, Fault, Outcome, Phase, Reason, State};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -197,7 +197,7 @@ fn calm(mut scene: Scene) -> Scene {
     scene.report.safety = None;
     let needs = [need("base >=2")];
     let base = [("base".to_owned(), Arc::new(running("2.0.0")))];
-    scene.seen.around = Around::of("shop", &needs, &base.into_iter().collect());
+    scene.seen.dependencies = Dependencies::of("shop", &needs, &base.into_iter().collect());
     let held = scene.rollout.state == State::Waiting { reason: Reason::RollbackUnsafe };
     if held { scene.retry("calm") } else { scene.look() }
 }
@@ -206,7 +206,7 @@ fn goes_wrong(mut scene: Scene, way: usize) -> Scene {
     let fault = |reason| Fault::new(reason, "no");
     if scene.action.is_some() {
         let outcome = match (way, &scene.action) {
-            (0, _) => Outcome::Failed(Fault::passing(Reason::PullFailed, "not now")),
+            (0, _) => Outcome::Failed(Fault::transient(Reason::PullFailed, "not now")),
             (1, _) => Outcome::Failed(fault(Reason::Forbidden)),
             (2, _) => Outcome::Failed(fault(Reason::ObjectRefused)),
             (3, Some(Action::Remove { .. })) => {
@@ -220,7 +220,7 @@ fn goes_wrong(mut scene: Scene, way: usize) -> Scene {
     }
     scene.seen.verdict = match way {
         0 | 1 => Some(Verdict::Failed("crash".to_owned())),
-        2 | 3 => Some(Verdict::Awaited("a pod".to_owned())),
+        2 | 3 => Some(Verdict::InProgress("a pod".to_owned())),
         _ => None,
     };
     let wake = scene.wake.unwrap_or(Duration::from_secs(1));

@@ -6,7 +6,7 @@ mod scene;
 use std::fs;
 use std::path::PathBuf;
 
-use lifecycle::{Back, Deletion, ManagedAddOnStatus, Phase, Reason, Rollout, State};
+use lifecycle::{Deletion, ManagedAddOnStatus, Phase, Reason, RollbackStep, Rollout, State};
 use scene::{Scene, hold};
 use serde_json::Value;
 
@@ -17,9 +17,9 @@ fn places() -> Vec<(&'static str, Scene)> {
     vec![
         ("pending", Scene::new().with(|seen| seen.finalizer = false).assign("1.4.0")),
         ("waiting", Scene::available("1.4.0").pause().assign("1.5.0")),
-        ("pulling", Scene::upgrading(Phase::Pulling).passing(Reason::PullFailed)),
+        ("pulling", Scene::upgrading(Phase::Pulling).transient(Reason::PullFailed)),
         ("staging", Scene::upgrading(Phase::Staging)),
-        ("checking", Scene::upgrading(Phase::Checking).passing(Reason::CheckFailed)),
+        ("checking", Scene::upgrading(Phase::Checking).transient(Reason::CheckFailed)),
         ("applying", Scene::upgrading(Phase::Applying).done().done()),
         ("applying-first", Scene::new().assign("1.4.0").until(Phase::Applying)),
         (
@@ -31,10 +31,10 @@ fn places() -> Vec<(&'static str, Scene)> {
         ("available", Scene::upgrading(Phase::Pruning).settled()),
         ("rejected", Scene::upgrading(Phase::Checking).refused(Reason::Forbidden)),
         ("rejected-content", Scene::upgrading(Phase::Pulling).refused(Reason::DigestMismatch)),
-        ("withdrawing", back(Back::Withdraw)),
-        ("applying-back", back(Back::Apply { stage: 3 })),
-        ("verifying-back", back(Back::Verify { healthy })),
-        ("pruning-back", back(Back::Prune)),
+        ("withdrawing", back(RollbackStep::Withdraw)),
+        ("applying-back", back(RollbackStep::Apply { stage: 3 })),
+        ("verifying-back", back(RollbackStep::Verify { healthy })),
+        ("pruning-back", back(RollbackStep::Prune)),
         ("rolled-back", Scene::rolled_back()),
         (
             "failed",
@@ -166,7 +166,7 @@ fn add_unknown(value: &mut Value) {
 
 impl Scene {
     /// All goes well until the rollback is this far.
-    fn until_back(mut self, far: Back) -> Self {
+    fn until_back(mut self, far: RollbackStep) -> Self {
         while !matches!(&self.rollout.state, State::RollingBack { back, .. } if *back == far) {
             assert_eq!(self.rollout.phase(), Phase::RollingBack);
             self = self.goes_well();

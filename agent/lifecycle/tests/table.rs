@@ -18,7 +18,7 @@ mod table {
     mod versions;
 }
 
-use lifecycle::{Back, Downgrades, Phase, Policy, Reason, State};
+use lifecycle::{Downgrades, Phase, Policy, Reason, RollbackStep, State};
 
 use scene::Scene;
 
@@ -68,7 +68,7 @@ impl Scene {
     }
 
     /// All goes well until the rollback is this far.
-    fn until_back(mut self, far: Back) -> Self {
+    fn until_back(mut self, far: RollbackStep) -> Self {
         while !matches!(&self.rollout.state, State::RollingBack { back, .. } if *back == far) {
             assert_eq!(self.rollout.phase(), Phase::RollingBack);
             self = self.goes_well();

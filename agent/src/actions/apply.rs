@@ -12,15 +12,15 @@ use lifecycle::bundle::hook::Hook;
 use lifecycle::bundle::ignored_fields;
 use lifecycle::health::{HealthStatus, assess};
 use lifecycle::names::FIELD_MANAGER;
-use lifecycle::plan::{Stage, has_run, is_job, is_replaceable};
+use lifecycle::plan::{Wave, has_run, is_job, is_replaceable};
 use lifecycle::{Fault, Object, Reason};
 use tokio::time::{Instant, sleep};
 
 use crate::actions::check::owned;
-use crate::cluster::access::{Work, each};
+use crate::cluster::access::{Access, each};
 use crate::cluster::dry_run::dry_run;
 use crate::cluster::error;
-use crate::cluster::resolved::{Brought, Placed};
+use crate::cluster::resolved::{BundleProvides, ResolvedObject};
 
 /// The API server serves a new definition within a second or two.
 const ESTABLISHED_WITHIN: Duration = Duration::from_secs(20);
@@ -35,90 +35,90 @@ pub use replace::anew;
 /// left as it is; returns that in words. Nor are Jobs run again that the version that runs brought, `running_jobs`, and
 /// that are gone.
 pub async fn apply(
-    work: &Work<'_>,
-    release: &[Placed],
-    stage: Stage,
+    access: &Access<'_>,
+    release: &[ResolvedObject],
+    stage: Wave,
     running_jobs: &[Object],
     back: bool,
     may_adopt: bool,
 ) -> Result<Vec<String>, Fault> {
-    let of_stage: Vec<&Placed> = release
+    let of_stage: Vec<&ResolvedObject> = release
         .iter()
         .filter(|placed| placed.stage() == stage && Hook::of(&placed.object).is_none())
         .filter(|placed| !(back && is_job(&placed.object)))
         .collect();
-    let brought = Brought::by(release.iter().map(|placed| &placed.object));
+    let brought = BundleProvides::by(release.iter().map(|placed| &placed.object));
     // Going back, each object decides for itself whether it can be put back.
     let late = of_stage.iter().filter(|placed| !back && brought.carries(&placed.object));
-    first_fault(each(late.map(|placed| judge(work, placed, may_adopt))).await)?;
+    first_fault(each(late.map(|placed| judge(access, placed, may_adopt))).await)?;
     let written = of_stage.iter().map(|placed| async {
         // Since the check another may have come; on the way back a mark that was taken off makes no stranger.
-        let living = owned(work, placed, may_adopt || back).await?;
+        let living = owned(access, placed, may_adopt || back).await?;
         if has_run(&placed.object, running_jobs) && living.is_none() {
             return Ok(None);
         }
-        let placed = &*adopt::marked(work, placed, living.as_ref());
+        let placed = &*adopt::marked(access, placed, living.as_ref());
         if may_adopt && let Some(living) = living {
-            adopt::take_over(work, placed, living).await?;
+            adopt::take_over(access, placed, living).await?;
         }
-        if back && let Some(why) = kept_on_rollback::why(work, placed).await? {
+        if back && let Some(why) = kept_on_rollback::why(access, placed).await? {
             return Ok(Some(why));
         }
-        write(work, placed, release).await.map(|_| None)
+        write(access, placed, release).await.map(|_| None)
     });
     let left = sort_out(each(written).await)?;
-    if stage == Stage::Definitions {
-        first_fault(each(of_stage.iter().map(|placed| established(work, placed))).await)?;
+    if stage == Wave::Definitions {
+        first_fault(each(of_stage.iter().map(|placed| established(access, placed))).await)?;
     }
     Ok(left)
 }
 
 /// What the check had to leave open, now that what it stands on is there.
-async fn judge(work: &Work<'_>, placed: &Placed, may_adopt: bool) -> Result<(), Fault> {
-    owned(work, placed, may_adopt).await?;
-    match dry_run(work, placed).await {
+async fn judge(access: &Access<'_>, placed: &ResolvedObject, may_adopt: bool) -> Result<(), Fault> {
+    owned(access, placed, may_adopt).await?;
+    match dry_run(access, placed).await {
         Err(fault) if fault.reason == Reason::ImmutableField && is_replaceable(&placed.object) => {
             Ok(())
         }
-        Err(fault) => Err(unless_unserved(work, placed, fault)),
+        Err(fault) => Err(unless_unserved(access, placed, fault)),
         Ok(_) => Ok(()),
     }
 }
 
 /// What was looked up may be of a definition that is gone or new, or that is not served for a moment: in mid-rollout that is
 /// waited for, not failed for.
-fn unless_unserved(work: &Work<'_>, placed: &Placed, fault: Fault) -> Fault {
+fn unless_unserved(access: &Access<'_>, placed: &ResolvedObject, fault: Fault) -> Fault {
     if fault.reason != Reason::UnknownKind {
         return fault;
     }
-    work.cluster.forget(placed.object.api_version(), placed.object.kind());
-    Fault { passing: true, ..fault }
+    access.cluster.forget(placed.object.api_version(), placed.object.kind());
+    Fault { transient: true, ..fault }
 }
 
 /// Puts an object as its release says; returns the resourceVersion it then has.
 pub async fn write(
-    work: &Work<'_>,
-    placed: &Placed,
-    release: &[Placed],
+    access: &Access<'_>,
+    placed: &ResolvedObject,
+    release: &[ResolvedObject],
 ) -> Result<Option<String>, Fault> {
-    let (_, api) = work.api(placed).await?;
+    let (_, api) = access.api(placed).await?;
     let object = as_others_left_it(&api, placed, release).await?;
     let params = PatchParams::apply(FIELD_MANAGER).force();
     let written = api.patch(object.name(), &params, &Patch::Apply(&object)).await;
     match written.map_err(|e| error::of_object(&placed.object.key(), &e)) {
         Ok(written) => Ok(written.metadata.resource_version),
         Err(fault) if fault.reason == Reason::ImmutableField && is_replaceable(&placed.object) => {
-            replace::anew(work, placed).await.map(|()| None)
+            replace::anew(access, placed).await.map(|()| None)
         }
-        Err(fault) => Err(unless_unserved(work, placed, fault)),
+        Err(fault) => Err(unless_unserved(access, placed, fault)),
     }
 }
 
 /// The object with the fields that are others' once it exists.
 async fn as_others_left_it(
     api: &Api<DynamicObject>,
-    placed: &Placed,
-    release: &[Placed],
+    placed: &ResolvedObject,
+    release: &[ResolvedObject],
 ) -> Result<Object, Fault> {
     let mut object = placed.object.clone();
     let others = ignored_fields::pointers(&object, release.iter().map(|other| &other.object));
@@ -134,8 +134,8 @@ async fn as_others_left_it(
 }
 
 /// Waits until objects of a definition can be written.
-async fn established(work: &Work<'_>, placed: &Placed) -> Result<(), Fault> {
-    let (_, api) = work.api(placed).await?;
+async fn established(access: &Access<'_>, placed: &ResolvedObject) -> Result<(), Fault> {
+    let (_, api) = access.api(placed).await?;
     let key = placed.object.key();
     let deadline = Instant::now() + ESTABLISHED_WITHIN;
     while Instant::now() < deadline {
@@ -152,7 +152,7 @@ async fn established(work: &Work<'_>, placed: &Placed) -> Result<(), Fault> {
             _ => sleep(LOOK).await,
         }
     }
-    Err(Fault::passing(Reason::ApplyFailed, format!("{key} is not established yet")))
+    Err(Fault::transient(Reason::ApplyFailed, format!("{key} is not established yet")))
 }
 
 /// What was left, or the fault that decides.
@@ -170,6 +170,6 @@ fn sort_out(results: Vec<Result<Option<String>, Fault>>) -> Result<Vec<String>, 
 /// A lasting fault decides over a passing one.
 fn first_fault(results: Vec<Result<(), Fault>>) -> Result<(), Fault> {
     let mut faults: Vec<Fault> = results.into_iter().filter_map(Result::err).collect();
-    faults.sort_by_key(|fault| fault.passing);
+    faults.sort_by_key(|fault| fault.transient);
     faults.into_iter().next().map_or(Ok(()), Err)
 }

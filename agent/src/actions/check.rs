@@ -9,12 +9,12 @@ use std::collections::BTreeSet;
 use kube::api::{Patch, PatchParams};
 use lifecycle::names::FIELD_MANAGER;
 use lifecycle::plan::{is_replaceable, refuse_shrunk};
-use lifecycle::{Fault, Owner, Reason, Report};
+use lifecycle::{ActionableBy, Fault, Reason, Report};
 
-use crate::cluster::access::{Living, Work, each};
+use crate::cluster::access::{Access, Living, each};
 use crate::cluster::crd_instances;
 use crate::cluster::dry_run::dry_run;
-use crate::cluster::resolved::{Brought, Placed, unknown_kind};
+use crate::cluster::resolved::{BundleProvides, ResolvedObject, unknown_kind};
 
 use warnings::Heard;
 
@@ -27,28 +27,28 @@ pub struct Terms {
 }
 
 /// What runs, as far as it is retained, with the rights by which it would be put back.
-pub enum From<'a> {
+pub enum Baseline<'a> {
     /// Nothing: a first install.
     Nothing,
     Lost,
-    Running(Box<Work<'a>>, Vec<Placed>),
+    Running(Box<Access<'a>>, Vec<ResolvedObject>),
 }
 
 pub async fn check(
-    work: &Work<'_>,
-    release: &[Placed],
-    from: &From<'_>,
+    access: &Access<'_>,
+    release: &[ResolvedObject],
+    from: &Baseline<'_>,
     terms: &Terms,
 ) -> Result<Report, Fault> {
     let mut findings = Vec::new();
     findings.extend(twice(release));
     if !terms.allow_shrink
-        && let From::Running(_, running) = from
+        && let Baseline::Running(_, running) = from
     {
         findings.extend(refuse_shrunk(release.len(), running.len()).err());
     }
-    let brought = brought(work, release).await;
-    let judged = each(release.iter().map(|placed| judge(work, placed, &brought, terms))).await;
+    let brought = brought(access, release).await;
+    let judged = each(release.iter().map(|placed| judge(access, placed, &brought, terms))).await;
     let (mut warnings, mut heard) = (Vec::new(), Vec::new());
     for judged in judged {
         match judged? {
@@ -57,12 +57,12 @@ pub async fn check(
             Judged::Warning(words) => warnings.push(words),
         }
     }
-    if let Some(missing) = access_review::missing(work, release).await? {
+    if let Some(missing) = access_review::missing(access, release).await? {
         // What each object says of it would be the same at greater length.
         findings.retain(|finding| finding.reason != Reason::Forbidden);
         findings.insert(0, missing);
     }
-    if let From::Running(back, running) = from
+    if let Baseline::Running(back, running) = from
         && let Some(missing) = access_review::missing(back, running).await?
     {
         let message = format!("going back would fail: {}", missing.message);
@@ -70,18 +70,18 @@ pub async fn check(
     }
     refuse(findings)?;
     let safety = match from {
-        From::Nothing => None,
-        From::Lost => Some(rollback_safety::safety(work, release, None).await?),
-        From::Running(_, running) => {
-            Some(rollback_safety::safety(work, release, Some(running)).await?)
+        Baseline::Nothing => None,
+        Baseline::Lost => Some(rollback_safety::safety(access, release, None).await?),
+        Baseline::Running(_, running) => {
+            Some(rollback_safety::safety(access, release, Some(running)).await?)
         }
     };
-    let warnings = warnings::warnings(work, release, warnings, &heard).await;
+    let warnings = warnings::warnings(access, release, warnings, &heard).await;
     Ok(Report { safety, warnings, ..Report::default() })
 }
 
 /// Two objects that become one in this cluster: a cluster-scoped one with and without namespace.
-fn twice(release: &[Placed]) -> Option<Fault> {
+fn twice(release: &[ResolvedObject]) -> Option<Fault> {
     let mut seen = BTreeSet::new();
     let again = release.iter().find(|placed| !seen.insert(placed.object.key()))?;
     let message = format!("{} is in the bundle twice", again.object.key());
@@ -89,19 +89,19 @@ fn twice(release: &[Placed]) -> Option<Fault> {
 }
 
 /// What the bundle brings that is not here yet in that form.
-async fn brought(work: &Work<'_>, release: &[Placed]) -> Brought {
-    let settled = each(release.iter().map(|placed| is_settled(work, placed))).await;
+async fn brought(access: &Access<'_>, release: &[ResolvedObject]) -> BundleProvides {
+    let settled = each(release.iter().map(|placed| is_settled(access, placed))).await;
     let open = release.iter().zip(settled).filter(|(_, settled)| !settled);
-    Brought::by(open.map(|(placed, _)| &placed.object))
+    BundleProvides::by(open.map(|(placed, _)| &placed.object))
 }
 
 /// A definition that writing would not change: what it says of its objects is final.
-async fn is_settled(work: &Work<'_>, placed: &Placed) -> bool {
+async fn is_settled(access: &Access<'_>, placed: &ResolvedObject) -> bool {
     if placed.object.kind() != "CustomResourceDefinition" {
         return false;
     }
-    let Ok(Some(living)) = work.living(placed).await else { return false };
-    let Ok((_, api)) = work.api(placed).await else { return false };
+    let Ok(Some(living)) = access.living(placed).await else { return false };
+    let Ok((_, api)) = access.api(placed).await else { return false };
     let params = PatchParams::apply(FIELD_MANAGER).force().dry_run();
     let tried = api.patch(placed.object.name(), &params, &Patch::Apply(&placed.object)).await;
     tried.is_ok_and(|tried| tried.metadata.generation == living.0.metadata.generation)
@@ -118,9 +118,9 @@ enum Judged {
 
 /// Judges one object; a passing fault ends the whole check, which is then tried again.
 async fn judge(
-    work: &Work<'_>,
-    placed: &Placed,
-    brought: &Brought,
+    access: &Access<'_>,
+    placed: &ResolvedObject,
+    brought: &BundleProvides,
     terms: &Terms,
 ) -> Result<Judged, Fault> {
     let object = &placed.object;
@@ -130,9 +130,9 @@ async fn judge(
             false => Judged::Finding(unknown_kind(object)),
         });
     }
-    match tried(work, placed, terms.adopt).await {
+    match tried(access, placed, terms.adopt).await {
         Ok(heard) => Ok(Judged::Fine(heard)),
-        Err(fault) if fault.passing => Err(fault),
+        Err(fault) if fault.transient => Err(fault),
         // Judged at the head of its own stage.
         Err(fault) if brought.explains(object, fault.reason) => {
             tracing::debug!(object = %object.key(), finding = fault.message, "judged later");
@@ -147,17 +147,25 @@ async fn judge(
     }
 }
 
-async fn tried(work: &Work<'_>, placed: &Placed, adopt: bool) -> Result<Vec<Heard>, Fault> {
-    owned(work, placed, adopt).await?;
-    let said = dry_run(work, placed).await?;
-    crd_instances::refuse_harm(work, placed).await?;
+async fn tried(
+    access: &Access<'_>,
+    placed: &ResolvedObject,
+    adopt: bool,
+) -> Result<Vec<Heard>, Fault> {
+    owned(access, placed, adopt).await?;
+    let said = dry_run(access, placed).await?;
+    crd_instances::refuse_harm(access, placed).await?;
     let key = placed.object.key();
     Ok(said.into_iter().map(|words| Heard { key: key.clone(), words }).collect())
 }
 
 /// Refuses an existing object that is another's; returns what lives.
-pub async fn owned(work: &Work<'_>, placed: &Placed, adopt: bool) -> Result<Option<Living>, Fault> {
-    let Some(living) = work.living(placed).await? else { return Ok(None) };
+pub async fn owned(
+    access: &Access<'_>,
+    placed: &ResolvedObject,
+    adopt: bool,
+) -> Result<Option<Living>, Fault> {
+    let Some(living) = access.living(placed).await? else { return Ok(None) };
     let key = placed.object.key();
     let refused = |whose: String| {
         let managers = living.managers();
@@ -165,7 +173,7 @@ pub async fn owned(work: &Work<'_>, placed: &Placed, adopt: bool) -> Result<Opti
         Err(Fault::new(Reason::NotOurs, message))
     };
     match living.owner() {
-        Some(owner) if owner == work.add_on => Ok(Some(living)),
+        Some(owner) if owner == access.add_on => Ok(Some(living)),
         Some(other) => refused(format!("add-on {other}'s")),
         None if adopt => Ok(Some(living)),
         None => refused("not this add-on's; policy.adopt would take it over".to_owned()),
@@ -176,7 +184,7 @@ pub async fn owned(work: &Work<'_>, placed: &Placed, adopt: bool) -> Result<Opti
 fn refuse(findings: Vec<Fault>) -> Result<(), Fault> {
     let first = findings
         .iter()
-        .find(|finding| finding.reason.owner() == Owner::Assignment)
+        .find(|finding| finding.reason.actionable_by() == ActionableBy::Assignment)
         .or(findings.first());
     let Some(first) = first else { return Ok(()) };
     let all: Vec<&str> = findings.iter().map(|finding| finding.message.as_str()).collect();

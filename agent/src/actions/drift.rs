@@ -6,18 +6,18 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::api::ListParams;
-use lifecycle::at_rest::{Added, Mending, added};
+use lifecycle::at_rest::{ForeignFields, Mending, added};
 use lifecycle::bundle::ignored_fields;
 use lifecycle::names::label;
-use lifecycle::plan::{Stage, is_job};
+use lifecycle::plan::{Wave, is_job};
 use lifecycle::{Fault, ObjectKey, Rollout};
 
 use crate::actions::apply::{marked, write};
 use crate::actions::check::owned;
-use crate::cluster::access::{Work, each};
+use crate::cluster::access::{Access, each};
 use crate::cluster::crd_instances;
 use crate::cluster::error;
-use crate::cluster::resolved::Placed;
+use crate::cluster::resolved::ResolvedObject;
 
 /// The resourceVersion that each object had when it was last as its release says.
 pub type Known = BTreeMap<ObjectKey, String>;
@@ -33,17 +33,17 @@ struct Metadata {
 /// Returns what was changed. `known` is empty after a restart: then everything is written once, which
 /// changes nothing where nothing had changed. What going back had to leave as it is stays so.
 pub async fn repair(
-    work: &Work<'_>,
-    release: &[Placed],
+    access: &Access<'_>,
+    release: &[ResolvedObject],
     rollout: &Rollout,
     known: &mut Known,
 ) -> Mending {
     let mut mending = Mending::default();
     let mut unseen = known.clone();
     // In the order of applying: what others stand on is there first.
-    for stage in Stage::ALL {
+    for stage in Wave::ALL {
         let of_stage = release.iter().filter(|placed| placed.stage() == stage);
-        for (places, living) in look(work, of_stage).await {
+        for (places, living) in look(access, of_stage).await {
             let Some(living) = living else {
                 mending.unseen = true;
                 continue;
@@ -54,12 +54,12 @@ pub async fn repair(
                 let added = beside(placed, release, living.get(&key));
                 mending.added.insert(key, added);
             }
-            let (left, places): (Vec<&Placed>, Vec<&Placed>) =
+            let (left, places): (Vec<&ResolvedObject>, Vec<&ResolvedObject>) =
                 places.iter().partition(|placed| is_left(&placed.object.key(), &living, rollout));
             note(&left, &living, known);
             match places.iter().any(|placed| is_job(&placed.object)) {
                 true => note(&places, &living, known),
-                false => put_back(work, release, &places, &living, known, &mut mending).await,
+                false => put_back(access, release, &places, &living, known, &mut mending).await,
             }
         }
     }
@@ -68,7 +68,11 @@ pub async fn repair(
 }
 
 /// What others added to an object.
-fn beside(placed: &Placed, release: &[Placed], living: Option<&Metadata>) -> Vec<Added> {
+fn beside(
+    placed: &ResolvedObject,
+    release: &[ResolvedObject],
+    living: Option<&Metadata>,
+) -> Vec<ForeignFields> {
     let Some(living) = living else { return Vec::new() };
     let object = &placed.object;
     let shared = ignored_fields::pointers(object, release.iter().map(|other| &other.object));
@@ -82,7 +86,7 @@ fn is_left(key: &ObjectKey, living: &Living, rollout: &Rollout) -> bool {
 
 /// Remembers what lives of these and writes none: a Job runs once, so one that finished and went away is no drift, and
 /// what going back left as it was stays so.
-fn note(objects: &[&Placed], living: &Living, known: &mut Known) {
+fn note(objects: &[&ResolvedObject], living: &Living, known: &mut Known) {
     for key in objects.iter().map(|placed| placed.object.key()) {
         match living.get(&key) {
             Some(living) => _ = known.insert(key, living.version.clone()),
@@ -93,9 +97,9 @@ fn note(objects: &[&Placed], living: &Living, known: &mut Known) {
 
 /// What cannot be put back now is told and looked at again; it holds up nothing else.
 async fn put_back(
-    work: &Work<'_>,
-    release: &[Placed],
-    places: &[&Placed],
+    access: &Access<'_>,
+    release: &[ResolvedObject],
+    places: &[&ResolvedObject],
     living: &Living,
     known: &mut Known,
     mending: &mut Mending,
@@ -107,8 +111,8 @@ async fn put_back(
     });
     let written = each(changed.map(|placed| async {
         // Only another add-on's mark makes an object another's: a mark that was taken off is drift.
-        let written = match may_put_back(work, placed).await {
-            Ok(marked) => write(work, &marked, release).await,
+        let written = match may_put_back(access, placed).await {
+            Ok(marked) => write(access, &marked, release).await,
             Err(fault) => Err(fault),
         };
         (placed.object.key(), written)
@@ -133,24 +137,27 @@ async fn put_back(
 }
 
 /// A definition that a rollback had to leave as it is stays so.
-async fn may_put_back<'a>(work: &Work<'_>, placed: &'a Placed) -> Result<Cow<'a, Placed>, Fault> {
-    let living = owned(work, placed, true).await?;
-    crd_instances::refuse_harm(work, placed).await?;
-    Ok(marked(work, placed, living.as_ref()))
+async fn may_put_back<'a>(
+    access: &Access<'_>,
+    placed: &'a ResolvedObject,
+) -> Result<Cow<'a, ResolvedObject>, Fault> {
+    let living = owned(access, placed, true).await?;
+    crd_instances::refuse_harm(access, placed).await?;
+    Ok(marked(access, placed, living.as_ref()))
 }
 
 /// The objects of each kind and place, with what lives there, if that could be listed.
 async fn look<'a>(
-    work: &Work<'_>,
-    objects: impl Iterator<Item = &'a Placed>,
-) -> Vec<(Vec<&'a Placed>, Option<Living>)> {
-    let mut places: BTreeMap<_, Vec<&Placed>> = BTreeMap::new();
+    access: &Access<'_>,
+    objects: impl Iterator<Item = &'a ResolvedObject>,
+) -> Vec<(Vec<&'a ResolvedObject>, Option<Living>)> {
+    let mut places: BTreeMap<_, Vec<&ResolvedObject>> = BTreeMap::new();
     for placed in objects {
         let object = &placed.object;
         let place = (object.api_version(), object.kind(), object.namespace());
         places.entry(place).or_default().push(placed);
     }
-    let listed = places.into_values().map(|place| async { (list(work, place[0]).await, place) });
+    let listed = places.into_values().map(|place| async { (list(access, place[0]).await, place) });
     let seen = each(listed).await.into_iter().map(|(living, place)| match living {
         Ok(living) => (place, Some(living)),
         Err(fault) => {
@@ -162,14 +169,14 @@ async fn look<'a>(
 }
 
 /// All of ours of one kind in one place.
-async fn list(work: &Work<'_>, placed: &Placed) -> Result<Living, Fault> {
-    let (kind, api) = work.api(placed).await?;
-    let ours = ListParams::default().labels(&format!("{}={}", label::ADD_ON, work.add_on));
+async fn list(access: &Access<'_>, placed: &ResolvedObject) -> Result<Living, Fault> {
+    let (kind, api) = access.api(placed).await?;
+    let ours = ListParams::default().labels(&format!("{}={}", label::ADD_ON, access.add_on));
     let found = match api.list_metadata(&ours).await {
         Ok(found) => found.items,
         // Its definition is gone, and with it all of them; it is looked up anew once it is back.
         Err(error) if error::is_gone(&error) => {
-            work.cluster.forget(placed.object.api_version(), placed.object.kind());
+            access.cluster.forget(placed.object.api_version(), placed.object.kind());
             Vec::new()
         }
         Err(error) => {

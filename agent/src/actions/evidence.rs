@@ -10,15 +10,15 @@ use kube::core::{ApiResource, DynamicObject};
 use lifecycle::evidence::{self, Failure, LOG_LINES};
 use lifecycle::health::{HealthStatus, assess};
 use lifecycle::names::{FIELD_MANAGER, annotation, label};
-use lifecycle::redaction::Mask;
+use lifecycle::redaction::Redaction;
 use lifecycle::{Fault, Object};
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::actions::health::{self, Terms, Unwell};
-use crate::cluster::access::{Work, each};
+use crate::cluster::access::{Access, each};
 use crate::cluster::error;
-use crate::cluster::resolved::Placed;
+use crate::cluster::resolved::ResolvedObject;
 
 /// The way back waits no longer.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -98,35 +98,40 @@ impl Store {
 
 /// What is to be seen of the objects of a release that are not well.
 pub async fn collect(
-    work: &Work<'_>,
-    release: &[Placed],
+    access: &Access<'_>,
+    release: &[ResolvedObject],
     terms: &Terms<'_>,
     failure: &Failure,
-    mask: &Mask,
+    redaction: &Redaction,
 ) -> String {
     let until = Instant::now() + DEADLINE;
     let about = release.iter().filter(|placed| failure.is_about(&placed.object));
-    let about: Vec<Placed> = about.cloned().collect();
-    let looked = timeout_at(until, health::unwell(work, &about, terms)).await.unwrap_or_default();
+    let about: Vec<ResolvedObject> = about.cloned().collect();
+    let looked = timeout_at(until, health::unwell(access, &about, terms)).await.unwrap_or_default();
     let mut parts = Vec::new();
     for unwell in looked.iter().take(MOST_OBJECTS) {
-        parts.push(part(work, unwell, mask, until));
+        parts.push(part(access, unwell, redaction, until));
     }
-    evidence::text(failure, &each(parts).await, mask)
+    evidence::text(failure, &each(parts).await, redaction)
 }
 
-async fn part(work: &Work<'_>, unwell: &Unwell, mask: &Mask, until: Instant) -> String {
-    let head = evidence::line(&format!("{}: {}", unwell.key, unwell.said), mask);
-    let lines = timeout_at(until, of_object(work, unwell, mask)).await;
+async fn part(
+    access: &Access<'_>,
+    unwell: &Unwell,
+    redaction: &Redaction,
+    until: Instant,
+) -> String {
+    let head = evidence::line(&format!("{}: {}", unwell.key, unwell.said), redaction);
+    let lines = timeout_at(until, of_object(access, unwell, redaction)).await;
     format!("{head}\n{}\n", lines.unwrap_or_else(|_| "not read in time".to_owned()))
 }
 
 /// Events, pods and logs of one object, in lines. Also for a Job whose failure is not a rollout's.
-pub async fn of_object(work: &Work<'_>, unwell: &Unwell, mask: &Mask) -> String {
+pub async fn of_object(access: &Access<'_>, unwell: &Unwell, redaction: &Redaction) -> String {
     let namespace = unwell.key.namespace.as_deref().unwrap_or_default();
-    let mut lines = events(work, namespace, &unwell.key.name, mask).await;
+    let mut lines = events(access, namespace, &unwell.key.name, redaction).await;
     let mut pods = match &unwell.living {
-        Some(living) => health::pods(work, living).await,
+        Some(living) => health::pods(access, living).await,
         None => Vec::new(),
     };
     // Those that are well say nothing of why others are not.
@@ -138,7 +143,7 @@ pub async fn of_object(work: &Work<'_>, unwell: &Unwell, mask: &Mask) -> String 
     pods.sort_by(|a, b| made(b).cmp(made(a)));
     let mut parts = Vec::new();
     for pod in pods.iter().take(MOST_PODS) {
-        parts.push(of_pod(work, namespace, pod, mask));
+        parts.push(of_pod(access, namespace, pod, redaction));
     }
     lines.extend(each(parts).await.into_iter().flatten());
     lines.join("\n")
@@ -148,15 +153,20 @@ fn made(pod: &Object) -> &str {
     pod.0.pointer("/metadata/creationTimestamp").and_then(Value::as_str).unwrap_or_default()
 }
 
-async fn of_pod(work: &Work<'_>, namespace: &str, pod: &Object, mask: &Mask) -> Vec<String> {
-    let mut lines = vec![evidence::pod(pod, mask)];
-    lines.extend(events(work, namespace, pod.name(), mask).await);
-    let pods: Api<Pod> = Api::namespaced(work.client.clone(), namespace);
+async fn of_pod(
+    access: &Access<'_>,
+    namespace: &str,
+    pod: &Object,
+    redaction: &Redaction,
+) -> Vec<String> {
+    let mut lines = vec![evidence::pod(pod, redaction)];
+    lines.extend(events(access, namespace, pod.name(), redaction).await);
+    let pods: Api<Pod> = Api::namespaced(access.client.clone(), namespace);
     let mut logs = Vec::new();
     for pointer in ["/status/initContainerStatuses", "/status/containerStatuses"] {
         let statuses = pod.0.pointer(pointer).and_then(Value::as_array);
         for status in statuses.into_iter().flatten() {
-            logs.push(log(&pods, pod.name(), status, mask));
+            logs.push(log(&pods, pod.name(), status, redaction));
         }
     }
     lines.extend(each(logs).await);
@@ -164,7 +174,7 @@ async fn of_pod(work: &Work<'_>, namespace: &str, pod: &Object, mask: &Mask) -> 
 }
 
 /// Of the run that ended, where the container waits for its next.
-async fn log(pods: &Api<Pod>, pod: &str, status: &Value, mask: &Mask) -> String {
+async fn log(pods: &Api<Pod>, pod: &str, status: &Value, redaction: &Redaction) -> String {
     let container = status["name"].as_str().unwrap_or_default();
     let params = LogParams {
         container: Some(container.to_owned()),
@@ -178,32 +188,37 @@ async fn log(pods: &Api<Pod>, pod: &str, status: &Value, mask: &Mask) -> String 
         error::of(&format!("  log of {container} could not be read"), error).message
     };
     match timeout(LOG_PATIENCE, pods.logs(pod, &params)).await {
-        Ok(Ok(text)) => format!("  log of {container}:\n{}", evidence::log(&text, mask)),
-        Ok(Err(error)) => evidence::line(&failed(&error), mask),
+        Ok(Ok(text)) => format!("  log of {container}:\n{}", evidence::log(&text, redaction)),
+        Ok(Err(error)) => evidence::line(&failed(&error), redaction),
         Err(_) => format!("  log of {container} could not be read in time"),
     }
 }
 
-async fn events(work: &Work<'_>, namespace: &str, name: &str, mask: &Mask) -> Vec<String> {
+async fn events(
+    access: &Access<'_>,
+    namespace: &str,
+    name: &str,
+    redaction: &Redaction,
+) -> Vec<String> {
     let resource = ApiResource::erase::<Event>(&());
     let api: Api<DynamicObject> = match namespace {
         // Where the API server puts events of what has no namespace.
-        "" => Api::namespaced_with(work.client.clone(), "default", &resource),
-        namespace => Api::namespaced_with(work.client.clone(), namespace, &resource),
+        "" => Api::namespaced_with(access.client.clone(), "default", &resource),
+        namespace => Api::namespaced_with(access.client.clone(), namespace, &resource),
     };
     let about = ListParams::default().fields(&format!("involvedObject.name={name}"));
     match api.list(&about.match_any()).await {
         Ok(found) => {
             let events =
                 found.items.into_iter().filter_map(|event| serde_json::to_value(event).ok());
-            let mut lines: Vec<String> = events.map(|it| evidence::event(&it, mask)).collect();
+            let mut lines: Vec<String> = events.map(|it| evidence::event(&it, redaction)).collect();
             // They begin with their times.
             lines.sort();
             lines.split_off(lines.len().saturating_sub(MOST_EVENTS))
         }
         Err(error) => {
             let why = error::of(&format!("events of {name} could not be read"), &error);
-            vec![evidence::line(&why.message, mask)]
+            vec![evidence::line(&why.message, redaction)]
         }
     }
 }

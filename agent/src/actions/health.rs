@@ -9,18 +9,18 @@ use std::time::Duration;
 use jiff::Timestamp;
 use lifecycle::bundle::hook::{Hook, Run};
 use lifecycle::health::{
-    Around, Excuse, Graces, Health, HealthStatus, Ill, Rules, Verdict, absent, assess, assess_with,
-    pod_labels, verdict,
+    Graces, Health, HealthContext, HealthStatus, PreexistingFailure, Rules, Tolerance, Verdict,
+    absent, assess, assess_with, pod_labels, verdict,
 };
-use lifecycle::plan::{Stage, is_job};
-use lifecycle::redaction::Mask;
+use lifecycle::plan::{Wave, is_job};
+use lifecycle::redaction::Redaction;
 use lifecycle::{Object, ObjectKey};
 
 use crate::actions::hooks;
-use crate::cluster::access::{AT_ONCE, Work, each};
-use crate::cluster::resolved::Placed;
+use crate::cluster::access::{AT_ONCE, Access, each};
+use crate::cluster::resolved::ResolvedObject;
 
-pub use cel_worker::Judge;
+pub use cel_worker::CelWorker;
 pub use pods::pods;
 
 /// Workloads whose pods are looked at in one look: one round of requests.
@@ -50,37 +50,37 @@ pub struct Terms<'a> {
     pub graces: Graces,
     /// Its own rules, and who asks them.
     pub rules: &'a Arc<Rules>,
-    pub judge: &'a Judge,
+    pub judge: &'a CelWorker,
     /// The Jobs of the version before it.
     pub running_jobs: &'a [Object],
     /// What was not whole before the first write, and how long it may take to become so.
-    pub before: &'a [Ill],
+    pub before: &'a [PreexistingFailure],
     pub excused_after: Duration,
     /// The operation whose verifying hooks are to be looked at; none on the way back.
     pub proves: Option<Run>,
 }
 
-pub async fn look(work: &Work<'_>, release: &[Placed], terms: &Terms<'_>) -> Verdict {
+pub async fn look(access: &Access<'_>, release: &[ResolvedObject], terms: &Terms<'_>) -> Verdict {
     let counted = release.iter().filter(|placed| Hook::of(&placed.object).is_none());
     let counted = counted.filter(|placed| terms.jobs != Jobs::No || !is_job(&placed.object));
-    let mut looked = each(counted.map(|placed| one(work, placed, terms))).await;
+    let mut looked = each(counted.map(|placed| one(access, placed, terms))).await;
     looked.retain(|one| terms.jobs != Jobs::IfThere || one.living.is_some() || !is_job(one.object));
-    look_into(work, &mut looked, terms).await;
+    look_into(access, &mut looked, terms).await;
     ask_rules(&mut looked, terms).await;
     let excused = excuse(&mut looked, terms);
     let verdict = verdict(looked.into_iter().map(|looked| (looked.object, looked.health)));
     let verdict = verdict.but(&excused);
     let verdict = match &terms.proves {
-        Some(run) if verdict.well().is_some() => proved(work, release, run, verdict).await,
+        Some(run) if verdict.well().is_some() => proved(access, release, run, verdict).await,
         _ => verdict,
     };
-    verdict.hiding(&Mask::of(release.iter().map(|placed| &placed.object)))
+    verdict.redacted(&Redaction::of(release.iter().map(|placed| &placed.object)))
 }
 
 /// What of the running version is not whole, as far as it can be seen.
-pub async fn ill(work: &Work<'_>, running: &[Placed]) -> Vec<Ill> {
-    let workloads = running.iter().filter(|placed| placed.stage() == Stage::Workloads);
-    let found = each(workloads.map(|placed| work.whole(placed))).await;
+pub async fn ill(access: &Access<'_>, running: &[ResolvedObject]) -> Vec<PreexistingFailure> {
+    let workloads = running.iter().filter(|placed| placed.stage() == Wave::Workloads);
+    let found = each(workloads.map(|placed| access.whole(placed))).await;
     let found = found.into_iter().flatten().flatten();
     // It had all the time it needs.
     let judged: Vec<(Object, Health)> = found
@@ -93,7 +93,7 @@ pub async fn ill(work: &Work<'_>, running: &[Placed]) -> Vec<Ill> {
 }
 
 fn excuse(looked: &mut [Looked<'_>], terms: &Terms<'_>) -> Vec<String> {
-    let excuse = Excuse {
+    let excuse = Tolerance {
         before: terms.before,
         since: terms.since,
         grace: terms.excused_after,
@@ -104,10 +104,15 @@ fn excuse(looked: &mut [Looked<'_>], terms: &Terms<'_>) -> Vec<String> {
 }
 
 /// All is well; what do the hooks say?
-async fn proved(work: &Work<'_>, release: &[Placed], run: &Run, well: Verdict) -> Verdict {
-    match hooks::stand(work, release, Hook::Verify, run).await {
+async fn proved(
+    access: &Access<'_>,
+    release: &[ResolvedObject],
+    run: &Run,
+    well: Verdict,
+) -> Verdict {
+    match hooks::stand(access, release, Hook::Verify, run).await {
         Ok(ran) => well.proved_by(ran),
-        Err(fault) => Verdict::Awaited(fault.message),
+        Err(fault) => Verdict::InProgress(fault.message),
     }
 }
 
@@ -119,11 +124,15 @@ pub struct Unwell {
 }
 
 /// The objects of a release that are not well, the failed ones first.
-pub async fn unwell(work: &Work<'_>, release: &[Placed], terms: &Terms<'_>) -> Vec<Unwell> {
-    let mut looked = each(release.iter().map(|placed| one(work, placed, terms))).await;
+pub async fn unwell(
+    access: &Access<'_>,
+    release: &[ResolvedObject],
+    terms: &Terms<'_>,
+) -> Vec<Unwell> {
+    let mut looked = each(release.iter().map(|placed| one(access, placed, terms))).await;
     // A hook that was not begun is not missing.
     looked.retain(|one| one.living.is_some() || Hook::of(one.object).is_none());
-    look_into(work, &mut looked, terms).await;
+    look_into(access, &mut looked, terms).await;
     ask_rules(&mut looked, terms).await;
     looked.retain(|one| one.health.status != HealthStatus::Current);
     looked.sort_by_key(|one| one.health.status != HealthStatus::Failed);
@@ -134,12 +143,13 @@ pub async fn unwell(work: &Work<'_>, release: &[Placed], terms: &Terms<'_>) -> V
     unwell.collect()
 }
 
-async fn one<'a>(work: &Work<'_>, placed: &'a Placed, terms: &Terms<'_>) -> Looked<'a> {
+async fn one<'a>(access: &Access<'_>, placed: &'a ResolvedObject, terms: &Terms<'_>) -> Looked<'a> {
     let object = &placed.object;
-    let around = Around { since: terms.since, graces: terms.graces, ..Around::default() };
-    match work.whole(placed).await {
+    let context =
+        HealthContext { since: terms.since, graces: terms.graces, ..HealthContext::default() };
+    match access.whole(placed).await {
         Ok(Some(living)) => {
-            Looked { object, health: assess_with(&living, &around), living: Some(living) }
+            Looked { object, health: assess_with(&living, &context), living: Some(living) }
         }
         Ok(None) => Looked { object, health: absent(object, terms.running_jobs), living: None },
         Err(fault) => Looked { object, health: Health::unknown(fault.message), living: None },
@@ -160,7 +170,7 @@ async fn ask_rules(looked: &mut [Looked<'_>], terms: &Terms<'_>) {
 }
 
 /// Judges workloads that are not well anew, with their pods, and with the nodes where these may excuse them.
-async fn look_into(work: &Work<'_>, looked: &mut [Looked<'_>], terms: &Terms<'_>) {
+async fn look_into(access: &Access<'_>, looked: &mut [Looked<'_>], terms: &Terms<'_>) {
     let by_us = looked.iter_mut().filter(|looked| !terms.rules.decide(looked.object));
     let unwell = by_us.filter_map(|looked| {
         let living = looked.living.as_ref().filter(|living| pod_labels(living).is_some())?;
@@ -168,14 +178,14 @@ async fn look_into(work: &Work<'_>, looked: &mut [Looked<'_>], terms: &Terms<'_>
     });
     let unwell: Vec<(&Object, &mut Health)> = unwell.take(LOOKED_INTO).collect();
     let needs_nodes = unwell.iter().any(|(living, _)| living.kind() == "DaemonSet");
-    let nodes = if needs_nodes { pods::nodes(work).await } else { Vec::new() };
+    let nodes = if needs_nodes { pods::nodes(access).await } else { Vec::new() };
     let nodes = &nodes;
     each(unwell.into_iter().map(|(living, health)| async move {
-        let pods = pods::pods(work, living).await;
+        let pods = pods::pods(access, living).await;
         let now = Some(Timestamp::now());
         let (since, graces) = (terms.since, terms.graces);
-        let around = Around { since, now, pods: &pods, nodes, graces };
-        *health = assess_with(living, &around);
+        let context = HealthContext { since, now, pods: &pods, nodes, graces };
+        *health = assess_with(living, &context);
     }))
     .await;
 }

@@ -7,49 +7,54 @@ use lifecycle::bundle::hook::{Hook, Ran, Run, is_of, job, ran};
 
 use crate::actions::apply::anew;
 use crate::actions::check::owned;
-use crate::cluster::access::{Work, each};
-use crate::cluster::resolved::Placed;
+use crate::cluster::access::{Access, each};
+use crate::cluster::resolved::ResolvedObject;
 
 /// All at once. One that this operation has begun already is left as it is, whatever became of it.
 pub async fn run(
-    work: &Work<'_>,
-    release: &[Placed],
+    access: &Access<'_>,
+    release: &[ResolvedObject],
     hook: Hook,
     run: &Run,
     within: Duration,
 ) -> Result<Ran, Fault> {
-    let hooks: Vec<&Placed> = of(release, hook).collect();
-    for begun in each(hooks.iter().map(|placed| begin(work, placed, run, within))).await {
+    let hooks: Vec<&ResolvedObject> = of(release, hook).collect();
+    for begun in each(hooks.iter().map(|placed| begin(access, placed, run, within))).await {
         begun?;
     }
-    stand(work, release, hook, run).await
+    stand(access, release, hook, run).await
 }
 
 /// Only looks.
 pub async fn stand(
-    work: &Work<'_>,
-    release: &[Placed],
+    access: &Access<'_>,
+    release: &[ResolvedObject],
     hook: Hook,
     run: &Run,
 ) -> Result<Ran, Fault> {
     let looks =
         each(of(release, hook).map(|placed| async {
-            work.whole(placed).await.map(|living| (&placed.object, living))
+            access.whole(placed).await.map(|living| (&placed.object, living))
         }));
     let hooks: Result<Vec<_>, Fault> = looks.await.into_iter().collect();
     Ok(ran(hooks?, run))
 }
 
-pub fn of(release: &[Placed], hook: Hook) -> impl Iterator<Item = &Placed> {
+pub fn of(release: &[ResolvedObject], hook: Hook) -> impl Iterator<Item = &ResolvedObject> {
     release.iter().filter(move |placed| Hook::of(&placed.object) == Some(hook))
 }
 
-async fn begin(work: &Work<'_>, placed: &Placed, run: &Run, within: Duration) -> Result<(), Fault> {
-    owned(work, placed, false).await?;
-    if work.whole(placed).await?.is_some_and(|living| is_of(&living, run)) {
+async fn begin(
+    access: &Access<'_>,
+    placed: &ResolvedObject,
+    run: &Run,
+    within: Duration,
+) -> Result<(), Fault> {
+    owned(access, placed, false).await?;
+    if access.whole(placed).await?.is_some_and(|living| is_of(&living, run)) {
         return Ok(());
     }
     tracing::info!(hook = %placed.object.key(), "running");
     let object = job(&placed.object, run, within);
-    anew(work, &Placed { object, ..placed.clone() }).await
+    anew(access, &ResolvedObject { object, ..placed.clone() }).await
 }

@@ -96,8 +96,8 @@ fn whole(digest: &str) -> Expected {
     Expected { name: None, digest: digest.to_owned(), largest: LARGEST_BUNDLE }
 }
 
-fn passing(message: &str) -> Fault {
-    Fault::passing(Reason::PullFailed, message)
+fn transient(message: &str) -> Fault {
+    Fault::transient(Reason::PullFailed, message)
 }
 
 fn lasting(message: String) -> Fault {

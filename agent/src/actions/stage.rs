@@ -13,7 +13,7 @@ pub async fn stage(
     pulled: &mut Pulled,
 ) -> Result<Content, Fault> {
     let files = pulled.files().map_err(|e| {
-        Fault::passing(Reason::PullFailed, format!("the pulled bundle cannot be read: {e}"))
+        Fault::transient(Reason::PullFailed, format!("the pulled bundle cannot be read: {e}"))
     })?;
     let content = content(add_on, assignment.clone(), files).await?;
     store.save(&content).await?;

@@ -11,7 +11,7 @@ use lifecycle::names::{FIELD_MANAGER, label};
 use lifecycle::{Fault, Object, Reason, ReleaseId, ServiceAccount};
 
 use crate::cluster::error;
-use crate::cluster::resolved::{Placed, unknown_kind};
+use crate::cluster::resolved::{ResolvedObject, unknown_kind};
 use crate::cluster::{Cluster, Kind, is_unknown_kind};
 
 /// Requests at once for one add-on: enough to hide latency, few enough for a small API server.
@@ -21,7 +21,7 @@ pub const AT_ONCE: usize = 8;
 const MOST_MANAGERS: usize = 5;
 
 /// The add-on's rights and name.
-pub struct Work<'a> {
+pub struct Access<'a> {
     pub cluster: &'a Cluster,
     pub client: Client,
     pub add_on: &'a str,
@@ -30,7 +30,7 @@ pub struct Work<'a> {
     pub available: Option<ReleaseId>,
 }
 
-impl<'a> Work<'a> {
+impl<'a> Access<'a> {
     pub fn new(
         cluster: &'a Cluster,
         add_on: &'a str,
@@ -45,7 +45,7 @@ impl<'a> Work<'a> {
     }
 
     /// The object's API, its kind looked up anew if it was unknown before.
-    pub async fn api(&self, placed: &Placed) -> Result<(Kind, Api<DynamicObject>), Fault> {
+    pub async fn api(&self, placed: &ResolvedObject) -> Result<(Kind, Api<DynamicObject>), Fault> {
         let kind = match &placed.kind {
             Some(kind) => kind.clone(),
             None => self.look_up(&placed.object).await?,
@@ -65,7 +65,7 @@ impl<'a> Work<'a> {
     }
 
     /// The living object, whole.
-    pub async fn whole(&self, placed: &Placed) -> Result<Option<Object>, Fault> {
+    pub async fn whole(&self, placed: &ResolvedObject) -> Result<Option<Object>, Fault> {
         let (_, api) = self.api(placed).await?;
         let found = api.get_opt(placed.object.name()).await;
         let found = found.map_err(|e| error::of_object(&placed.object.key(), &e))?;
@@ -73,7 +73,7 @@ impl<'a> Work<'a> {
     }
 
     /// What the living object says of itself; `None` when there is none.
-    pub async fn living(&self, placed: &Placed) -> Result<Option<Living>, Fault> {
+    pub async fn living(&self, placed: &ResolvedObject) -> Result<Option<Living>, Fault> {
         let (_, api) = self.api(placed).await?;
         let (object, name) = (&placed.object, placed.object.name());
         match api.get_metadata(name).await {
@@ -87,7 +87,7 @@ impl<'a> Work<'a> {
                     }
                     Err(fault) => Err(fault),
                     Ok(_) => {
-                        Err(Fault { passing: true, ..error::of_object(&object.key(), &error) })
+                        Err(Fault { transient: true, ..error::of_object(&object.key(), &error) })
                     }
                 }
             }
@@ -102,7 +102,7 @@ impl<'a> Work<'a> {
             Ok(None) => Ok(None),
             Ok(Some(_)) => {
                 let message = format!("{key}: {} is not served any more", object.api_version());
-                Err(Fault::passing(Reason::UnknownKind, message))
+                Err(Fault::transient(Reason::UnknownKind, message))
             }
             Err(error) => Err(error::of_object(&key, &error)),
         }

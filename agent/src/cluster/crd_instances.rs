@@ -9,17 +9,17 @@ use lifecycle::rollback_safety::Inhabited;
 use lifecycle::{Fault, Object, Reason};
 use serde_json::Value;
 
-use crate::cluster::access::{Work, is_ours};
+use crate::cluster::access::{Access, is_ours};
 use crate::cluster::error;
-use crate::cluster::resolved::Placed;
+use crate::cluster::resolved::ResolvedObject;
 
 /// Objects read at once: each may be large.
 const PAGE: u32 = 100;
 
 /// Refuses a definition that harms living objects of others. Objects of this add-on are in its bundle as they should be.
-pub async fn refuse_harm(work: &Work<'_>, placed: &Placed) -> Result<(), Fault> {
+pub async fn refuse_harm(access: &Access<'_>, placed: &ResolvedObject) -> Result<(), Fault> {
     let Some(new) = Definition::read(&placed.object) else { return Ok(()) };
-    let Some(old) = living(work, placed).await? else { return Ok(()) };
+    let Some(old) = living(access, placed).await? else { return Ok(()) };
     let changes = changes(&old, &new);
     if !changes.iter().any(may_harm) {
         return Ok(());
@@ -30,7 +30,7 @@ pub async fn refuse_harm(work: &Work<'_>, placed: &Placed) -> Result<(), Fault> 
         true => Some("is stored and converted otherwise from then on".to_owned()),
         false => new.harm(&old, version, object).into_iter().next(),
     };
-    let found = first_of_others(work, &old, harm).await?;
+    let found = first_of_others(access, &old, harm).await?;
     found.map_or(Ok(()), |(name, harm)| {
         let message = format!(
             "{}: {} {name} {harm}, and the API server would not refuse it",
@@ -55,18 +55,18 @@ fn is_move(change: &Change) -> bool {
 }
 
 /// Whether there are objects of it that are not this add-on's.
-pub async fn inhabited(work: &Work<'_>, placed: &Placed) -> Result<Inhabited, Fault> {
-    let Some(living) = living(work, placed).await? else { return Ok(Inhabited::No) };
-    match first_of_others(work, &living, |_, _| Some(String::new())).await {
+pub async fn inhabited(access: &Access<'_>, placed: &ResolvedObject) -> Result<Inhabited, Fault> {
+    let Some(living) = living(access, placed).await? else { return Ok(Inhabited::No) };
+    match first_of_others(access, &living, |_, _| Some(String::new())).await {
         Ok(Some(_)) => Ok(Inhabited::Yes),
         Ok(None) => Ok(Inhabited::No),
-        Err(fault) if fault.passing => Err(fault),
+        Err(fault) if fault.transient => Err(fault),
         Err(_) => Ok(Inhabited::Untold),
     }
 }
 
-async fn living(work: &Work<'_>, placed: &Placed) -> Result<Option<Definition>, Fault> {
-    let (_, api) = work.api(placed).await?;
+async fn living(access: &Access<'_>, placed: &ResolvedObject) -> Result<Option<Definition>, Fault> {
+    let (_, api) = access.api(placed).await?;
     let name = placed.object.name();
     match api.get(name).await {
         Ok(found) => {
@@ -77,14 +77,14 @@ async fn living(work: &Work<'_>, placed: &Placed) -> Result<Option<Definition>, 
         Err(error) => {
             let fault = error::of_object(&placed.object.key(), &error);
             // Definitions are always served: a 404 that names none tells nothing.
-            Err(Fault { passing: fault.passing || error::is_gone(&error), ..fault })
+            Err(Fault { transient: fault.transient || error::is_gone(&error), ..fault })
         }
     }
 }
 
 /// The first object of others of which `says` has something to say, page by page.
 async fn first_of_others(
-    work: &Work<'_>,
+    access: &Access<'_>,
     definition: &Definition,
     says: impl Fn(&str, &Value) -> Option<String>,
 ) -> Result<Option<(String, String)>, Fault> {
@@ -94,12 +94,12 @@ async fn first_of_others(
     };
     let gvk = GroupVersionKind::gvk(&definition.group, &version.name, &definition.kind);
     let resource = ApiResource::from_gvk_with_plural(&gvk, &definition.plural);
-    let api: Api<DynamicObject> = Api::all_with(work.client.clone(), &resource);
+    let api: Api<DynamicObject> = Api::all_with(access.client.clone(), &resource);
     let mut params = ListParams::default().limit(PAGE);
     loop {
         let page = api.list(&params).await;
         let page = page.map_err(|e| error::of(&unread(""), &e))?;
-        let others = page.items.iter().filter(|item| !is_ours(&item.metadata, work.add_on));
+        let others = page.items.iter().filter(|item| !is_ours(&item.metadata, access.add_on));
         for item in others {
             let object = serde_json::to_value(item).unwrap_or_default();
             if let Some(said) = says(&version.name, &object) {

@@ -9,14 +9,14 @@ use kube::core::{DynamicObject, Request, Status};
 use lifecycle::names::FIELD_MANAGER;
 use lifecycle::{Fault, Object};
 
-use crate::cluster::access::Work;
+use crate::cluster::access::Access;
 use crate::cluster::error;
-use crate::cluster::resolved::Placed;
+use crate::cluster::resolved::ResolvedObject;
 
 /// Returns the API server's warnings.
-pub async fn dry_run(work: &Work<'_>, placed: &Placed) -> Result<Vec<String>, Fault> {
-    let (_, api) = work.api(placed).await?;
-    match tried(work, &api, &placed.object).await {
+pub async fn dry_run(access: &Access<'_>, placed: &ResolvedObject) -> Result<Vec<String>, Fault> {
+    let (_, api) = access.api(placed).await?;
+    match tried(access, &api, &placed.object).await {
         Ok(head) => Ok(warnings(&head)),
         Err(error) => Err(error::of_object(&placed.object.key(), &error)),
     }
@@ -24,7 +24,7 @@ pub async fn dry_run(work: &Work<'_>, placed: &Placed) -> Result<Vec<String>, Fa
 
 /// As the client's own call, which keeps the answer's head to itself.
 async fn tried(
-    work: &Work<'_>,
+    access: &Access<'_>,
     api: &Api<DynamicObject>,
     object: &Object,
 ) -> Result<HeaderMap, Error> {
@@ -32,7 +32,7 @@ async fn tried(
     let request = Request::new(api.resource_url());
     let request = request.patch(object.name(), &params, &Patch::Apply(object));
     let request = request.map_err(Error::BuildRequest)?;
-    let (head, body) = work.client.send(request.map(Body::from)).await?.into_parts();
+    let (head, body) = access.client.send(request.map(Body::from)).await?.into_parts();
     let body = body.collect_bytes().await?;
     if head.status.is_success() {
         // Not everything on the way that says 200 is an API server.

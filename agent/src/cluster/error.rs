@@ -14,23 +14,23 @@ pub fn of_object(key: &ObjectKey, error: &kube::Error) -> Fault {
         }
     };
     let kube::Error::Api(status) = error else {
-        return Fault::passing(Reason::CheckFailed, format!("{key}: {error}"));
+        return Fault::transient(Reason::CheckFailed, format!("{key}: {error}"));
     };
-    let (reason, passing) = judge(status);
-    Fault { passing, ..Fault::new(reason, format!("{key}: {}", said(&status.message))) }
+    let (reason, transient) = judge(status);
+    Fault { transient, ..Fault::new(reason, format!("{key}: {}", said(&status.message))) }
 }
 
 /// The same for what is not one of the add-on's objects. Such kinds are always served: a 404 that does not say what is
 /// missing says nothing.
 pub fn of(what: &str, error: &kube::Error) -> Fault {
     let kube::Error::Api(status) = error else {
-        return Fault::passing(Reason::CheckFailed, format!("{what}: {error}"));
+        return Fault::transient(Reason::CheckFailed, format!("{what}: {error}"));
     };
-    let (reason, passing) = match judge(status) {
+    let (reason, transient) = match judge(status) {
         (Reason::UnknownKind, _) => (Reason::CheckFailed, true),
         judged => judged,
     };
-    Fault { passing, ..Fault::new(reason, format!("{what}: {}", status.message)) }
+    Fault { transient, ..Fault::new(reason, format!("{what}: {}", status.message)) }
 }
 
 fn judge(status: &Status) -> (Reason, bool) {
@@ -123,7 +123,7 @@ pub fn is_conflict(error: &kube::Error) -> bool {
 mod tests {
     use super::*;
 
-    fn check(code: u16, message: &str, reason: Reason, passing: bool) {
+    fn check(code: u16, message: &str, reason: Reason, transient: bool) {
         let key = ObjectKey {
             group: String::new(),
             kind: "ConfigMap".into(),
@@ -132,7 +132,7 @@ mod tests {
         };
         let status = Status { code, message: message.into(), ..Status::default() };
         let fault = of_object(&key, &kube::Error::Api(Box::new(status)));
-        assert_eq!((fault.reason, fault.passing), (reason, passing), "{code} {message}");
+        assert_eq!((fault.reason, fault.transient), (reason, transient), "{code} {message}");
     }
 
     #[test]
@@ -185,7 +185,7 @@ mod tests {
         let status =
             Status { code: 404, message: "404 page not found".into(), ..Status::default() };
         let fault = of("it could not be read", &kube::Error::Api(Box::new(status)));
-        assert_eq!((fault.reason, fault.passing), (Reason::CheckFailed, true));
+        assert_eq!((fault.reason, fault.transient), (Reason::CheckFailed, true));
     }
 
     #[test]

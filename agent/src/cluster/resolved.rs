@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lifecycle::plan::{Stage, Stamp};
+use lifecycle::plan::{Stamp, Wave};
 use lifecycle::{Fault, Object, Reason};
 
 use crate::cluster::error;
@@ -11,26 +11,26 @@ use crate::storage::releases::Content;
 
 /// An object and how to reach it; no kind where the API server does not know it (yet).
 #[derive(Clone, Debug)]
-pub struct Placed {
+pub struct ResolvedObject {
     pub object: Object,
     pub kind: Option<Kind>,
     /// Where there is no kind: the same in another version, by which what was written can still be found.
     pub elsewhere: Option<Kind>,
 }
 
-impl Placed {
-    pub fn stage(&self) -> Stage {
-        Stage::of(self.object.group(), self.object.kind())
+impl ResolvedObject {
+    pub fn stage(&self) -> Wave {
+        Wave::of(self.object.group(), self.object.kind())
     }
 }
 
-pub async fn place(
+pub async fn resolve(
     cluster: &Cluster,
     content: &Content,
     add_on: &str,
-) -> Result<Vec<Placed>, Fault> {
+) -> Result<Vec<ResolvedObject>, Fault> {
     let stamp = Stamp { add_on, release: &content.release };
-    let brought = Brought::by(&content.objects);
+    let brought = BundleProvides::by(&content.objects);
     let mut kinds = BTreeMap::new();
     let mut placed = Vec::with_capacity(content.objects.len());
     for object in &content.objects {
@@ -47,7 +47,7 @@ pub async fn place(
         let namespace = object.namespace().unwrap_or(&content.shape.namespace).to_owned();
         object.set_namespace(namespaced.then_some(namespace.as_str()));
         stamp.put(&mut object);
-        placed.push(Placed { object, kind, elsewhere });
+        placed.push(ResolvedObject { object, kind, elsewhere });
     }
     Ok(placed)
 }
@@ -68,7 +68,7 @@ async fn look_up(
 }
 
 /// What a bundle brings that its other objects may stand on.
-pub struct Brought {
+pub struct BundleProvides {
     namespaces: BTreeSet<String>,
     /// Group, kind, and whether its objects are namespaced.
     kinds: BTreeSet<(String, String, bool)>,
@@ -76,7 +76,7 @@ pub struct Brought {
     roles: BTreeSet<(String, String)>,
 }
 
-impl Brought {
+impl BundleProvides {
     pub fn by<'a>(objects: impl IntoIterator<Item = &'a Object>) -> Self {
         let mut brought =
             Self { namespaces: BTreeSet::new(), kinds: BTreeSet::new(), roles: BTreeSet::new() };

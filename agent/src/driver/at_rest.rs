@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lifecycle::at_rest::{Drift, Mending, Wellness};
+use lifecycle::at_rest::{Degradation, Drift, Mending};
 use lifecycle::health::{Rules, Verdict};
 use lifecycle::{Fault, ManagedAddOnStatus, Reason, Release, Rollout};
 use tokio::time::Instant;
@@ -32,7 +32,7 @@ pub(super) struct Rest {
     /// What lived when all was last seen well: while nothing changes, it still is.
     well_with: Option<Known>,
     drift: Drift,
-    wellness: Wellness,
+    wellness: Degradation,
     /// The last look at its health, if the API server has answered since.
     looked: Option<Instant>,
     pub(super) repair_at: Instant,
@@ -46,9 +46,13 @@ impl Rest {
         status: Option<&ManagedAddOnStatus>,
         every: Duration,
     ) -> Self {
-        let rest = Self::of(rollout.kept().cloned(), every);
+        let rest = Self::of(rollout.release_at_rest().cloned(), every);
         let Some(status) = status else { return rest };
-        Self { drift: Drift::told_before(status), wellness: Wellness::told_before(status), ..rest }
+        Self {
+            drift: Drift::told_before(status),
+            wellness: Degradation::told_before(status),
+            ..rest
+        }
     }
 
     fn of(release: Option<Release>, every: Duration) -> Self {
@@ -57,7 +61,7 @@ impl Rest {
             known: Known::new(),
             well_with: None,
             drift: Drift::default(),
-            wellness: Wellness::default(),
+            wellness: Degradation::default(),
             looked: None,
             repair_at: Instant::now() + round(every),
             watch_at: Instant::now(),
@@ -66,8 +70,8 @@ impl Rest {
 
     /// What was seen of another release, or before a rollout, says nothing of this one.
     pub(super) fn follow(&mut self, rollout: &Rollout, every: Duration) {
-        if self.release.as_ref() != rollout.kept() {
-            *self = Self::of(rollout.kept().cloned(), every);
+        if self.release.as_ref() != rollout.release_at_rest() {
+            *self = Self::of(rollout.release_at_rest().cloned(), every);
         }
     }
 
@@ -131,8 +135,8 @@ impl Driver {
     async fn put_back(&mut self, kept: &Release, known: &mut Known) -> Result<Mending, Fault> {
         let Some(content) = self.content(&kept.id).await? else { return Err(gone()) };
         let placed = self.placed(&content).await?;
-        let work = self.work(&content)?;
-        Ok(drift::repair(&work, &placed, &self.ledger.rollout, known).await)
+        let access = self.access(&content)?;
+        Ok(drift::repair(&access, &placed, &self.ledger.rollout, known).await)
     }
 
     async fn watch(&mut self) {
@@ -162,7 +166,7 @@ impl Driver {
         let Some(content) = self.content(&kept.id).await? else { return Err(gone()) };
         let rules = self.rules(&content).await?;
         let placed = self.placed(&content).await?;
-        Ok(health::look(&self.work(&content)?, &placed, &self.at_rest(&rules)).await)
+        Ok(health::look(&self.access(&content)?, &placed, &self.at_rest(&rules)).await)
     }
 
     /// By what a release is judged that has had all its time.

@@ -63,7 +63,7 @@ impl Driver {
 
     /// Something came of it, so that others may go on beside it.
     pub(super) fn clear_of_suspicion(&mut self) {
-        if self.ledger.rollout.patience.deaths == 0 {
+        if self.ledger.rollout.retry_state.crashes == 0 {
             self.alone = None;
         }
     }

@@ -7,24 +7,26 @@ use std::time::Duration;
 use lifecycle::bundle::hook::{Hook, Run};
 use lifecycle::evidence::Failure;
 use lifecycle::names::annotation;
-use lifecycle::plan::{Stage, is_job};
-use lifecycle::redaction::Mask;
+use lifecycle::plan::{Wave, is_job};
+use lifecycle::redaction::Redaction;
 use lifecycle::{Action, Fault, Object, Outcome, Release, ReleaseId, Report};
 
 use super::Driver;
 use crate::actions::prune::{Scope, prune};
 use crate::actions::{apply, check, evidence, health, hooks, pull, stage};
-use crate::cluster::access::Work;
-use crate::cluster::resolved::{Placed, place};
+use crate::cluster::access::Access;
+use crate::cluster::resolved::{ResolvedObject, resolve};
 use crate::storage::releases::Content;
 
 /// A retained release and its objects.
-type Known = (Arc<Content>, Vec<Placed>);
+type Known = (Arc<Content>, Vec<ResolvedObject>);
 
 impl Driver {
     pub(super) async fn execute(&mut self, action: Action) -> Result<Outcome, Fault> {
         match action {
-            Action::Hold => self.ledger.set_finalizer(true).await.map(|()| Outcome::Held),
+            Action::AddFinalizer => {
+                self.ledger.set_finalizer(true).await.map(|()| Outcome::FinalizerAdded)
+            }
             Action::Pull => self.pull().await,
             Action::Stage => self.stage().await,
             Action::Check { release, from } => self.check(&release, from.as_ref()).await,
@@ -39,8 +41,8 @@ impl Driver {
             }
             Action::Retain { keep } => self.store.keep(&keep).await.map(|()| Outcome::Retained),
             Action::Remove { of } => self.remove(&of).await,
-            Action::Release => self.let_go().await,
-            Action::PassOn => self.pass_on().await,
+            Action::RemoveFinalizer => self.let_go().await,
+            Action::Recreate => self.pass_on().await,
         }
     }
 
@@ -69,11 +71,14 @@ impl Driver {
             None => None,
         };
         let from = match (from, &running) {
-            (None, _) => check::From::Nothing,
-            (Some(_), None) => check::From::Lost,
+            (None, _) => check::Baseline::Nothing,
+            (Some(_), None) => check::Baseline::Lost,
             (Some(_), Some(running)) => {
                 self.forget_what_is_dropped(running, &content);
-                check::From::Running(Box::new(self.work(running)?), self.placed(running).await?)
+                check::Baseline::Running(
+                    Box::new(self.access(running)?),
+                    self.placed(running).await?,
+                )
             }
         };
         let placed = self.placed(&content).await?;
@@ -81,11 +86,11 @@ impl Driver {
             adopt: self.adopts(),
             allow_shrink: self.note(annotation::ALLOW_SHRINK) == Some(&release.version.to_string()),
         };
-        let report = check::check(&self.work(&content)?, &placed, &from, &terms).await?;
+        let report = check::check(&self.access(&content)?, &placed, &from, &terms).await?;
         let pre_upgrade = hooks::of(&placed, Hook::PreUpgrade).next().is_some();
         let before = match &from {
-            check::From::Running(work, running) => health::ill(work, running).await,
-            check::From::Nothing | check::From::Lost => Vec::new(),
+            check::Baseline::Running(access, running) => health::ill(access, running).await,
+            check::Baseline::Nothing | check::Baseline::Lost => Vec::new(),
         };
         Ok(Outcome::Checked(Report { pre_upgrade, before, ..report }))
     }
@@ -108,13 +113,13 @@ impl Driver {
     ) -> Result<Outcome, Fault> {
         let Some(content) = self.content(&release.id).await? else { return Ok(Outcome::Missing) };
         let placed = self.placed(&content).await?;
-        hooks::run(&self.work(&content)?, &placed, hook, run, within).await.map(Outcome::Hooked)
+        hooks::run(&self.access(&content)?, &placed, hook, run, within).await.map(Outcome::Hooked)
     }
 
     async fn apply(
         &mut self,
         release: &Release,
-        stage: Stage,
+        stage: Wave,
         back: bool,
     ) -> Result<Outcome, Fault> {
         let Some(content) = self.content(&release.id).await? else { return Ok(Outcome::Missing) };
@@ -122,7 +127,8 @@ impl Driver {
         let placed = self.placed(&content).await?;
         let adopt = self.adopts() && !back;
         let left =
-            apply::apply(&self.work(&content)?, &placed, stage, &running_jobs, back, adopt).await?;
+            apply::apply(&self.access(&content)?, &placed, stage, &running_jobs, back, adopt)
+                .await?;
         Ok(match left.is_empty() {
             true => Outcome::Applied(stage),
             false => Outcome::AppliedBut { stage, left },
@@ -138,10 +144,10 @@ impl Driver {
         // Hooks before the first write meet the Secrets of the version that runs.
         let running = self.running().await?;
         let running = running.iter().flat_map(|running| &running.objects);
-        let mask = Mask::of(content.objects.iter().chain(running));
+        let redaction = Redaction::of(content.objects.iter().chain(running));
         let terms = self.at_rest(&rules);
-        let work = self.work(&content)?;
-        let text = evidence::collect(&work, &placed, &terms, failure, &mask).await;
+        let access = self.access(&content)?;
+        let text = evidence::collect(&access, &placed, &terms, failure, &redaction).await;
         let name = self.evidence.save(failure, text).await?;
         self.shared.events.evidence(&self.ledger.object, failure, &name).await;
         Ok(Outcome::Evidence(name))
@@ -178,18 +184,18 @@ impl Driver {
     /// `in_order`: one stage of all of them is gone before the one below it is begun.
     async fn prune_each(
         &mut self,
-        kept: &[Placed],
+        kept: &[ResolvedObject],
         of: &[Release],
         scope: &Scope,
         in_order: bool,
     ) -> Result<Vec<String>, Fault> {
         let (known, lost) = self.known(of).await?;
         let (mut left, mut kept_back) = (Vec::new(), Vec::new());
-        for stage in Stage::ALL.into_iter().rev() {
+        for stage in Wave::ALL.into_iter().rev() {
             for (content, placed) in &known {
                 let of_stage = placed.iter().filter(|placed| placed.stage() == stage).cloned();
-                let work = self.work(content)?;
-                let remains = prune(&work, kept, of_stage.collect(), scope).await?;
+                let access = self.access(content)?;
+                let remains = prune(&access, kept, of_stage.collect(), scope).await?;
                 left.extend(remains.left);
                 kept_back.extend(remains.kept);
             }
@@ -242,19 +248,19 @@ impl Driver {
         self.store.keep(&[]).await?;
         self.shared.successors.forget(&self.name).await?;
         self.ledger.set_finalizer(false).await?;
-        Ok(Outcome::Released)
+        Ok(Outcome::FinalizerRemoved)
     }
 
     async fn pass_on(&mut self) -> Result<Outcome, Fault> {
         self.shared.successors.save(&self.ledger.object, &self.ledger.rollout).await?;
         self.ledger.set_finalizer(false).await?;
-        Ok(Outcome::Released)
+        Ok(Outcome::FinalizerRemoved)
     }
 
     fn assignment_now(&self) -> Result<Arc<lifecycle::Assignment>, Fault> {
         match &self.assignment {
             Some((_, assignment)) => assignment.clone(),
-            None => Err(Fault::passing(lifecycle::Reason::Assigned, "not read yet")),
+            None => Err(Fault::transient(lifecycle::Reason::Assigned, "not read yet")),
         }
     }
 
@@ -299,12 +305,12 @@ impl Driver {
         Ok(objects.filter(is_job).collect())
     }
 
-    pub(super) async fn placed(&self, content: &Content) -> Result<Vec<Placed>, Fault> {
-        place(&self.shared.cluster, content, &self.name).await
+    pub(super) async fn placed(&self, content: &Content) -> Result<Vec<ResolvedObject>, Fault> {
+        resolve(&self.shared.cluster, content, &self.name).await
     }
 
-    pub(super) fn work(&self, content: &Content) -> Result<Work<'_>, Fault> {
+    pub(super) fn access(&self, content: &Content) -> Result<Access<'_>, Fault> {
         let available = self.ledger.rollout.current.as_ref().map(|current| &current.id);
-        Work::new(&self.shared.cluster, &self.name, &content.shape.service_account, available)
+        Access::new(&self.shared.cluster, &self.name, &content.shape.service_account, available)
     }
 }

@@ -6,7 +6,10 @@ use std::time::Duration;
 use lifecycle::health::{Rules, Verdict};
 use lifecycle::names::{FINALIZER, annotation};
 use lifecycle::spec::version_range;
-use lifecycle::{Around, Assignment, Deletion, Fault, Leaving, Need, Observation, Reason, State};
+use lifecycle::{
+    Assignment, Deletion, DeletionIntent, Dependencies, Fault, Observation, Reason, Requirement,
+    State,
+};
 use tokio::time::Instant;
 
 use super::Driver;
@@ -21,7 +24,7 @@ impl Driver {
         let verdict = self.verdict().await;
         let assignment = self.assignment().await;
         let slot = self.needs_slot(&assignment) && self.take_slot();
-        self.around = Around::of(&self.name, &self.needs(), &self.neighbours.borrow());
+        self.dependencies = Dependencies::of(&self.name, &self.needs(), &self.neighbours.borrow());
         let object = &self.ledger.object;
         let annotations = object.metadata.annotations.as_ref();
         let note = |name| annotations.and_then(|all| all.get(name));
@@ -34,11 +37,11 @@ impl Driver {
             retry: note(annotation::RETRY).cloned(),
             paused: note(annotation::PAUSED).is_some_and(|paused| paused == "true"),
             any_time: note(annotation::IGNORE_WINDOWS) == Some(&object.spec.version),
-            leaving: Leaving::of(object),
+            deletion_intent: DeletionIntent::of(object),
             deletion: policy.and_then(|policy| policy.deletion).unwrap_or(Deletion::Uninstall),
             finalizer: finalizers.iter().any(|finalizer| finalizer == FINALIZER),
             slot,
-            around: self.around.clone(),
+            dependencies: self.dependencies.clone(),
             kubernetes,
             retained,
             outcome: self.outcome.clone(),
@@ -49,7 +52,7 @@ impl Driver {
     }
 
     /// What the assignment needs of other add-ons.
-    pub(super) fn needs(&self) -> Vec<Need> {
+    pub(super) fn needs(&self) -> Vec<Requirement> {
         let read = self.assignment.as_ref().and_then(|(_, read)| read.as_ref().ok());
         read.map_or(Vec::new(), |assignment| assignment.requires.clone())
     }
@@ -95,13 +98,13 @@ impl Driver {
     }
 
     async fn verdict(&mut self) -> Option<Verdict> {
-        let watched = self.ledger.rollout.watched()?.clone();
+        let watched = self.ledger.rollout.release_under_verification()?.clone();
         let looked = match self.content(&watched.id).await {
             Ok(Some(content)) => self.health(&content).await,
             Ok(None) => Err(Fault::new(Reason::RetainFailed, "the retained release is gone")),
             Err(fault) => Err(fault),
         };
-        let verdict = looked.unwrap_or_else(|fault| Verdict::Awaited(fault.message));
+        let verdict = looked.unwrap_or_else(|fault| Verdict::InProgress(fault.message));
         Some(self.hindered(verdict))
     }
 
@@ -121,9 +124,9 @@ impl Driver {
             before: &self.ledger.rollout.before,
             // What is excused must not meet the time-out.
             excused_after: self.shared.graces.trouble.min(policy.timeout / 2),
-            proves: self.ledger.rollout.proves(),
+            proves: self.ledger.rollout.verify_run(),
         };
-        Ok(health::look(&self.work(content)?, &placed, &terms).await)
+        Ok(health::look(&self.access(content)?, &placed, &terms).await)
     }
 
     /// Those of the release that is looked at, compiled once.

@@ -10,19 +10,21 @@ use lifecycle::{Fault, Object, ReleaseId};
 
 use super::Driver;
 use crate::actions::health::pods;
-use crate::cluster::access::{Work, delete, each};
+use crate::cluster::access::{Access, delete, each};
 use crate::cluster::error;
-use crate::cluster::resolved::Placed;
+use crate::cluster::resolved::ResolvedObject;
 use crate::storage::ledger::now;
 
 impl Driver {
     /// For what was written and is not well yet. At rest pods are not the agent's business.
     pub(super) async fn clear_the_way(&mut self, verdict: Option<&Verdict>) {
         self.hindered = None;
-        if !matches!(verdict, Some(Verdict::Awaited(_) | Verdict::Failed(_))) {
+        if !matches!(verdict, Some(Verdict::InProgress(_) | Verdict::Failed(_))) {
             return;
         }
-        let Some(watched) = self.ledger.rollout.watched().map(|release| release.id.clone()) else {
+        let Some(watched) =
+            self.ledger.rollout.release_under_verification().map(|release| release.id.clone())
+        else {
             return;
         };
         if let Err(fault) = self.delete_what_is_in_the_way(&watched).await {
@@ -34,7 +36,7 @@ impl Driver {
     /// Told with the health that is waited for: why it may not come.
     pub(super) fn hindered(&self, verdict: Verdict) -> Verdict {
         match (&self.hindered, verdict) {
-            (Some(why), Verdict::Awaited(what)) => Verdict::Awaited(format!("{what}; {why}")),
+            (Some(why), Verdict::InProgress(what)) => Verdict::InProgress(format!("{what}; {why}")),
             (_, verdict) => verdict,
         }
     }
@@ -45,9 +47,9 @@ impl Driver {
             return Ok(());
         }
         let placed = self.placed(&content).await?;
-        let (work, grace) = (self.work(&content)?, self.shared.graces.trouble);
+        let (access, grace) = (self.access(&content)?, self.shared.graces.trouble);
         let sets = placed.iter().filter(|placed| is_stateful_set(&placed.object));
-        let cleared = each(sets.map(|set| clear(&work, set, grace))).await;
+        let cleared = each(sets.map(|set| clear(&access, set, grace))).await;
         cleared.into_iter().collect()
     }
 }
@@ -56,19 +58,19 @@ fn is_stateful_set(object: &Object) -> bool {
     (object.group(), object.kind()) == ("apps", "StatefulSet")
 }
 
-async fn clear(work: &Work<'_>, set: &Placed, grace: Duration) -> Result<(), Fault> {
-    let living = work.whole(set).await?.filter(waits_for_pods);
+async fn clear(access: &Access<'_>, set: &ResolvedObject, grace: Duration) -> Result<(), Fault> {
+    let living = access.whole(set).await?.filter(waits_for_pods);
     let Some(living) = living else { return Ok(()) };
-    match in_the_way(&living, &pods(work, &living).await, now(), grace) {
-        Some(pod) => remove(work, &living, pod).await,
+    match in_the_way(&living, &pods(access, &living).await, now(), grace) {
+        Some(pod) => remove(access, &living, pod).await,
         None => Ok(()),
     }
 }
 
-async fn remove(work: &Work<'_>, set: &Object, pod: &Object) -> Result<(), Fault> {
+async fn remove(access: &Access<'_>, set: &Object, pod: &Object) -> Result<(), Fault> {
     let resource = ApiResource::erase::<Pod>(&());
     let namespace = pod.namespace().unwrap_or_default();
-    let api: Api<DynamicObject> = Api::namespaced_with(work.client.clone(), namespace, &resource);
+    let api: Api<DynamicObject> = Api::namespaced_with(access.client.clone(), namespace, &resource);
     let uid = pod.0.pointer("/metadata/uid").and_then(|uid| uid.as_str()).map(str::to_owned);
     let key = format!("Pod {namespace}/{}", pod.name());
     match delete(&api, pod.name(), uid, None).await {

@@ -8,7 +8,7 @@ use kube::Client;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use lifecycle::names::FINALIZER;
 use lifecycle::spec::duration::whole_seconds;
-use lifecycle::{Beside, Fault, ManagedAddOn, Rollout, status};
+use lifecycle::{Fault, ManagedAddOn, Rollout, StatusContext, status};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -30,7 +30,7 @@ pub struct Ledger {
 
 /// What the watch tells, against what is known here.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Told {
+pub enum WatchNews {
     NothingNew,
     /// Another place of the rollout.
     Anew,
@@ -72,7 +72,11 @@ impl Ledger {
     }
 
     /// Saves if anything but time changed, or if enough time did.
-    pub async fn save(&mut self, rollout: Rollout, beside: &Beside) -> Result<Saved, kube::Error> {
+    pub async fn save(
+        &mut self,
+        rollout: Rollout,
+        beside: &StatusContext,
+    ) -> Result<Saved, kube::Error> {
         let before = self.object.status.clone().unwrap_or_default();
         let status = status(&rollout, beside, &before.conditions, now());
         let shown = |status: &lifecycle::ManagedAddOnStatus| lifecycle::ManagedAddOnStatus {
@@ -115,20 +119,20 @@ impl Ledger {
     }
 
     /// A newer form of the object than the one at hand takes its place.
-    pub fn notice(&mut self, object: &ManagedAddOn) -> Told {
+    pub fn notice(&mut self, object: &ManagedAddOn) -> WatchNews {
         let told = version(object);
         if told < self.told {
-            return Told::Older;
+            return WatchNews::Older;
         }
         // What was told long ago is no news, not even where it is newer: an etcd may have been restored since.
         let news = told > self.told;
         self.told = told;
         if !news || told <= version(&self.object) {
-            return Told::NothingNew;
+            return WatchNews::NothingNew;
         }
         let anew = self.adopt(object);
         self.object = object.clone();
-        if anew { Told::Anew } else { Told::NothingNew }
+        if anew { WatchNews::Anew } else { WatchNews::NothingNew }
     }
 
     /// Reads what is saved now, whatever was told; whether that is another place of the rollout.

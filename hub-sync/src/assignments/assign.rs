@@ -19,9 +19,9 @@ use tracing::{info, warn};
 use crate::assignments::outcome::Standings;
 use crate::assignments::ownership::{self, Act};
 use crate::assignments::template::{self, Wanted, invalid};
-use crate::assignments::tracker::{Case, Found, Written};
+use crate::assignments::tracker::{Found, Tracker, Written};
 use crate::backoff::IDLE;
-use crate::hub_state::Hub;
+use crate::hub_state::HubState;
 use crate::kube_error::{chain, in_time, is_conflict, is_forbidden, is_not_found, refusal};
 use crate::names::{FIELD_MANAGER, MCA_UID, ORPHANED, by_us};
 use crate::ocm::{AddOnTemplate, ClusterManagementAddOn, ManagedClusterAddOn};
@@ -34,12 +34,12 @@ const AT_ONCE: usize = 4;
 const LOCAL_REST: Duration = Duration::from_secs(1);
 
 /// What to read from and write to.
-pub struct Desk {
+pub struct AssignTask {
     hub: Client,
     managed: Api<ManagedAddOn>,
 }
 
-impl Desk {
+impl AssignTask {
     pub fn new(hub: Client, managed: Client) -> Self {
         Self { hub, managed: Api::all(managed) }
     }
@@ -47,7 +47,7 @@ impl Desk {
     /// Works for good.
     pub async fn follow(
         self,
-        mut picture: watch::Receiver<Hub>,
+        mut picture: watch::Receiver<HubState>,
         mut add_ons: watch::Receiver<AddOns>,
         standings: watch::Sender<Standings>,
     ) {
@@ -127,7 +127,7 @@ impl Desk {
         in_time(self.managed.patch_metadata(name, &params, &Patch::Merge(&patch))).await.map(drop)
     }
 
-    async fn look_up(&self, cases: &mut Cases, hub: &Hub) {
+    async fn look_up(&self, cases: &mut Cases, hub: &HubState) {
         let now = Instant::now();
         let due = cases.iter().filter(|(_, case)| case.wants_lookup(now));
         let due: Vec<_> = due.filter_map(|(name, _)| hub.mcas.get(name).cloned()).collect();
@@ -203,7 +203,7 @@ impl Desk {
         Ok(api.get_metadata_opt(mca.name()).await?.is_some())
     }
 
-    async fn write(&self, cases: &mut Cases, hub: &Hub, here: &AddOns) {
+    async fn write(&self, cases: &mut Cases, hub: &HubState, here: &AddOns) {
         for (name, case) in cases {
             let existing = here.get(name).map(Arc::as_ref);
             let (now, time) = (Instant::now(), whole_seconds(Timestamp::now()));
@@ -257,10 +257,10 @@ impl From<kube::Error> for Unwritten {
     }
 }
 
-type Cases = BTreeMap<String, Case>;
+type Cases = BTreeMap<String, Tracker>;
 
 /// One case for each that is there and stays.
-fn notice(cases: &mut Cases, hub: &Hub) {
+fn notice(cases: &mut Cases, hub: &HubState) {
     let staying = |mca: &ManagedClusterAddOn| !mca.is_deleting();
     cases.retain(|name, _| hub.mcas.get(name).is_some_and(|mca| staying(mca)));
     for mca in hub.mcas.values().filter(|mca| staying(mca)) {
@@ -288,6 +288,6 @@ fn tell(cases: &Cases, standings: &watch::Sender<Standings>) {
 /// When to look again though nothing changed. What was rested when this look began had its turn.
 fn next(cases: &Cases, began: Instant, all_done: bool) -> Instant {
     let latest = began + if all_done { IDLE } else { LOCAL_REST };
-    let rests = cases.values().filter_map(Case::rest_until);
+    let rests = cases.values().filter_map(Tracker::rest_until);
     rests.filter(|until| *until > began).fold(latest, Instant::min)
 }

@@ -7,7 +7,7 @@ use kube::ResourceExt;
 use lifecycle::names::label;
 use lifecycle::{Fault, ManagedAddOn, Reason, is_the_klusterlets};
 
-use crate::hub_state::Hub;
+use crate::hub_state::HubState;
 use crate::names::{MCA_UID, ORPHANED, WRITER};
 
 /// What has to be done to a `ManagedAddOn` because of what became of its `ManagedClusterAddOn`.
@@ -24,11 +24,11 @@ pub enum Act {
 }
 
 /// In the order of names; none twice for the same `ManagedAddOn`.
-pub fn acts(hub: &Hub, add_ons: &BTreeMap<String, Arc<ManagedAddOn>>) -> Vec<Act> {
+pub fn acts(hub: &HubState, add_ons: &BTreeMap<String, Arc<ManagedAddOn>>) -> Vec<Act> {
     add_ons.values().filter_map(|add_on| act(hub, add_on)).collect()
 }
 
-fn act(hub: &Hub, add_on: &ManagedAddOn) -> Option<Act> {
+fn act(hub: &HubState, add_on: &ManagedAddOn) -> Option<Act> {
     if is_deleting(add_on) {
         return None;
     }
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn before_the_first_list_absence_says_nothing() {
-        check(&Hub::default(), followed("metrics", "u1"), None);
+        check(&HubState::default(), followed("metrics", "u1"), None);
     }
 
     #[test]
@@ -181,12 +181,12 @@ mod tests {
     }
 
     /// After an empty list and these events.
-    fn hub(events: impl IntoIterator<Item = Event<crate::ocm::ManagedClusterAddOn>>) -> Hub {
+    fn hub(events: impl IntoIterator<Item = Event<crate::ocm::ManagedClusterAddOn>>) -> HubState {
         let listed = [Event::Init, Event::InitDone];
-        listed.into_iter().chain(events).fold(Hub::default(), Hub::after)
+        listed.into_iter().chain(events).fold(HubState::default(), HubState::after)
     }
 
-    fn check(hub: &Hub, add_on: ManagedAddOn, expected: Option<Act>) {
+    fn check(hub: &HubState, add_on: ManagedAddOn, expected: Option<Act>) {
         let add_ons = BTreeMap::from([("metrics".to_owned(), Arc::new(add_on))]);
         assert_eq!(acts(hub, &add_ons), Vec::from_iter(expected));
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
-use lifecycle::{Fault, ManagedAddOn, Owner};
+use lifecycle::{ActionableBy, Fault, ManagedAddOn};
 use tokio::time::Instant;
 
 use crate::assignments::outcome::{Refusal, Standing};
@@ -31,7 +31,7 @@ pub struct Written {
 }
 
 #[derive(Debug, Default)]
-pub struct Case {
+pub struct Tracker {
     seen: Option<Seen>,
     found: Option<Found>,
     written: Option<Written>,
@@ -50,7 +50,7 @@ struct Seen {
     fleet: bool,
 }
 
-impl Case {
+impl Tracker {
     /// Takes note of the `ManagedClusterAddOn` as it is. How it stands is kept until the new state is looked up.
     pub fn notice(&mut self, mca: &ManagedClusterAddOn) {
         let seen = Seen {
@@ -60,7 +60,8 @@ impl Case {
             fleet: mca.is_owned_by_fleet(),
         };
         if self.seen.as_ref() != Some(&seen) {
-            *self = Case { seen: Some(seen), standing: self.standing.take(), ..Case::default() };
+            *self =
+                Tracker { seen: Some(seen), standing: self.standing.take(), ..Tracker::default() };
         }
     }
 
@@ -166,7 +167,7 @@ impl Case {
 /// It is for others to mend, who will not tell us.
 fn is_to_be_found_again(found: &Found) -> bool {
     match found {
-        Found::Refused { fault, .. } => fault.reason.owner() == Owner::Environment,
+        Found::Refused { fault, .. } => fault.reason.actionable_by() == ActionableBy::Environment,
         Found::Fleet | Found::Nothing | Found::Wanted(_) => false,
     }
 }
@@ -254,7 +255,7 @@ mod tests {
 
     #[test]
     fn the_same_refusal_keeps_its_beginning() {
-        let since = |case: &Case| case.standing().unwrap().refusal().unwrap().since;
+        let since = |case: &Tracker| case.standing().unwrap().refusal().unwrap().since;
         let later = Timestamp::from_second(99).unwrap();
         let mut case = new();
         take(&mut case, refused(Reason::UnknownTemplate));
@@ -303,24 +304,24 @@ mod tests {
         let now = now();
         take(&mut case, Found::Wanted(wanted()));
         case.rest(now, 0.0);
-        let write = |case: &mut Case, now| {
+        let write = |case: &mut Tracker, now| {
             case.next_write(None, &BTreeSet::new(), now, Timestamp::UNIX_EPOCH)
         };
         assert_eq!(write(&mut case, now), None);
         assert_eq!(write(&mut case, now + Duration::from_secs(1)), Some(wanted()));
     }
 
-    fn new() -> Case {
-        let mut case = Case::default();
+    fn new() -> Tracker {
+        let mut case = Tracker::default();
         case.notice(&mca("metrics", "u1"));
         case
     }
 
-    fn take(case: &mut Case, found: Found) {
+    fn take(case: &mut Tracker, found: Found) {
         case.take(found, now(), Timestamp::UNIX_EPOCH, 0.0);
     }
 
-    fn to_write(case: &mut Case, existing: Option<ManagedAddOn>) -> Option<Wanted> {
+    fn to_write(case: &mut Tracker, existing: Option<ManagedAddOn>) -> Option<Wanted> {
         case.next_write(existing.as_ref(), &BTreeSet::new(), now(), Timestamp::UNIX_EPOCH)
     }
 

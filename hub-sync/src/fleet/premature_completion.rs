@@ -15,7 +15,7 @@ use tracing::{info, warn};
 
 use crate::assignments::template::version_in_name;
 use crate::backoff::IDLE;
-use crate::hub_state::Hub;
+use crate::hub_state::HubState;
 use crate::kube_error::{chain, is_conflict};
 use crate::names::by_us;
 use crate::ocm::{GROUP, ManagedClusterAddOn};
@@ -34,7 +34,7 @@ type Tried = BTreeMap<String, (Value, Instant)>;
 pub async fn follow(
     hub: Client,
     cluster: String,
-    mut picture: watch::Receiver<Hub>,
+    mut picture: watch::Receiver<HubState>,
     mut add_ons: watch::Receiver<AddOns>,
 ) {
     let mcas = Api::namespaced(hub, &cluster);
@@ -54,7 +54,7 @@ pub async fn follow(
 /// When to look again though nothing changed.
 async fn look(
     mcas: &Api<ManagedClusterAddOn>,
-    hub: &Hub,
+    hub: &HubState,
     here: &AddOns,
     tried: &mut Tried,
 ) -> Instant {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch};
 use kube::{Api, Client, ResourceExt};
 use lifecycle::names::annotation;
-use lifecycle::{EVICTED, Leaving, ManagedAddOn, ORDERED, records};
+use lifecycle::{DeletionIntent, EVICTED, ManagedAddOn, ORDERED, records};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
@@ -25,7 +25,7 @@ use crate::{AddOns, HubLink, changed, recovered};
 const HUB_HASH: usize = 64;
 
 /// Who is asked.
-pub struct Desk {
+pub struct RemovalIntentTask {
     works: Api<DynamicObject>,
     records: Api<DynamicObject>,
     add_ons: Api<ManagedAddOn>,
@@ -46,7 +46,7 @@ struct Record {
     uid: String,
 }
 
-impl Desk {
+impl RemovalIntentTask {
     pub fn new(hub: Client, cluster: &str, managed: Client) -> Self {
         Self {
             works: Api::namespaced_with(hub, cluster, &work_api("ManifestWork")),
@@ -165,7 +165,8 @@ fn carries(work: &DynamicObject, add_on: &str) -> bool {
 }
 
 fn questions(add_ons: &BTreeMap<String, Arc<ManagedAddOn>>) -> Vec<Question> {
-    let unclear = add_ons.values().filter(|add_on| Leaving::of(add_on) == Leaving::Unclear);
+    let unclear =
+        add_ons.values().filter(|add_on| DeletionIntent::of(add_on) == DeletionIntent::Unconfirmed);
     unclear.filter_map(|add_on| question(add_on)).collect()
 }
 

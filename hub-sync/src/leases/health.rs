@@ -21,7 +21,7 @@ use tracing::{debug, warn};
 
 use crate::assignments::outcome::{Standing, Standings};
 use crate::backoff::{IDLE, at_least};
-use crate::hub_state::Hub;
+use crate::hub_state::HubState;
 use crate::kube_error::{chain, in_time};
 use crate::leases::lease::{self, Outcome, Renewal};
 use crate::names::HOLDER;
@@ -32,7 +32,7 @@ const PERIOD: Duration = Duration::from_secs(60);
 
 /// What says which add-ons are there and how they are. The picture of the hub stays while the hub is away.
 pub struct Sources {
-    pub picture: watch::Receiver<Hub>,
+    pub picture: watch::Receiver<HubState>,
     pub add_ons: watch::Receiver<AddOns>,
     pub standings: watch::Receiver<Standings>,
 }
@@ -84,7 +84,7 @@ impl Sources {
 }
 
 fn healthy(
-    hub: &Hub,
+    hub: &HubState,
     add_ons: &BTreeMap<String, Arc<ManagedAddOn>>,
     standings: &Standings,
 ) -> Vec<Place> {
@@ -252,13 +252,13 @@ mod tests {
         assert_eq!(lease.spec.unwrap().renew_time, Some(MicroTime(now)));
     }
 
-    fn hub(namespace: Option<&str>) -> Hub {
+    fn hub(namespace: Option<&str>) -> HubState {
         let mut mca = mca("metrics", "u1");
         mca.status = Some(crate::ocm::ManagedClusterAddOnStatus {
             namespace: namespace.map(str::to_owned),
             ..Default::default()
         });
-        Hub::default().after(kube::runtime::watcher::Event::Apply(mca))
+        HubState::default().after(kube::runtime::watcher::Event::Apply(mca))
     }
 
     fn available() -> BTreeMap<String, Arc<ManagedAddOn>> {

@@ -9,7 +9,7 @@ use kube::{Api, Client};
 use tokio::sync::watch;
 use tracing::warn;
 
-use crate::backoff::{CONNECT, around};
+use crate::backoff::{CONNECT, dependencies};
 use crate::kube_error::chain;
 use crate::leases::lease::{self, Outcome, Renewal};
 use crate::names::{AGENT, HEARTBEAT, HOLDER};
@@ -29,7 +29,7 @@ pub async fn beat(hub: Client, cluster: String, mut link: watch::Receiver<HubLin
         let pause = match renew(&leases, &cluster).await {
             Ok(()) => {
                 failures = 0;
-                around(PERIOD, fastrand::f64())
+                dependencies(PERIOD, fastrand::f64())
             }
             Err(error) => {
                 if failures == 0 {

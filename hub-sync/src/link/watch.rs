@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use crate::backoff::CONNECT;
-use crate::hub_state::Hub;
+use crate::hub_state::HubState;
 use crate::kube_error::chain;
 use crate::link::client::Link;
 use crate::ocm::ManagedClusterAddOn;
@@ -32,7 +32,7 @@ const CALM: Duration = Duration::from_secs(120);
 pub async fn follow(
     link: Link,
     cluster: String,
-    picture: watch::Sender<Hub>,
+    picture: watch::Sender<HubState>,
     mut state: watch::Receiver<HubLink>,
 ) {
     let api = Api::namespaced(link.client(), &cluster);
@@ -49,7 +49,7 @@ pub async fn follow(
 
 async fn listen(
     api: Api<ManagedClusterAddOn>,
-    picture: &watch::Sender<Hub>,
+    picture: &watch::Sender<HubState>,
     state: &mut watch::Receiver<HubLink>,
 ) {
     let config = watcher::Config::default().timeout(LENGTH).page_size(PAGE);
@@ -68,7 +68,7 @@ async fn listen(
 }
 
 /// Everyone looks when a picture is complete; a list half read is not worth a look.
-fn draw(picture: &watch::Sender<Hub>, event: watcher::Event<ManagedClusterAddOn>) {
+fn draw(picture: &watch::Sender<HubState>, event: watcher::Event<ManagedClusterAddOn>) {
     let worth_a_look = match &event {
         watcher::Event::Init | watcher::Event::InitApply(_) => false,
         watcher::Event::InitDone | watcher::Event::Apply(_) | watcher::Event::Delete(_) => true,

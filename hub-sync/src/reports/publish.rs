@@ -15,7 +15,7 @@ use tracing::{debug, info, warn};
 
 use crate::assignments::outcome::Standings;
 use crate::backoff::{CONNECT, IDLE};
-use crate::hub_state::Hub;
+use crate::hub_state::HubState;
 use crate::kube_error::{answer, chain};
 use crate::leases::lease::{self, Outcome, Renewal};
 use crate::names::by_us;
@@ -29,20 +29,20 @@ const WORDS: Duration = Duration::from_secs(20);
 
 /// What reports are made of.
 pub struct Sources {
-    pub picture: watch::Receiver<Hub>,
+    pub picture: watch::Receiver<HubState>,
     pub add_ons: watch::Receiver<AddOns>,
     pub standings: watch::Receiver<Standings>,
     pub link: watch::Receiver<HubLink>,
 }
 
 /// Where reports go.
-pub struct Desk {
+pub struct PublishTask {
     cluster: String,
     mcas: Api<ManagedClusterAddOn>,
     leases: Api<Lease>,
 }
 
-impl Desk {
+impl PublishTask {
     pub fn new(hub: Client, cluster: String) -> Self {
         Self {
             mcas: Api::namespaced(hub.clone(), &cluster),
@@ -65,7 +65,7 @@ impl Desk {
                 () = changed(&mut sources.picture) => {}
                 () = changed(&mut sources.add_ons) => {}
                 () = changed(&mut sources.standings) => {}
-                () = recovered(&mut sources.link) => told.values_mut().for_each(Told::wake),
+                () = recovered(&mut sources.link) => told.values_mut().for_each(LastReport::wake),
                 () = tokio::time::sleep_until(next) => {}
             }
         }
@@ -75,7 +75,7 @@ impl Desk {
         &self,
         reports: &BTreeMap<String, Report>,
         lists: u64,
-        told: &mut BTreeMap<String, Told>,
+        told: &mut BTreeMap<String, LastReport>,
     ) {
         let mut unreachable = false;
         for (name, report) in reports {
@@ -159,14 +159,14 @@ impl Sources {
 
 /// What the hub knows of one add-on.
 #[derive(Debug, Default)]
-struct Told {
+struct LastReport {
     /// With the list in which it was compared with what the hub has, and when.
     last: Option<(Report, u64, Instant)>,
     failures: u32,
     rest_until: Option<Instant>,
 }
 
-impl Told {
+impl LastReport {
     /// When this is to be told; `None` when it is known.
     fn due(&self, report: &Report, lists: u64) -> Option<Instant> {
         let due = match &self.last {
@@ -180,7 +180,7 @@ impl Told {
     }
 
     fn done(&mut self, report: Report, lists: u64) {
-        *self = Told { last: Some((report, lists, Instant::now())), ..Told::default() };
+        *self = LastReport { last: Some((report, lists, Instant::now())), ..LastReport::default() };
     }
 
     /// Once, until it worked again: a hub that is away stays away for a while.
@@ -201,7 +201,11 @@ impl Told {
     }
 }
 
-fn next(reports: &BTreeMap<String, Report>, lists: u64, told: &BTreeMap<String, Told>) -> Instant {
+fn next(
+    reports: &BTreeMap<String, Report>,
+    lists: u64,
+    told: &BTreeMap<String, LastReport>,
+) -> Instant {
     let due = reports.iter().filter_map(|(name, report)| told.get(name)?.due(report, lists));
     due.fold(Instant::now() + IDLE, Instant::min)
 }
@@ -213,7 +217,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_known_is_not_told_again() {
-        let mut told = Told::default();
+        let mut told = LastReport::default();
         assert_eq!(told.due(&report("Applying", "a"), 1), Some(Instant::now()));
         told.done(report("Applying", "a"), 1);
         assert_eq!(told.due(&report("Applying", "a"), 1), None);
@@ -223,7 +227,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn mere_words_can_wait() {
-        let mut told = Told::default();
+        let mut told = LastReport::default();
         told.done(report("Verifying", "1 of 2 ready"), 1);
         let later = Some(Instant::now() + WORDS);
         tokio::time::advance(Duration::from_secs(3)).await;
@@ -233,8 +237,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_hub_that_is_away_is_asked_less_and_less_until_it_is_back() {
-        let mut told = Told::default();
-        let wait = |told: &Told| {
+        let mut told = LastReport::default();
+        let wait = |told: &LastReport| {
             told.due(&report("Applying", "a"), 1).unwrap().duration_since(Instant::now()).as_secs()
         };
         for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {

@@ -13,7 +13,7 @@ use semver::Version;
 
 use crate::AddOns;
 use crate::assignments::outcome::{Refusal, Standing, Standings};
-use crate::hub_state::Hub;
+use crate::hub_state::HubState;
 use crate::names::HOLDER;
 use crate::ocm::ManagedClusterAddOn;
 
@@ -45,7 +45,7 @@ pub struct Degraded {
 }
 
 /// One for each `ManagedClusterAddOn` of which there is something to tell.
-pub fn all(hub: &Hub, add_ons: &AddOns, standings: &Standings) -> BTreeMap<String, Report> {
+pub fn all(hub: &HubState, add_ons: &AddOns, standings: &Standings) -> BTreeMap<String, Report> {
     let told = hub.mcas.iter().filter_map(|(name, mca)| {
         let add_on = add_ons.get(name).map(AsRef::as_ref);
         Some((name.clone(), report(mca, add_on, standings.get(name))?))

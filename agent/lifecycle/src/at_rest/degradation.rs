@@ -12,7 +12,7 @@ const STALE: Duration = Duration::from_secs(10 * 60);
 
 /// What is told, and for how long something else has been seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Wellness {
+pub struct Degradation {
     unwell: Option<String>,
     /// Since it was told.
     told_for: Duration,
@@ -20,7 +20,7 @@ pub struct Wellness {
     doubted: Option<Duration>,
 }
 
-impl Wellness {
+impl Degradation {
     /// What an agent told that ran before this one.
     pub fn told_before(status: &ManagedAddOnStatus) -> Self {
         let ours = saved(status, "Degraded").filter(|condition| {
@@ -40,8 +40,8 @@ impl Wellness {
         let told_for = self.told_for.saturating_add(elapsed);
         let seen = match verdict {
             // At rest no hook is asked.
-            Verdict::Healthy | Verdict::HealthyBut(_) | Verdict::Unproved { .. } => None,
-            Verdict::Awaited(what) | Verdict::Failed(what) => Some(what.clone()),
+            Verdict::Healthy | Verdict::HealthyBut(_) | Verdict::AwaitingHooks { .. } => None,
+            Verdict::InProgress(what) | Verdict::Failed(what) => Some(what.clone()),
         };
         if seen.is_some() != self.unwell.is_some() {
             let doubted =
@@ -88,9 +88,9 @@ mod tests {
     #[test]
     fn other_words_for_it_are_told_after_ten_minutes() {
         let minute = Duration::from_secs(60);
-        let mut wellness = Wellness::default();
+        let mut wellness = Degradation::default();
         for n in 0..4 {
-            wellness = wellness.see(&Verdict::Awaited(format!("pod {n}")), minute, GRACE);
+            wellness = wellness.see(&Verdict::InProgress(format!("pod {n}")), minute, GRACE);
         }
         assert_eq!(wellness.unwell(), Some("pod 2"));
         for _ in 0..9 {
@@ -109,7 +109,7 @@ mod tests {
         };
         let told = |reason| {
             let status = serde_json::from_value(condition(reason)).expect("a status");
-            Wellness::told_before(&status).unwell().map(str::to_owned)
+            Degradation::told_before(&status).unwell().map(str::to_owned)
         };
         assert_eq!(told("RunningUnhealthy").as_deref(), Some("a pod"));
         assert_eq!(told("Unhealthy"), None, "that is why it was gone back");
@@ -117,11 +117,11 @@ mod tests {
 
     /// `+` healthy, `x` not; what is told after each look.
     fn see(looks: &str, between: Duration) -> String {
-        let mut wellness = Wellness::default();
+        let mut wellness = Degradation::default();
         let told = looks.chars().map(|look| {
             let verdict = match look {
                 '+' => Verdict::Healthy,
-                _ => Verdict::Awaited("a pod".to_owned()),
+                _ => Verdict::InProgress("a pod".to_owned()),
             };
             wellness = std::mem::take(&mut wellness).see(&verdict, between, GRACE);
             if wellness.unwell().is_some() { 'x' } else { '-' }

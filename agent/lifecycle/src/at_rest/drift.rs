@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::{Added, saved};
+use super::{ForeignFields, saved};
 use crate::api::ManagedAddOnStatus;
 use crate::object::ObjectKey;
 
@@ -22,7 +22,7 @@ pub struct Mending {
     /// Not put back, and why.
     pub unmended: Vec<(ObjectKey, String)>,
     /// What others added to each object that was seen.
-    pub added: BTreeMap<ObjectKey, Vec<Added>>,
+    pub added: BTreeMap<ObjectKey, Vec<ForeignFields>>,
     /// Not everything could be looked at.
     pub unseen: bool,
 }
@@ -48,7 +48,7 @@ pub struct Drift {
     /// At how many looks in a row each object had to be put back.
     in_a_row: BTreeMap<ObjectKey, u32>,
     /// What others added, as far as it was seen.
-    added: BTreeMap<ObjectKey, Vec<Added>>,
+    added: BTreeMap<ObjectKey, Vec<ForeignFields>>,
 }
 
 impl Drift {
@@ -84,11 +84,11 @@ impl Drift {
     }
 }
 
-const NOT_MENDED: &str = "NotMended";
+const NOT_MENDED: &str = "RepairFailed";
 const CONTESTED_REASON: &str = "Contested";
 const MENDED: &str = "Mended";
 const FIELDS_OF_OTHERS: &str = "FieldsOfOthers";
-const AS_RELEASED: &str = "AsReleased";
+const AS_RELEASED: &str = "InSync";
 const REASONS: [&str; 5] = [NOT_MENDED, CONTESTED_REASON, MENDED, FIELDS_OF_OTHERS, AS_RELEASED];
 
 /// What this look adds; the worst first. What is put back again and again is told without a time, so that it is told once.
@@ -113,9 +113,9 @@ fn told(look: &Mending, contested: &[&ObjectKey], now: Timestamp) -> Option<Drif
 }
 
 /// What the release says is so all the same. Told without a time, so that it is told once.
-fn beside(added: &BTreeMap<ObjectKey, Vec<Added>>) -> Option<Drifted> {
+fn beside(added: &BTreeMap<ObjectKey, Vec<ForeignFields>>) -> Option<Drifted> {
     let each = added.iter().flat_map(|(key, added)| added.iter().map(move |it| (key, it)));
-    let each = each.map(|(key, Added { manager, fields })| {
+    let each = each.map(|(key, ForeignFields { manager, fields })| {
         format!("{key}: {} by {manager}", listed(fields, ", "))
     });
     let each: Vec<String> = each.collect();
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn what_is_told_after_each_look() {
         let table: [(&str, &[&str]); 6] = [
-            ("nothing", &["False AsReleased: "]),
+            ("nothing", &["False InSync: "]),
             ("a", &["False Mended: 1 put back at 2026-01-01T00:00:00Z: ConfigMap shop/a"]),
             (
                 "a nothing nothing",
@@ -162,8 +162,8 @@ mod tests {
             (
                 "!ab nothing",
                 &[
-                    "True NotMended: ConfigMap shop/a differs and was not put back: forbidden (and 1 more)",
-                    "False AsReleased: ",
+                    "True RepairFailed: ConfigMap shop/a differs and was not put back: forbidden (and 1 more)",
+                    "False InSync: ",
                 ],
             ),
             (
@@ -173,7 +173,7 @@ mod tests {
                     "False Mended: 1 put back at 2026-01-01T00:01:00Z: ConfigMap shop/a",
                     "True Contested: changed by somebody again and again: ConfigMap shop/a; see who in its managedFields",
                     "True Contested: changed by somebody again and again: ConfigMap shop/a; see who in its managedFields",
-                    "False AsReleased: ",
+                    "False InSync: ",
                 ],
             ),
         ];
@@ -200,7 +200,7 @@ mod tests {
                 "+a -a",
                 &[
                     "False FieldsOfOthers: set by others and left so: ConfigMap shop/a: data.a by kubectl",
-                    "False AsReleased: ",
+                    "False InSync: ",
                 ],
             ),
             (
@@ -215,7 +215,7 @@ mod tests {
                 "+a !b",
                 &[
                     "False FieldsOfOthers: set by others and left so: ConfigMap shop/a: data.a by kubectl",
-                    "True NotMended: ConfigMap shop/b differs and was not put back: forbidden",
+                    "True RepairFailed: ConfigMap shop/b differs and was not put back: forbidden",
                 ],
             ),
         ];
@@ -259,8 +259,10 @@ mod tests {
             namespace: Some("shop".to_owned()),
             name: name.to_string(),
         };
-        let fields =
-            |name| Added { manager: "kubectl".to_owned(), fields: vec![format!("data.{name}")] };
+        let fields = |name| ForeignFields {
+            manager: "kubectl".to_owned(),
+            fields: vec![format!("data.{name}")],
+        };
         let mut mending = Mending::default();
         match (look, look.chars().next()) {
             ("nothing", _) => {}

@@ -10,7 +10,7 @@ use crate::object::Object;
 
 /// What one field manager added to one object.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Added {
+pub struct ForeignFields {
     pub manager: String,
     /// Paths, in order.
     pub fields: Vec<String>,
@@ -18,7 +18,11 @@ pub struct Added {
 
 /// What the bundle does not name in an object and others do, by the managed fields of the living one. What `shared` points
 /// at is others' anyway.
-pub fn added(object: &Object, shared: &[String], managed: &[ManagedFieldsEntry]) -> Vec<Added> {
+pub fn added(
+    object: &Object,
+    shared: &[String],
+    managed: &[ManagedFieldsEntry],
+) -> Vec<ForeignFields> {
     let mut by_manager: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     let root = Place { told: String::new(), pointer: String::new(), ours: Some(&object.0) };
     for entry in managed.iter().filter(|entry| is_told(entry)) {
@@ -26,7 +30,7 @@ pub fn added(object: &Object, shared: &[String], managed: &[ManagedFieldsEntry])
         root.collect(&fields.0, shared, by_manager.entry(manager).or_default());
     }
     let told = by_manager.into_iter().filter(|(_, fields)| !fields.is_empty());
-    told.map(|(manager, fields)| Added {
+    told.map(|(manager, fields)| ForeignFields {
         manager: manager.to_owned(),
         fields: fields.into_iter().collect(),
     })

@@ -235,13 +235,13 @@ mod tests {
     fn only_what_is_well_otherwise_is_verified() {
         use crate::health::Verdict;
         let what = || "Job n/a".to_owned();
-        let awaited = Verdict::Awaited("a pod".to_owned());
+        let awaited = Verdict::InProgress("a pod".to_owned());
         assert_eq!(awaited.clone().proved_by(Ran::Badly(what())), awaited);
         for (ran, verdict) in [
             (Ran::Well, Verdict::Healthy),
             (Ran::Badly(what()), Verdict::Failed(what())),
-            (Ran::NotBegun(what()), Verdict::Unproved { what: what(), begun: false }),
-            (Ran::NotYet(what()), Verdict::Unproved { what: what(), begun: true }),
+            (Ran::NotBegun(what()), Verdict::AwaitingHooks { what: what(), begun: false }),
+            (Ran::NotYet(what()), Verdict::AwaitingHooks { what: what(), begun: true }),
         ] {
             assert_eq!(Verdict::Healthy.proved_by(ran), verdict);
         }

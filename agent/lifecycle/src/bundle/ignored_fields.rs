@@ -25,7 +25,7 @@ fn scales(scaler: &Object, object: &Object) -> bool {
         && target("/spec/scaleTargetRef/name") == object.name()
 }
 
-/// Takes over what the living object has there. Leaving the field out instead would reset it where nobody else has
+/// Takes over what the living object has there. DeletionIntent the field out instead would reset it where nobody else has
 /// become its owner yet.
 pub fn yield_to(object: &mut Object, living: &Object, pointers: &[String]) {
     for pointer in pointers {

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::fields::{count, is_true, map, number, text};
-use super::{Around, Health, pods, workload};
+use super::{Health, HealthContext, pods, workload};
 use crate::object::Object;
 
-pub(super) fn daemon_set(object: &Object, around: &Around) -> Health {
+pub(super) fn daemon_set(object: &Object, context: &HealthContext) -> Health {
     let wanted = number(object, "/status/desiredNumberScheduled");
     let (Some(_), Some(wanted)) = (number(object, "/status/observedGeneration"), wanted) else {
         return Health::in_progress("is not observed yet");
@@ -19,13 +19,13 @@ pub(super) fn daemon_set(object: &Object, around: &Around) -> Health {
     counts.push(("ready", count(object, "/status/numberReady")));
     let Some((what, have)) = counts.into_iter().find(|(_, have)| *have < wanted) else {
         return if on_delete {
-            workload::left_to_others(updated.1, wanted, around)
+            workload::left_to_others(updated.1, wanted, context)
         } else {
             Health::current()
         };
     };
     let told = format!("{have} of {wanted} pods {what}");
-    if here_all_is_well(object, wanted, around) {
+    if here_all_is_well(object, wanted, context) {
         return Health::current_but(format!("{told}; the others are on nodes that are away"));
     }
     Health::in_progress(told)
@@ -33,9 +33,9 @@ pub(super) fn daemon_set(object: &Object, around: &Around) -> Health {
 
 /// Every pod on a node that answers is new and ready, and no more are missing than nodes are away. Where no pod runs
 /// at all nothing is proved.
-fn here_all_is_well(object: &Object, wanted: i64, around: &Around) -> bool {
-    let away = away(object, around.nodes);
-    let here: Vec<&Object> = pods::of(object, around.pods)
+fn here_all_is_well(object: &Object, wanted: i64, context: &HealthContext) -> bool {
+    let away = away(object, context.nodes);
+    let here: Vec<&Object> = pods::of(object, context.pods)
         .filter(|pod| !away.contains(text(pod, "/spec/nodeName")))
         .collect();
     let well = |pod: &&Object| pods::is_newest(object, pod) && is_true(pod, "Ready");

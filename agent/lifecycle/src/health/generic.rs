@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::fields::{condition, number, outdated};
-use super::{Around, Health};
+use super::{Health, HealthContext};
 use crate::object::Object;
 use crate::plan::is_built_in;
 
@@ -24,11 +24,11 @@ pub(super) fn behind(object: &Object) -> Option<Health> {
     })
 }
 
-pub(super) fn generic(object: &Object, around: &Around) -> Health {
+pub(super) fn generic(object: &Object, context: &HealthContext) -> Health {
     if outdated(object).any(|kind| kind == "Ready") {
         return Health::in_progress("is ready or not, but of an older generation");
     }
-    if around.since < around.graces.status {
+    if context.since < context.graces.status {
         if is_silent(object) && !is_built_in(object.group()) {
             return Health::in_progress("has no status yet");
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::fields::{after, condition, field, is_true, map, text, time};
-use super::{Around, Graces, Health, HealthStatus};
+use super::{Graces, Health, HealthContext, HealthStatus};
 use crate::object::Object;
 
 /// Waiting for these is how every pod begins.
@@ -33,7 +33,7 @@ const RESTARTS: u64 = 3;
 /// After a run as long as this the kubelet begins its back-off anew.
 const LONG_RUN: Duration = Duration::from_secs(600);
 
-pub(super) fn pod(object: &Object, around: &Around) -> Health {
+pub(super) fn pod(object: &Object, context: &HealthContext) -> Health {
     match text(object, "/status/phase") {
         "Succeeded" => return Health::current(),
         "Failed" => {
@@ -42,7 +42,7 @@ pub(super) fn pod(object: &Object, around: &Around) -> Health {
         _ if is_true(object, "Ready") => return Health::current(),
         _ => {}
     }
-    if let Some(trouble) = lasting_trouble(object, around) {
+    if let Some(trouble) = lasting_trouble(object, context) {
         return Health::failed(trouble);
     }
     let told = condition(object, "Ready").map(|ready| ready.after("is not ready"));
@@ -52,15 +52,15 @@ pub(super) fn pod(object: &Object, around: &Around) -> Health {
 
 /// Adds what its pods say to a workload that is not well, and lets their lasting troubles fail it. Only pods of its
 /// newest template count: those before it go when these are there.
-pub(super) fn told(object: &Object, health: Health, around: &Around) -> Health {
+pub(super) fn told(object: &Object, health: Health, context: &HealthContext) -> Health {
     let waits = health.status == HealthStatus::InProgress;
     if !waits && health.status != HealthStatus::Failed {
         return health;
     }
     let (newest, older): (Vec<&Object>, Vec<&Object>) =
-        of(object, around.pods).partition(|pod| is_newest(object, pod));
-    let mut here = newest.iter().filter(|pod| !is_out_of_reach(pod, around.nodes));
-    let trouble = here.find_map(|pod| Some(said(pod, &lasting_trouble(pod, around)?)));
+        of(object, context.pods).partition(|pod| is_newest(object, pod));
+    let mut here = newest.iter().filter(|pod| !is_out_of_reach(pod, context.nodes));
+    let trouble = here.find_map(|pod| Some(said(pod, &lasting_trouble(pod, context)?)));
     if let Some(trouble) = trouble.filter(|_| waits) {
         return Health::failed(format!("{} ({trouble})", health.message));
     }
@@ -137,13 +137,13 @@ pub(super) fn is_away(node: &Object) -> bool {
 }
 
 /// What keeps a pod from running and has done so for longer than it may.
-fn lasting_trouble(pod: &Object, around: &Around) -> Option<String> {
+fn lasting_trouble(pod: &Object, context: &HealthContext) -> Option<String> {
     let phase = text(pod, "/status/phase");
     if is_true(pod, "Ready") || phase == "Succeeded" || phase == "Failed" {
         return None;
     }
-    let (trouble, grace) = trouble(pod, &around.graces)?;
-    let lasting = around.lasting(time(text(pod, "/metadata/creationTimestamp")));
+    let (trouble, grace) = trouble(pod, &context.graces)?;
+    let lasting = context.lasting(time(text(pod, "/metadata/creationTimestamp")));
     (lasting >= grace).then_some(trouble)
 }
 

@@ -17,34 +17,36 @@ const MOST: usize = 16;
 /// A workload that was not whole before the first write.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
-pub struct Ill {
+pub struct PreexistingFailure {
     pub key: ObjectKey,
     /// Pods that were wanted and not there.
     pub missing: i64,
 }
 
 /// What of the running version is not whole, each living object with its health.
-pub fn ill<'a>(looked: impl IntoIterator<Item = (&'a Object, &'a Health)>) -> Vec<Ill> {
+pub fn ill<'a>(
+    looked: impl IntoIterator<Item = (&'a Object, &'a Health)>,
+) -> Vec<PreexistingFailure> {
     let one = |(living, health): (&Object, &Health)| {
         let pods = Pods::of(living)?;
         let missing = pods.wanted - pods.there;
         let is_ill = health.status != HealthStatus::Current && missing > 0;
-        is_ill.then(|| Ill { key: living.key(), missing })
+        is_ill.then(|| PreexistingFailure { key: living.key(), missing })
     };
     looked.into_iter().filter_map(one).take(MOST).collect()
 }
 
 /// How long what was not whole gets to become so, and whether anything else has to be.
 #[derive(Clone, Copy, Debug)]
-pub struct Excuse<'a> {
-    pub before: &'a [Ill],
+pub struct Tolerance<'a> {
+    pub before: &'a [PreexistingFailure],
     pub since: Duration,
     pub grace: Duration,
     /// Going back promises no more than what was.
     pub back: bool,
 }
 
-impl Excuse<'_> {
+impl Tolerance<'_> {
     /// Changes what is excused: awaited for the grace, `Current` after that; returns a word about each. A version of which
     /// no pod at all is there has proved nothing, so then only the way back is excused.
     pub fn make(&self, looked: &mut [(&Object, &mut Health)]) -> Vec<String> {

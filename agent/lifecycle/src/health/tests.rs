@@ -19,17 +19,17 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// As just applied, with nothing known around it.
 fn check(what: &str, object: &Value, status: HealthStatus) -> Health {
-    check_in(what, object, status, &Around::default())
+    check_in(what, object, status, &HealthContext::default())
 }
 
-fn check_in(what: &str, object: &Value, status: HealthStatus, around: &Around) -> Health {
-    let health = assess_with(&Object(object.clone()), around);
+fn check_in(what: &str, object: &Value, status: HealthStatus, context: &HealthContext) -> Health {
+    let health = assess_with(&Object(object.clone()), context);
     assert_eq!(health.status, status, "{what}: {:?} for {object}", health.message);
     health
 }
 
-fn after(since: Duration) -> Around<'static> {
-    Around { since, ..Around::default() }
+fn after(since: Duration) -> HealthContext<'static> {
+    HealthContext { since, ..HealthContext::default() }
 }
 
 fn at(time: &str) -> Option<Timestamp> {
@@ -62,10 +62,10 @@ fn the_first_failure_decides_for_all() {
     assert_eq!(says(vec![]), Verdict::Healthy);
     assert_eq!(says(vec![ok.clone()]), Verdict::Healthy);
     assert_eq!(says(vec![Health::current_but("old pods")]), Verdict::Healthy);
-    assert_eq!(says(vec![ok, wait.clone()]), Verdict::Awaited("ConfigMap b: w".into()));
+    assert_eq!(says(vec![ok, wait.clone()]), Verdict::InProgress("ConfigMap b: w".into()));
     assert_eq!(
         says(vec![wait.clone(), wait.clone()]),
-        Verdict::Awaited("ConfigMap b: w (and 1 more)".into())
+        Verdict::InProgress("ConfigMap b: w (and 1 more)".into())
     );
     assert_eq!(says(vec![wait, bad]), Verdict::Failed("ConfigMap b: f".into()));
 }

@@ -3,7 +3,7 @@
 use super::{Health, HealthStatus};
 use crate::bundle::hook::Ran;
 use crate::object::Object;
-use crate::redaction::Mask;
+use crate::redaction::Redaction;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -11,11 +11,11 @@ pub enum Verdict {
     /// But for what was not whole before and is no worse, in words.
     HealthyBut(String),
     /// Not yet; what is awaited.
-    Awaited(String),
+    InProgress(String),
     /// An object says it failed, in its own words.
     Failed(String),
     /// All is well, but what verifies it has not ended, or not even begun; which.
-    Unproved {
+    AwaitingHooks {
         what: String,
         begun: bool,
     },
@@ -38,19 +38,19 @@ impl Verdict {
         match self {
             Verdict::Healthy => Some(""),
             Verdict::HealthyBut(what) => Some(what),
-            Verdict::Awaited(_) | Verdict::Failed(_) | Verdict::Unproved { .. } => None,
+            Verdict::InProgress(_) | Verdict::Failed(_) | Verdict::AwaitingHooks { .. } => None,
         }
     }
 
     /// An object's own words may tell what is secret.
-    pub fn hiding(self, mask: &Mask) -> Self {
+    pub fn redacted(self, redaction: &Redaction) -> Self {
         match self {
             Verdict::Healthy => Verdict::Healthy,
-            Verdict::HealthyBut(what) => Verdict::HealthyBut(mask.hide(&what)),
-            Verdict::Awaited(what) => Verdict::Awaited(mask.hide(&what)),
-            Verdict::Failed(what) => Verdict::Failed(mask.hide(&what)),
-            Verdict::Unproved { what, begun } => {
-                Verdict::Unproved { what: mask.hide(&what), begun }
+            Verdict::HealthyBut(what) => Verdict::HealthyBut(redaction.redact(&what)),
+            Verdict::InProgress(what) => Verdict::InProgress(redaction.redact(&what)),
+            Verdict::Failed(what) => Verdict::Failed(redaction.redact(&what)),
+            Verdict::AwaitingHooks { what, begun } => {
+                Verdict::AwaitingHooks { what: redaction.redact(&what), begun }
             }
         }
     }
@@ -61,8 +61,8 @@ impl Verdict {
             (verdict, _) if verdict.well().is_none() => verdict,
             (well, Ran::Well) => well,
             (_, Ran::Badly(what)) => Verdict::Failed(what),
-            (_, Ran::NotBegun(what)) => Verdict::Unproved { what, begun: false },
-            (_, Ran::NotYet(what)) => Verdict::Unproved { what, begun: true },
+            (_, Ran::NotBegun(what)) => Verdict::AwaitingHooks { what, begun: false },
+            (_, Ran::NotYet(what)) => Verdict::AwaitingHooks { what, begun: true },
         }
     }
 }
@@ -83,8 +83,8 @@ pub fn verdict<'a>(healths: impl IntoIterator<Item = (&'a Object, Health)>) -> V
     }
     match awaited.len() {
         0 => Verdict::Healthy,
-        1 => Verdict::Awaited(awaited.remove(0)),
-        more => Verdict::Awaited(format!("{} (and {} more)", awaited.remove(0), more - 1)),
+        1 => Verdict::InProgress(awaited.remove(0)),
+        more => Verdict::InProgress(format!("{} (and {} more)", awaited.remove(0), more - 1)),
     }
 }
 
@@ -98,20 +98,20 @@ mod tests {
     fn no_verdict_tells_what_a_secret_of_the_release_holds() {
         let secret =
             Object(json!({"kind": "Secret", "stringData": {"password": "hunter2hunter2"}}));
-        let mask = Mask::of([&secret]);
+        let redaction = Redaction::of([&secret]);
         let words = || "bad login hunter2hunter2".to_owned();
         let (begun, hidden) = (true, "bad login ***".to_owned());
         for (told, wanted) in [
             (Verdict::Healthy, Verdict::Healthy),
             (Verdict::HealthyBut(words()), Verdict::HealthyBut(hidden.clone())),
-            (Verdict::Awaited(words()), Verdict::Awaited(hidden.clone())),
+            (Verdict::InProgress(words()), Verdict::InProgress(hidden.clone())),
             (Verdict::Failed(words()), Verdict::Failed(hidden.clone())),
             (
-                Verdict::Unproved { what: words(), begun },
-                Verdict::Unproved { what: hidden.clone(), begun },
+                Verdict::AwaitingHooks { what: words(), begun },
+                Verdict::AwaitingHooks { what: hidden.clone(), begun },
             ),
         ] {
-            assert_eq!(told.hiding(&mask), wanted);
+            assert_eq!(told.redacted(&redaction), wanted);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Deployments, StatefulSets, ReplicaSets and ReplicationControllers.
 
 use super::fields::{Condition, condition, count, number, text};
-use super::{Around, Health, HealthStatus};
+use super::{Health, HealthContext, HealthStatus};
 use crate::object::Object;
 
 /// Its health is the numbers of its replicas, which its controller counts.
@@ -11,17 +11,17 @@ pub(super) fn is_counted(object: &Object) -> bool {
         || (object.group(), object.kind()) == ("", "ReplicationController")
 }
 
-pub(super) fn deployment(object: &Object, around: &Around) -> Health {
+pub(super) fn deployment(object: &Object, context: &HealthContext) -> Health {
     if let Some(late) = condition(object, "Progressing")
         && late.reason == "ProgressDeadlineExceeded"
-        && !around.predates(late.at)
+        && !context.predates(late.at)
     {
         return Health::failed(late.or("its progress deadline is exceeded"));
     }
     let health = deployed(object);
     match refusal(object) {
         Some(refusal) if health.status == HealthStatus::InProgress => {
-            refused(&health.message, &refusal, around)
+            refused(&health.message, &refusal, context)
         }
         _ => health,
     }
@@ -46,7 +46,7 @@ fn deployed(object: &Object) -> Health {
     }
 }
 
-pub(super) fn replica_set(object: &Object, around: &Around) -> Health {
+pub(super) fn replica_set(object: &Object, context: &HealthContext) -> Health {
     let wanted = replicas(object);
     let counts = [
         ("labelled", count(object, "/status/fullyLabeledReplicas")),
@@ -54,7 +54,7 @@ pub(super) fn replica_set(object: &Object, around: &Around) -> Health {
         ("available", count(object, "/status/availableReplicas")),
     ];
     match (short(wanted, counts).or_else(|| surplus(object, wanted)), refusal(object)) {
-        (Some(short), Some(refusal)) => refused(&short, &refusal, around),
+        (Some(short), Some(refusal)) => refused(&short, &refusal, context),
         (Some(short), None) => Health::in_progress(short),
         (None, Some(refusal)) => Health::in_progress(refusal.or("pods are refused")),
         (None, None) => Health::current(),
@@ -66,9 +66,9 @@ fn refusal(object: &Object) -> Option<Condition<'_>> {
     condition(object, "ReplicaFailure").filter(|condition| condition.status == "True")
 }
 
-fn refused(short: &str, refusal: &Condition, around: &Around) -> Health {
+fn refused(short: &str, refusal: &Condition, context: &HealthContext) -> Health {
     let message = format!("{short} ({})", refusal.or("pods are refused"));
-    if around.lasting(refusal.at) >= around.graces.trouble {
+    if context.lasting(refusal.at) >= context.graces.trouble {
         return Health::failed(message);
     }
     Health::in_progress(message)
@@ -89,7 +89,7 @@ fn surplus(object: &Object, wanted: i64) -> Option<String> {
     (extra > 0).then(|| format!("{extra} old replicas pending termination"))
 }
 
-pub(super) fn stateful_set(object: &Object, around: &Around) -> Health {
+pub(super) fn stateful_set(object: &Object, context: &HealthContext) -> Health {
     let wanted = replicas(object);
     let ripens = count(object, "/spec/minReadySeconds") > 0;
     let ready = ("ready", count(object, "/status/readyReplicas"));
@@ -101,7 +101,7 @@ pub(super) fn stateful_set(object: &Object, around: &Around) -> Health {
         return Health::in_progress(surplus);
     }
     if text(object, "/spec/updateStrategy/type") == "OnDelete" {
-        return left_to_others(updated(object), wanted, around);
+        return left_to_others(updated(object), wanted, context);
     }
     rolled(object, wanted)
 }
@@ -130,12 +130,12 @@ fn revisions(object: &Object) -> (&str, &str) {
 
 /// With `OnDelete` pods are replaced when somebody deletes them. An operator does so at once, so it gets a grace; where
 /// nobody does, waiting would only end in going back, so the pods that run count then.
-pub(super) fn left_to_others(updated: i64, wanted: i64, around: &Around) -> Health {
+pub(super) fn left_to_others(updated: i64, wanted: i64, context: &HealthContext) -> Health {
     if updated >= wanted {
         return Health::current();
     }
     let told = format!("{updated} of {wanted} pods updated, the others when they are deleted");
-    if around.since < around.graces.on_delete {
+    if context.since < context.graces.on_delete {
         return Health::in_progress(told);
     }
     Health::current_but(told)

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::{HistoryEntry, OperationKind, OperationResult};
 use crate::bundle::release::Release;
-use crate::dependencies::Need;
+use crate::dependencies::Requirement;
 use crate::ledger::history;
 use crate::ledger::rollout::Rollout;
 use crate::object::ObjectKey;
@@ -38,7 +38,7 @@ pub struct Operation {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<String>,
     /// The assignment this answers.
-    pub asked: Asked,
+    pub asked: AssignmentKey,
     /// What was judged of going back from the target, before the first write.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub safety: Option<Safety>,
@@ -50,7 +50,7 @@ pub struct Operation {
     pub warnings: Vec<String>,
     /// What the target needs of other add-ons.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub requires: Vec<Need>,
+    pub requires: Vec<Requirement>,
     /// What going back left as it was.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left: Vec<String>,
@@ -59,7 +59,7 @@ pub struct Operation {
 /// What makes an assignment another one.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
-pub struct Asked {
+pub struct AssignmentKey {
     /// Absent where the assignment could not be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<Release>,
@@ -70,9 +70,9 @@ pub struct Asked {
     pub retry: Option<String>,
 }
 
-impl Asked {
+impl AssignmentKey {
     /// The same release, and nobody asked to try it again.
-    pub fn same_release(&self, other: &Asked) -> bool {
+    pub fn same_release(&self, other: &AssignmentKey) -> bool {
         self.release == other.release && self.retry == other.retry
     }
 }
@@ -109,7 +109,7 @@ impl Rollout {
         kind: OperationKind,
         target: Option<Release>,
         reason: Reason,
-        asked: Asked,
+        asked: AssignmentKey,
         now: Timestamp,
     ) -> Self {
         self.sequence = self.sequence.saturating_add(1);

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::api::{HistoryEntry, ManagedAddOnStatus, OperationKind, Phase};
 use crate::bundle::hook::Run;
 use crate::bundle::release::Release;
-use crate::dependencies::Need;
+use crate::dependencies::Requirement;
 use crate::evidence::Failure;
-use crate::health::Ill;
+use crate::health::PreexistingFailure;
 use crate::ledger::operation::Operation;
 use crate::ledger::retained::{Retained, RetainedState};
 use crate::ledger::state::{Judged, Keeps, State};
@@ -30,7 +30,7 @@ pub struct Rollout {
     pub current: Option<Release>,
     /// What the current release needs of other add-ons.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub requires: Vec<Need>,
+    pub requires: Vec<Requirement>,
     /// The release before `current`: what a requested rollback would go to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<Release>,
@@ -39,7 +39,7 @@ pub struct Rollout {
     pub touched: Vec<Release>,
     /// What was not whole before the first write, and so fails nothing while it is no worse.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub before: Vec<Ill>,
+    pub before: Vec<PreexistingFailure>,
     /// The newest operation, going on or ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<Operation>,
@@ -47,7 +47,7 @@ pub struct Rollout {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
     #[serde(default)]
-    pub patience: Patience,
+    pub retry_state: RetryState,
     /// Operations begun here, ever.
     #[serde(default)]
     pub sequence: u64,
@@ -71,7 +71,7 @@ impl Default for Rollout {
             before: Vec::new(),
             operation: None,
             failure: None,
-            patience: Patience::default(),
+            retry_state: RetryState::default(),
             sequence: 0,
             transitions: 0,
             history: Vec::new(),
@@ -82,28 +82,28 @@ impl Default for Rollout {
 /// Waiting between tries, counted in spent time.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
-pub struct Patience {
+pub struct RetryState {
     /// Tries in a row that failed in passing.
     #[serde(default, skip_serializing_if = "is_zero")]
-    pub tries: u32,
+    pub attempts: u32,
     /// Nothing is done until this much time is gone.
     #[serde(default, with = "millis", skip_serializing_if = "Duration::is_zero")]
-    pub rest: Duration,
+    pub backoff: Duration,
     /// Agents in a row that ended here before anything came of it.
     #[serde(default, skip_serializing_if = "is_zero")]
-    pub deaths: u32,
+    pub crashes: u32,
 }
 
 /// The same place ends this many agents in a row at most.
-const MOST_DEATHS: u32 = 3;
+const MAX_CRASHES: u32 = 3;
 
 /// What cannot be given up, which is removal alone, rests this long after so many deaths.
 const AFTER_CRASHES: Duration = Duration::from_secs(5 * 60);
 
-impl Patience {
+impl RetryState {
     /// So many agents ended here that it is not tried again at once.
     pub fn is_crash_loop(&self) -> bool {
-        self.deaths >= MOST_DEATHS
+        self.crashes >= MAX_CRASHES
     }
 }
 
@@ -153,9 +153,9 @@ impl Rollout {
     /// To be saved by an agent that finds this ledger when it starts, before it does anything else: if it ends here
     /// like the one before, the next one knows.
     pub fn found_at_start(mut self) -> Self {
-        self.patience.deaths = self.patience.deaths.saturating_add(1);
-        if self.patience.is_crash_loop() {
-            self.patience.rest = self.patience.rest.max(AFTER_CRASHES);
+        self.retry_state.crashes = self.retry_state.crashes.saturating_add(1);
+        if self.retry_state.is_crash_loop() {
+            self.retry_state.backoff = self.retry_state.backoff.max(AFTER_CRASHES);
         }
         self
     }
@@ -168,8 +168,8 @@ impl Rollout {
     }
 
     /// The release whose health decides now. None where looking at it may be what ends the agent.
-    pub fn watched(&self) -> Option<&Release> {
-        if self.patience.is_crash_loop() {
+    pub fn release_under_verification(&self) -> Option<&Release> {
+        if self.retry_state.is_crash_loop() {
             return None;
         }
         match self.state.traits().judged? {
@@ -179,7 +179,7 @@ impl Rollout {
     }
 
     /// The release that is kept as it is: what others change of it is put back. None while another is on its way.
-    pub fn kept(&self) -> Option<&Release> {
+    pub fn release_at_rest(&self) -> Option<&Release> {
         let at_rest = match self.state.traits().keeps {
             Keeps::Current => true,
             Keeps::CurrentIfUntouched => self.untouched(),
@@ -189,7 +189,7 @@ impl Rollout {
     }
 
     /// The operation whose verifying hooks are part of health now. Going to an older version re-runs none.
-    pub fn proves(&self) -> Option<Run> {
+    pub fn verify_run(&self) -> Option<Run> {
         let operation = self.operation.as_ref()?;
         let runs_hooks = match operation.kind {
             OperationKind::Install | OperationKind::Upgrade => true,
@@ -199,12 +199,12 @@ impl Rollout {
     }
 
     /// What has to run beside what runs here, and beside what is being written.
-    pub(crate) fn relies_on(&self) -> Vec<Need> {
+    pub(crate) fn relies_on(&self) -> Vec<Requirement> {
         let written = self.operation.iter().filter(|operation| {
             operation.target.as_ref().is_some_and(|target| self.touched.contains(target))
         });
         let current = self.current.iter().flat_map(|_| &self.requires);
-        let mut needs: Vec<Need> = Vec::new();
+        let mut needs: Vec<Requirement> = Vec::new();
         for need in current.chain(written.flat_map(|operation| &operation.requires)) {
             if !needs.contains(need) {
                 needs.push(need.clone());
@@ -244,8 +244,8 @@ impl Rollout {
     /// Equal but for time spent, which may be saved later.
     pub fn same_but_for_time(&self, other: &Rollout) -> bool {
         let still = |rollout: &Rollout| {
-            let patience = Patience { rest: Duration::ZERO, ..rollout.patience.clone() };
-            Rollout { state: rollout.state.but_for_time(), patience, ..rollout.clone() }
+            let retry_state = RetryState { backoff: Duration::ZERO, ..rollout.retry_state.clone() };
+            Rollout { state: rollout.state.but_for_time(), retry_state, ..rollout.clone() }
         };
         still(self) == still(other)
     }

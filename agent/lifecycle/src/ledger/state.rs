@@ -55,10 +55,10 @@ pub enum State {
         reason: Reason,
         /// What is tried again by itself; absent until the assignment changes.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        again: Option<Again>,
+        again: Option<RetryFrom>,
     },
     RollingBack {
-        back: Back,
+        back: RollbackStep,
         cause: Fault,
         /// Not a failure: the assignment went back to where it came from.
         asked: bool,
@@ -79,7 +79,7 @@ pub enum State {
 
 /// Where a refusal came from, and so what to look at again.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Again {
+pub enum RetryFrom {
     Begin,
     Pull,
     Stage,
@@ -89,7 +89,7 @@ pub enum Again {
 /// How far a rollback is.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(tag = "at", rename_all = "camelCase", rename_all_fields = "camelCase")]
-pub enum Back {
+pub enum RollbackStep {
     /// Webhooks and APIServices that only the failed release brought go first: they could refuse what follows.
     Withdraw,
     Apply {
@@ -160,11 +160,11 @@ impl State {
     }
 }
 
-impl Back {
+impl RollbackStep {
     pub(crate) fn judged(&self) -> Option<Judged> {
         match self {
-            Back::Verify { .. } => Some(Judged::Current),
-            Back::Withdraw | Back::Apply { .. } | Back::Prune => None,
+            RollbackStep::Verify { .. } => Some(Judged::Current),
+            RollbackStep::Withdraw | RollbackStep::Apply { .. } | RollbackStep::Prune => None,
         }
     }
 }
@@ -183,7 +183,7 @@ impl State {
             }
             State::RollingBack { spent, back, .. } => {
                 *spent = Duration::ZERO;
-                if let Back::Verify { healthy } = back {
+                if let RollbackStep::Verify { healthy } = back {
                     *healthy = None;
                 }
             }

@@ -12,7 +12,7 @@ use crate::reason::{Fault, Reason};
 
 /// Steps of applying, in order. Each is finished before the next begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Stage {
+pub enum Wave {
     Namespaces,
     /// Until each is Established.
     Definitions,
@@ -26,35 +26,35 @@ pub enum Stage {
     Extensions,
 }
 
-impl Stage {
-    pub const ALL: [Stage; 7] = [
-        Stage::Namespaces,
-        Stage::Definitions,
-        Stage::Roles,
-        Stage::Configuration,
-        Stage::Workloads,
-        Stage::CustomResources,
-        Stage::Extensions,
+impl Wave {
+    pub const ALL: [Wave; 7] = [
+        Wave::Namespaces,
+        Wave::Definitions,
+        Wave::Roles,
+        Wave::Configuration,
+        Wave::Workloads,
+        Wave::CustomResources,
+        Wave::Extensions,
     ];
 
     /// The stage with this number in a ledger; past the last there is none.
-    pub fn numbered(number: u32) -> Option<Stage> {
-        Stage::ALL.get(usize::try_from(number).ok()?).copied()
+    pub fn numbered(number: u32) -> Option<Wave> {
+        Wave::ALL.get(usize::try_from(number).ok()?).copied()
     }
 
-    pub fn of(group: &str, kind: &str) -> Stage {
+    pub fn of(group: &str, kind: &str) -> Wave {
         match (group, kind) {
-            ("", "Namespace") => Stage::Namespaces,
-            ("apiextensions.k8s.io", _) => Stage::Definitions,
-            ("admissionregistration.k8s.io" | "apiregistration.k8s.io", _) => Stage::Extensions,
+            ("", "Namespace") => Wave::Namespaces,
+            ("apiextensions.k8s.io", _) => Wave::Definitions,
+            ("admissionregistration.k8s.io" | "apiregistration.k8s.io", _) => Wave::Extensions,
             ("rbac.authorization.k8s.io", "Role" | "ClusterRole") | ("", "ServiceAccount") => {
-                Stage::Roles
+                Wave::Roles
             }
             ("apps" | "batch", _)
             | ("autoscaling", "HorizontalPodAutoscaler")
-            | ("", "Pod" | "ReplicationController") => Stage::Workloads,
-            _ if is_built_in(group) => Stage::Configuration,
-            _ => Stage::CustomResources,
+            | ("", "Pod" | "ReplicationController") => Wave::Workloads,
+            _ if is_built_in(group) => Wave::Configuration,
+            _ => Wave::CustomResources,
         }
     }
 }
@@ -131,7 +131,7 @@ pub fn removals(kept: &[Object], known: Vec<Object>) -> Vec<Object> {
         .filter(|object| seen.insert(object.key()))
         .filter(|object| !kept.iter().any(|other| stands_on(other, object)))
         .collect();
-    gone.sort_by_key(|object| std::cmp::Reverse(Stage::of(object.group(), object.kind())));
+    gone.sort_by_key(|object| std::cmp::Reverse(Wave::of(object.group(), object.kind())));
     gone
 }
 
@@ -158,7 +158,7 @@ fn stands_on(object: &Object, ground: &Object) -> bool {
 /// Webhooks and APIServices of a failed release that `kept` has not, or has otherwise: each could refuse the way back.
 pub fn withdrawals(kept: &[Object], known: Vec<Object>) -> Vec<Object> {
     let known = known.into_iter().filter(|object| {
-        Stage::of(object.group(), object.kind()) == Stage::Extensions
+        Wave::of(object.group(), object.kind()) == Wave::Extensions
             && !kept.iter().any(|other| same_but_for_stamp(other, object))
     });
     removals(&[], known.collect())
@@ -270,13 +270,13 @@ pub fn refuse_shrunk(now: usize, before: usize) -> Result<(), Fault> {
 
 /// What a look at the living object told, for the kinds where removal is guarded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Holds {
+pub struct Contents {
     /// Objects in the namespace that are not this add-on's, or instances of the definition.
     pub others: usize,
 }
 
 /// Whether removing this object would lose what the add-on did not bring: the words to say so.
-pub fn guard(object: &Object, holds: &Holds, delete_data: bool) -> Option<String> {
+pub fn guard(object: &Object, holds: &Contents, delete_data: bool) -> Option<String> {
     if delete_data {
         return None;
     }
@@ -324,19 +324,19 @@ mod tests {
     #[test]
     fn every_kind_has_its_stage() {
         for (group, kind, stage) in [
-            ("", "Namespace", Stage::Namespaces),
-            ("apiextensions.k8s.io", "CustomResourceDefinition", Stage::Definitions),
-            ("", "ConfigMap", Stage::Configuration),
-            ("rbac.authorization.k8s.io", "ClusterRole", Stage::Roles),
-            ("rbac.authorization.k8s.io", "ClusterRoleBinding", Stage::Configuration),
-            ("apps", "Deployment", Stage::Workloads),
-            ("batch", "Job", Stage::Workloads),
-            ("example.com", "Backend", Stage::CustomResources),
-            ("snapshot.storage.k8s.io", "VolumeSnapshotClass", Stage::CustomResources),
-            ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration", Stage::Extensions),
-            ("apiregistration.k8s.io", "APIService", Stage::Extensions),
+            ("", "Namespace", Wave::Namespaces),
+            ("apiextensions.k8s.io", "CustomResourceDefinition", Wave::Definitions),
+            ("", "ConfigMap", Wave::Configuration),
+            ("rbac.authorization.k8s.io", "ClusterRole", Wave::Roles),
+            ("rbac.authorization.k8s.io", "ClusterRoleBinding", Wave::Configuration),
+            ("apps", "Deployment", Wave::Workloads),
+            ("batch", "Job", Wave::Workloads),
+            ("example.com", "Backend", Wave::CustomResources),
+            ("snapshot.storage.k8s.io", "VolumeSnapshotClass", Wave::CustomResources),
+            ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration", Wave::Extensions),
+            ("apiregistration.k8s.io", "APIService", Wave::Extensions),
         ] {
-            assert_eq!(Stage::of(group, kind), stage, "{group} {kind}");
+            assert_eq!(Wave::of(group, kind), stage, "{group} {kind}");
         }
     }
 
@@ -464,9 +464,9 @@ mod tests {
     fn what_holds_data_stays_unless_asked() {
         let claim = object("v1", "PersistentVolumeClaim", "c");
         let namespace = object("v1", "Namespace", "n");
-        assert!(guard(&claim, &Holds::default(), false).is_some());
-        assert!(guard(&claim, &Holds::default(), true).is_none());
-        assert!(guard(&namespace, &Holds { others: 0 }, false).is_none());
-        assert!(guard(&namespace, &Holds { others: 2 }, false).is_some());
+        assert!(guard(&claim, &Contents::default(), false).is_some());
+        assert!(guard(&claim, &Contents::default(), true).is_none());
+        assert!(guard(&namespace, &Contents { others: 0 }, false).is_none());
+        assert!(guard(&namespace, &Contents { others: 2 }, false).is_some());
     }
 }

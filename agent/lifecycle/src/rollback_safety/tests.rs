@@ -51,7 +51,7 @@ fn nodes(images: &[&[&str]]) -> Nodes {
 fn said(from: &[Object], target: &[Object], inhabited: Option<Inhabited>, nodes: &Nodes) -> String {
     let inhabited = inhabited.map(|how| ("backends.example.com".to_owned(), how));
     let inhabited: BTreeMap<_, _> = inhabited.into_iter().collect();
-    let safety = judge(&Prospect {
+    let safety = judge(&RollbackContext {
         from: Some(from),
         target,
         inhabited: &inhabited,
@@ -156,7 +156,7 @@ fn a_hook_before_the_upgrade_may_write_what_cannot_be_undone() {
 #[test]
 fn what_is_taken_over_is_not_put_back_as_it_was() {
     let (inhabited, nodes, target) = (BTreeMap::new(), Nodes::Untold, [claim("1Gi")]);
-    let safety = judge(&Prospect {
+    let safety = judge(&RollbackContext {
         from: Some(&[]),
         target: &target,
         inhabited: &inhabited,
@@ -171,7 +171,7 @@ fn what_is_taken_over_is_not_put_back_as_it_was() {
 #[test]
 fn without_the_release_that_runs_there_is_no_way_back() {
     let (inhabited, nodes) = (BTreeMap::new(), Nodes::Untold);
-    let prospect = Prospect {
+    let prospect = RollbackContext {
         from: None,
         target: &[],
         inhabited: &inhabited,
@@ -197,7 +197,7 @@ fn what_is_kept_of_a_judgement_is_bounded() {
         })
         .collect();
     let (inhabited, nodes) = (BTreeMap::new(), Nodes::Untold);
-    let safety = judge(&Prospect {
+    let safety = judge(&RollbackContext {
         from: Some(&from),
         target: &target,
         inhabited: &inhabited,
@@ -211,7 +211,7 @@ fn what_is_kept_of_a_judgement_is_bounded() {
 #[test]
 fn what_is_of_a_version_that_is_not_served_any_more_stands_in_the_way() {
     let old = [object("policy/v1beta1", "PodDisruptionBudget", "web", json!({}))];
-    let safety = judge(&Prospect {
+    let safety = judge(&RollbackContext {
         from: Some(&old),
         target: &[],
         inhabited: &BTreeMap::new(),

@@ -11,7 +11,7 @@ use crate::api::{
 };
 use crate::bundle::oci_manifest::Repository;
 use crate::bundle::release::{self, Release, ServiceAccount, Shape};
-use crate::dependencies::Need;
+use crate::dependencies::Requirement;
 use crate::health::Rules;
 use crate::names::{DEFAULT_NAMESPACE, DEFAULT_SERVICE_ACCOUNT};
 use crate::reason::{Fault, Reason};
@@ -29,7 +29,7 @@ pub struct Assignment {
     pub pull: Pull,
     pub upgrade_from: Option<VersionReq>,
     pub kubernetes: Option<VersionReq>,
-    pub requires: Vec<Need>,
+    pub requires: Vec<Requirement>,
     pub policy: Policy,
 }
 
@@ -127,7 +127,12 @@ impl Assignment {
             pull,
             upgrade_from: range("upgradeFrom", spec.upgrade_from.as_deref())?,
             kubernetes: range("kubernetes", spec.kubernetes.as_deref())?,
-            requires: spec.requires.iter().flatten().map(Need::read).collect::<Result<_, _>>()?,
+            requires: spec
+                .requires
+                .iter()
+                .flatten()
+                .map(Requirement::read)
+                .collect::<Result<_, _>>()?,
             policy: Policy::read(spec.policy.as_ref())?,
         })
     }

@@ -9,9 +9,9 @@ use crate::api::{OperationKind, OperationResult};
 use crate::bundle::hook::Ran;
 use crate::health::Verdict;
 use crate::ledger::rollout::Rollout;
-use crate::ledger::state::{Again, State};
+use crate::ledger::state::{RetryFrom, State};
 use crate::observation::{Observation, Outcome, Report};
-use crate::plan::Stage;
+use crate::plan::Wave;
 use crate::reason::{Fault, Reason};
 
 /// How long a check that the API server cannot finish is tried before it counts as refused.
@@ -34,7 +34,7 @@ pub(super) fn prepare(
     rollout: Rollout,
     seen: &Observation,
     now: Timestamp,
-    again: Again,
+    again: RetryFrom,
 ) -> Rollout {
     if let Some(ended) = ended(&rollout, seen, now, again) {
         return ended;
@@ -43,11 +43,11 @@ pub(super) fn prepare(
     let Some(outcome) = seen.outcome.as_ref() else { return rollout };
     let rollout = remember(rollout, outcome);
     match (outcome, again) {
-        (Outcome::Pulled, Again::Pull) => rollout.say("").to(State::Staging),
-        (Outcome::Staged, Again::Stage) => {
+        (Outcome::Pulled, RetryFrom::Pull) => rollout.say("").to(State::Staging),
+        (Outcome::Staged, RetryFrom::Stage) => {
             begin::verified(rollout).say("").to(State::Checking { unsure: Duration::ZERO })
         }
-        (Outcome::Checked(report), Again::Check) => {
+        (Outcome::Checked(report), RetryFrom::Check) => {
             let rollout = rollout.judged(report);
             if !needs_hooks(&rollout, report) {
                 return checked(rollout, seen, now);
@@ -56,13 +56,15 @@ pub(super) fn prepare(
                 .unwrap_or_else(|| rollout.say("").to(State::PreUpgrade { spent: Duration::ZERO }))
         }
         (Outcome::Missing, _) => pull_anew(rollout, seen),
-        (Outcome::Failed(fault), Again::Check) if fault.passing => {
+        (Outcome::Failed(fault), RetryFrom::Check) if fault.transient => {
             unsure(rollout, fault, seen, now)
         }
-        (Outcome::Failed(fault), Again::Check) if rollout.may_be_mended(fault, TRIES_TO_CHECK) => {
+        (Outcome::Failed(fault), RetryFrom::Check)
+            if rollout.may_be_mended(fault, TRIES_TO_CHECK) =>
+        {
             rollout.retry(fault, seen.jitter)
         }
-        (Outcome::Failed(fault), _) if fault.passing && rollout.patience.tries < TRIES => {
+        (Outcome::Failed(fault), _) if fault.transient && rollout.retry_state.attempts < TRIES => {
             rollout.retry(fault, seen.jitter)
         }
         (Outcome::Failed(fault), _) => rollout.reject(fault.clone(), again, seen, now),
@@ -81,7 +83,12 @@ fn remember(mut rollout: Rollout, outcome: &Outcome) -> Rollout {
 }
 
 /// By another assignment, or because it ended the agent again and again.
-fn ended(rollout: &Rollout, seen: &Observation, now: Timestamp, again: Again) -> Option<Rollout> {
+fn ended(
+    rollout: &Rollout,
+    seen: &Observation,
+    now: Timestamp,
+    again: RetryFrom,
+) -> Option<Rollout> {
     replaced(rollout, seen, now).or_else(|| {
         let fault = rollout.crash_loop()?;
         Some(rollout.clone().reject(fault, again, seen, now))
@@ -113,14 +120,14 @@ pub(super) fn pre_upgrade(
     now: Timestamp,
     spent: Duration,
 ) -> Rollout {
-    if let Some(ended) = ended(&rollout, seen, now, Again::Check) {
+    if let Some(ended) = ended(&rollout, seen, now, RetryFrom::Check) {
         return ended;
     }
     let rollout = Rollout { state: State::PreUpgrade { spent }, ..rollout };
     let late = spent >= seen.policy().timeout;
     let refuse = |rollout: Rollout, why: String| {
         let fault = Fault::new(Reason::HookFailed, why);
-        rollout.keep_evidence(&fault).reject(fault, Again::Check, seen, now)
+        rollout.keep_evidence(&fault).reject(fault, RetryFrom::Check, seen, now)
     };
     match seen.outcome.as_ref() {
         Some(Outcome::Hooked(Ran::Well)) => checked(rollout, seen, now),
@@ -133,17 +140,19 @@ pub(super) fn pre_upgrade(
         }
         Some(Outcome::Hooked(Ran::NotYet(what) | Ran::NotBegun(what))) => {
             let waiting = format!("waiting for {what}");
-            rollout.retry(&Fault::passing(Reason::Progressing, waiting), seen.jitter)
+            rollout.retry(&Fault::transient(Reason::Progressing, waiting), seen.jitter)
         }
         Some(Outcome::Missing) => pull_anew(rollout, seen),
-        Some(Outcome::Failed(fault)) if fault.passing && !late => rollout.retry(fault, seen.jitter),
-        Some(Outcome::Failed(fault)) if fault.passing => rollout.reject(
+        Some(Outcome::Failed(fault)) if fault.transient && !late => {
+            rollout.retry(fault, seen.jitter)
+        }
+        Some(Outcome::Failed(fault)) if fault.transient => rollout.reject(
             Fault::new(Reason::CheckFailed, fault.message.clone()),
-            Again::Check,
+            RetryFrom::Check,
             seen,
             now,
         ),
-        Some(Outcome::Failed(fault)) => rollout.reject(fault.clone(), Again::Check, seen, now),
+        Some(Outcome::Failed(fault)) => rollout.reject(fault.clone(), RetryFrom::Check, seen, now),
         _ => rollout,
     }
 }
@@ -154,7 +163,7 @@ fn held_up(rollout: &Rollout, seen: &Observation, now: Timestamp) -> Option<Roll
         return None;
     }
     if let Some(fault) = begin::conflict(rollout, seen) {
-        return Some(rollout.clone().reject(fault, Again::Begin, seen, now));
+        return Some(rollout.clone().reject(fault, RetryFrom::Begin, seen, now));
     }
     let why = begin::blocked(rollout, seen, now).or_else(|| begin::objection(rollout, seen))?;
     Some(rollout.clone().hold_up(why))
@@ -166,7 +175,7 @@ fn pull_anew(rollout: Rollout, seen: &Observation) -> Rollout {
     if rollout.untouched() && !answers(&rollout, seen) {
         return rollout.to(State::Pulling);
     }
-    let lost = Fault::passing(Reason::RetainFailed, "the bundle is not at hand any more");
+    let lost = Fault::transient(Reason::RetainFailed, "the bundle is not at hand any more");
     rollout.to(State::Pulling).retry(&lost, seen.jitter)
 }
 
@@ -193,17 +202,17 @@ fn unsure(rollout: Rollout, fault: &Fault, seen: &Observation, now: Timestamp) -
     let State::Checking { unsure } = rollout.state else { return rollout };
     if unsure >= UNSURE {
         let fault = Fault::new(Reason::CheckFailed, fault.message.clone());
-        return rollout.reject(fault, Again::Check, seen, now);
+        return rollout.reject(fault, RetryFrom::Check, seen, now);
     }
     rollout.retry(fault, seen.jitter)
 }
 
 /// From the first fruitless try on, the rests between the tries count as well.
 fn unsure_longer(rollout: Rollout, seen: &Observation) -> Rollout {
-    let failed = matches!(&seen.outcome, Some(Outcome::Failed(fault)) if fault.passing);
+    let failed = matches!(&seen.outcome, Some(Outcome::Failed(fault)) if fault.transient);
     let mut rollout = rollout;
     if let State::Checking { unsure } = &mut rollout.state
-        && (failed || rollout.patience.tries > 0)
+        && (failed || rollout.retry_state.attempts > 0)
     {
         *unsure = unsure.saturating_add(seen.elapsed);
     }
@@ -244,8 +253,8 @@ pub(super) fn apply(
     let late = spent >= seen.policy().timeout;
     let rollout = Rollout { state: State::Applying { stage, spent }, ..rollout };
     match seen.outcome.as_ref() {
-        Some(Outcome::Applied(done)) if Some(*done) == Stage::numbered(stage) => {
-            let state = match Stage::numbered(stage + 1) {
+        Some(Outcome::Applied(done)) if Some(*done) == Wave::numbered(stage) => {
+            let state = match Wave::numbered(stage + 1) {
                 Some(_) => State::Applying { stage: stage + 1, spent },
                 None => State::Verifying { spent, healthy: None, failing: Duration::ZERO },
             };
@@ -255,7 +264,7 @@ pub(super) fn apply(
         Some(Outcome::Failed(fault)) if rollout.may_be_mended(fault, TRIES_TO_WRITE) && !late => {
             rollout.retry(fault, seen.jitter)
         }
-        Some(Outcome::Failed(fault)) if !fault.passing => rollout.fail(fault.clone(), seen, now),
+        Some(Outcome::Failed(fault)) if !fault.transient => rollout.fail(fault.clone(), seen, now),
         Some(Outcome::Failed(fault)) if late => {
             let message = format!("not everything could be applied: {}", fault.message);
             rollout.fail(timed_out(message), seen, now)
@@ -281,7 +290,7 @@ pub(super) fn verify(
     }
     // A hook that could not be begun.
     if let Some(Outcome::Failed(fault)) = seen.outcome.as_ref()
-        && !fault.passing
+        && !fault.transient
     {
         return rollout.fail(fault.clone(), seen, now);
     }
@@ -307,22 +316,22 @@ pub(super) fn verify(
         Some(Verdict::Failed(what)) if longer(failing) >= FAILED_GRACE => {
             rollout.fail(Fault::new(Reason::Unhealthy, what.clone()), seen, now)
         }
-        Some(Verdict::Unproved { what, .. }) if spent >= policy.timeout => {
+        Some(Verdict::AwaitingHooks { what, .. }) if spent >= policy.timeout => {
             rollout.fail(timed_out(format!("not verified in time: {what}")), seen, now)
         }
         // The soak comes after: it also sees what the verification left behind.
-        Some(Verdict::Unproved { what, .. }) => {
+        Some(Verdict::AwaitingHooks { what, .. }) => {
             let state = to(healthy, Duration::ZERO);
             Rollout { state, ..rollout }.say(format!("healthy; verifying: waiting for {what}"))
         }
-        Some(Verdict::Failed(what) | Verdict::Awaited(what)) if spent >= policy.timeout => {
+        Some(Verdict::Failed(what) | Verdict::InProgress(what)) if spent >= policy.timeout => {
             rollout.fail(timed_out(format!("not healthy in time: {what}")), seen, now)
         }
         Some(Verdict::Failed(what)) => {
             let state = to(None, longer(failing));
             Rollout { state, ..rollout }.say(what.clone())
         }
-        Some(Verdict::Awaited(what)) => {
+        Some(Verdict::InProgress(what)) => {
             let state = to(None, Duration::ZERO);
             Rollout { state, ..rollout }.say(format!("waiting for {what}"))
         }

@@ -6,7 +6,7 @@ use super::begin;
 use crate::bundle::release::ReleaseId;
 use crate::ledger::retained::{Retained, RetainedState};
 use crate::ledger::rollout::Rollout;
-use crate::ledger::state::{Again, State};
+use crate::ledger::state::{RetryFrom, State};
 use crate::observation::{Action, Observation, Outcome};
 use crate::reason::Reason;
 
@@ -46,28 +46,28 @@ pub(super) fn rejected(
     seen: &Observation,
     now: Timestamp,
     reason: Reason,
-    again: Option<Again>,
+    again: Option<RetryFrom>,
 ) -> Rollout {
     let same = rollout.operation.as_ref().is_some_and(|operation| operation.asked == seen.asked());
     if !same {
         return begin::advance(rollout.to(State::Pending), seen, now);
     }
-    let rested = rollout.patience.rest.is_zero();
+    let rested = rollout.retry_state.backoff.is_zero();
     // Other add-ons tell at once that they are no hindrance any more.
     let mended = reason.is_of_others() && begin::conflict(&rollout, seen).is_none();
     match (again, &seen.outcome) {
-        (Some(Again::Begin), _) if rested || mended => match begin::refusal(&rollout, seen) {
+        (Some(RetryFrom::Begin), _) if rested || mended => match begin::refusal(&rollout, seen) {
             Ok(_) => begin::advance(rollout.to(State::Pending), seen, now),
-            Err(fault) => refuse_again(rollout, fault, Again::Begin, seen, now),
+            Err(fault) => refuse_again(rollout, fault, RetryFrom::Begin, seen, now),
         },
-        (Some(Again::Pull), Some(Outcome::Pulled))
-        | (Some(Again::Stage), Some(Outcome::Staged))
-        | (Some(Again::Check), Some(Outcome::Checked(_)))
+        (Some(RetryFrom::Pull), Some(Outcome::Pulled))
+        | (Some(RetryFrom::Stage), Some(Outcome::Staged))
+        | (Some(RetryFrom::Check), Some(Outcome::Checked(_)))
         | (Some(_), Some(Outcome::Missing)) => {
             begin::advance(rollout.to(State::Pending), seen, now)
         }
         (Some(again), Some(Outcome::Failed(fault))) => {
-            let fault = if fault.passing {
+            let fault = if fault.transient {
                 crate::Fault::new(reason, fault.message.clone())
             } else {
                 fault.clone()
@@ -82,7 +82,7 @@ pub(super) fn rejected(
 fn refuse_again(
     rollout: Rollout,
     fault: crate::Fault,
-    again: Again,
+    again: RetryFrom,
     seen: &Observation,
     now: Timestamp,
 ) -> Rollout {
@@ -95,7 +95,7 @@ fn refuse_again(
 pub(super) fn due(rollout: &Rollout, seen: &Observation) -> Option<Action> {
     // Whoever took it off would lose what is installed with the ManagedAddOn.
     if !seen.finalizer && (rollout.current.is_some() || !rollout.touched.is_empty()) {
-        return Some(Action::Hold);
+        return Some(Action::AddFinalizer);
     }
     let keep = kept(rollout);
     let is = |retained: &Retained| keep.contains(&(retained.release.id.clone(), retained.state));

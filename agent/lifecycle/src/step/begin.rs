@@ -5,9 +5,9 @@ use semver::Version;
 
 use super::rollback;
 use crate::api::{OnUnsafe, OperationKind, OperationResult};
-use crate::ledger::operation::{Asked, Operation};
+use crate::ledger::operation::{AssignmentKey, Operation};
 use crate::ledger::rollout::Rollout;
-use crate::ledger::state::{Again, State};
+use crate::ledger::state::{RetryFrom, State};
 use crate::observation::{Action, Observation};
 use crate::reason::{Fault, Reason};
 use crate::spec::assignment::Assignment;
@@ -21,7 +21,7 @@ pub(super) fn advance(rollout: Rollout, seen: &Observation, now: Timestamp) -> R
     let rollout = accept(rollout, seen);
     let assignment = match refusal(&rollout, seen) {
         Ok(assignment) => assignment,
-        Err(fault) => return open(rollout, seen, now).reject(fault, Again::Begin, seen, now),
+        Err(fault) => return open(rollout, seen, now).reject(fault, RetryFrom::Begin, seen, now),
     };
     if rollout.current.as_ref() == Some(&assignment.release) {
         if rollout.touched.is_empty() {
@@ -64,8 +64,8 @@ pub(super) fn refusal<'a>(
 pub(super) fn conflict(rollout: &Rollout, seen: &Observation) -> Option<Fault> {
     let assignment = seen.assignment.as_ref().ok().filter(|_| !runs(rollout, seen))?;
     let from = rollout.current.as_ref().map(|current| &current.version);
-    let broken = from.and_then(|from| seen.around.broken(from, &assignment.release.version));
-    broken.or_else(|| seen.around.circle(&assignment.requires))
+    let broken = from.and_then(|from| seen.dependencies.broken(from, &assignment.release.version));
+    broken.or_else(|| seen.dependencies.circle(&assignment.requires))
 }
 
 /// What is asked runs here already.
@@ -74,7 +74,7 @@ fn runs(rollout: &Rollout, seen: &Observation) -> bool {
 }
 
 pub(super) fn due(rollout: &Rollout, seen: &Observation) -> Option<Action> {
-    (rollout.state == State::Pending && !seen.finalizer).then_some(Action::Hold)
+    (rollout.state == State::Pending && !seen.finalizer).then_some(Action::AddFinalizer)
 }
 
 /// Why nothing new may start at this moment.
@@ -94,7 +94,7 @@ pub(super) fn held(rollout: &Rollout, seen: &Observation, now: Timestamp) -> Opt
 
 fn unmet(rollout: &Rollout, seen: &Observation) -> Option<Fault> {
     let assignment = seen.assignment.as_ref().ok().filter(|_| !runs(rollout, seen))?;
-    seen.around.unmet(&assignment.requires)
+    seen.dependencies.unmet(&assignment.requires)
 }
 
 /// What runs already is nothing new, and what was prepared in its window is gone on with.
@@ -172,7 +172,7 @@ pub(super) fn open(rollout: Rollout, seen: &Observation, now: Timestamp) -> Roll
 }
 
 /// Put off for the same release, or refused for the very same assignment.
-fn goes_on(operation: &Operation, asked: &Asked) -> bool {
+fn goes_on(operation: &Operation, asked: &AssignmentKey) -> bool {
     match operation.completed {
         None => operation.asked.same_release(asked),
         Some(_) => {

@@ -8,14 +8,14 @@ use super::{apply, begin};
 use crate::api::{OperationKind, OperationResult};
 use crate::health::Verdict;
 use crate::ledger::rollout::Rollout;
-use crate::ledger::state::{Back, State};
+use crate::ledger::state::{RollbackStep, State};
 use crate::observation::{Action, Observation, Outcome, Report};
-use crate::plan::Stage;
+use crate::plan::Wave;
 use crate::reason::{Fault, Reason};
 
 /// A rollback under way, taken out of its state.
 pub(super) struct Going {
-    pub back: Back,
+    pub back: RollbackStep,
     pub cause: Fault,
     pub asked: bool,
     pub spent: Duration,
@@ -40,7 +40,7 @@ pub(super) fn begin(
         |back| State::RollingBack { back, cause: cause.clone(), asked, spent: Duration::ZERO };
     let Some(current) = rollout.current.clone() else {
         let message = format!("removing what was installed: {}", cause.message);
-        return rollout.say(message).to(state(Back::Prune));
+        return rollout.say(message).to(state(RollbackStep::Prune));
     };
     let answered = rollout.operation.as_ref().map(|operation| operation.asked.clone());
     let safety = rollout.operation.as_ref().and_then(|operation| operation.safety.clone());
@@ -50,10 +50,10 @@ pub(super) fn begin(
     let rollout = rollout.open(OperationKind::Rollback, Some(current), cause.reason, asked, now);
     // What was said of this way back before stays said.
     let rollout = rollout.judged(&Report { safety, ..Report::default() });
-    begin::verified(rollout).say(cause.message.clone()).to(state(Back::Withdraw))
+    begin::verified(rollout).say(cause.message.clone()).to(state(RollbackStep::Withdraw))
 }
 
-pub(super) fn due(rollout: &Rollout, back: &Back) -> Option<Action> {
+pub(super) fn due(rollout: &Rollout, back: &RollbackStep) -> Option<Action> {
     let prune = |only_extensions| Action::Prune {
         keep: rollout.current.clone(),
         of: rollout.touched.clone(),
@@ -61,14 +61,14 @@ pub(super) fn due(rollout: &Rollout, back: &Back) -> Option<Action> {
         in_order: !only_extensions && rollout.prunes_in_order(),
     };
     match back {
-        Back::Withdraw => Some(prune(true)),
-        Back::Apply { stage } => Some(Action::Apply {
+        RollbackStep::Withdraw => Some(prune(true)),
+        RollbackStep::Apply { stage } => Some(Action::Apply {
             release: rollout.current.clone()?,
-            stage: Stage::numbered(*stage)?,
+            stage: Wave::numbered(*stage)?,
             back: true,
         }),
-        Back::Verify { .. } => None,
-        Back::Prune => Some(prune(false)),
+        RollbackStep::Verify { .. } => None,
+        RollbackStep::Prune => Some(prune(false)),
     }
 }
 
@@ -82,35 +82,37 @@ pub(super) fn advance(
     let stay = |rollout: Rollout, back| Rollout { state: going.state(back), ..rollout };
     if let Some(fault) = rollout.crash_loop() {
         return match going.back {
-            Back::Prune => finish(rollout, going, &[fault.message], now),
-            Back::Withdraw | Back::Apply { .. } | Back::Verify { .. } => {
+            RollbackStep::Prune => finish(rollout, going, &[fault.message], now),
+            RollbackStep::Withdraw | RollbackStep::Apply { .. } | RollbackStep::Verify { .. } => {
                 give_up(rollout, &fault.message, now)
             }
         };
     }
     match (going.back.clone(), seen.outcome.as_ref()) {
-        (Back::Withdraw, Some(Outcome::Pruned { .. })) => {
-            going.on(rollout, Back::Apply { stage: 0 })
+        (RollbackStep::Withdraw, Some(Outcome::Pruned { .. })) => {
+            going.on(rollout, RollbackStep::Apply { stage: 0 })
         }
-        (Back::Apply { stage }, Some(Outcome::Applied(done)))
-            if Some(*done) == Stage::numbered(stage) =>
+        (RollbackStep::Apply { stage }, Some(Outcome::Applied(done)))
+            if Some(*done) == Wave::numbered(stage) =>
         {
             going.on(rollout, after(stage))
         }
-        (Back::Apply { stage }, Some(Outcome::AppliedBut { stage: done, left }))
-            if Some(*done) == Stage::numbered(stage) =>
+        (RollbackStep::Apply { stage }, Some(Outcome::AppliedBut { stage: done, left }))
+            if Some(*done) == Wave::numbered(stage) =>
         {
             going.on(leaving(rollout, left), after(stage))
         }
-        (Back::Verify { healthy }, _) => verify(rollout, seen, now, going, healthy),
-        (back @ Back::Prune, Some(Outcome::Pruned { left })) if rollout.is_going(left) => {
+        (RollbackStep::Verify { healthy }, _) => verify(rollout, seen, now, going, healthy),
+        (back @ RollbackStep::Prune, Some(Outcome::Pruned { left })) if rollout.is_going(left) => {
             stay(rollout, back).await_end_of(left, seen.jitter)
         }
-        (Back::Prune, Some(Outcome::Pruned { left })) => finish(rollout, going, left, now),
-        (Back::Prune, Some(Outcome::Failed(fault))) if late || !rollout.may_pass(fault) => {
+        (RollbackStep::Prune, Some(Outcome::Pruned { left })) => finish(rollout, going, left, now),
+        (RollbackStep::Prune, Some(Outcome::Failed(fault))) if late || !rollout.may_pass(fault) => {
             finish(rollout, going, std::slice::from_ref(&fault.message), now)
         }
-        (Back::Prune, Some(Outcome::Missing)) => finish(rollout, going, &[forgotten()], now),
+        (RollbackStep::Prune, Some(Outcome::Missing)) => {
+            finish(rollout, going, &[forgotten()], now)
+        }
         (_, Some(Outcome::Missing)) => {
             let gone = "the retained release to go back to is gone";
             give_up(rollout, gone, now)
@@ -122,10 +124,10 @@ pub(super) fn advance(
     }
 }
 
-fn after(stage: u32) -> Back {
-    match Stage::numbered(stage + 1) {
-        Some(_) => Back::Apply { stage: stage + 1 },
-        None => Back::Verify { healthy: None },
+fn after(stage: u32) -> RollbackStep {
+    match Wave::numbered(stage + 1) {
+        Some(_) => RollbackStep::Apply { stage: stage + 1 },
+        None => RollbackStep::Verify { healthy: None },
     }
 }
 
@@ -143,11 +145,11 @@ fn leaving(mut rollout: Rollout, left: &[String]) -> Rollout {
 
 impl Going {
     /// A step further, and what stood in its way is no news any more.
-    fn on(&self, rollout: Rollout, back: Back) -> Rollout {
+    fn on(&self, rollout: Rollout, back: RollbackStep) -> Rollout {
         rollout.say(self.cause.message.clone()).to(self.state(back))
     }
 
-    fn state(&self, back: Back) -> State {
+    fn state(&self, back: RollbackStep) -> State {
         State::RollingBack { back, cause: self.cause.clone(), asked: self.asked, spent: self.spent }
     }
 }
@@ -162,24 +164,26 @@ fn verify(
     let policy = seen.policy();
     let soaked = apply::soaked(healthy, seen);
     let late = going.spent >= patience(seen);
-    let stay =
-        |rollout, healthy| Rollout { state: going.state(Back::Verify { healthy }), ..rollout };
+    let stay = |rollout, healthy| Rollout {
+        state: going.state(RollbackStep::Verify { healthy }),
+        ..rollout
+    };
     match &seen.verdict {
         None if late => give_up(rollout, "its health could not be told in time", now),
         None => stay(rollout, healthy),
         Some(Verdict::Healthy | Verdict::HealthyBut(_)) if soaked >= policy.soak => {
-            going.on(rollout, Back::Prune)
+            going.on(rollout, RollbackStep::Prune)
         }
         Some(Verdict::Healthy | Verdict::HealthyBut(_)) => {
             stay(rollout, Some(soaked)).say(going.cause.message.clone())
         }
-        Some(Verdict::Awaited(what) | Verdict::Failed(what) | Verdict::Unproved { what, .. })
-            if late =>
-        {
-            give_up(rollout, &format!("not healthy in time: {what}"), now)
-        }
+        Some(
+            Verdict::InProgress(what) | Verdict::Failed(what) | Verdict::AwaitingHooks { what, .. },
+        ) if late => give_up(rollout, &format!("not healthy in time: {what}"), now),
         // What the failed version left behind may look like failure for a while.
-        Some(Verdict::Awaited(what) | Verdict::Failed(what) | Verdict::Unproved { what, .. }) => {
+        Some(
+            Verdict::InProgress(what) | Verdict::Failed(what) | Verdict::AwaitingHooks { what, .. },
+        ) => {
             let message = format!("{}; waiting for {what}", going.cause.message);
             stay(rollout, None).say(message)
         }

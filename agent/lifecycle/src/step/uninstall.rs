@@ -56,7 +56,7 @@ pub(super) fn made_anew(rollout: Rollout, done: bool) -> Rollout {
 
 pub(super) fn due(rollout: &Rollout, seen: &Observation, done: bool) -> Action {
     if done {
-        return Action::Release;
+        return Action::RemoveFinalizer;
     }
     let mut of: Vec<_> = rollout.current.iter().chain(&rollout.touched).cloned().collect();
     for retained in &seen.retained {

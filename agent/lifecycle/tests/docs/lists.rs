@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use lifecycle::health::HealthStatus;
-use lifecycle::{Owner, Phase, Reason};
+use lifecycle::{ActionableBy, Phase, Reason};
 
 use crate::pages::{first_column, page, section};
 
 #[test]
 fn every_reason_is_documented_under_the_heading_of_who_can_act_on_it() {
     let expected: BTreeSet<(&str, &str)> =
-        Reason::ALL.iter().map(|reason| (owner(reason.owner()), reason.name())).collect();
+        Reason::ALL.iter().map(|reason| (owner(reason.actionable_by()), reason.name())).collect();
     let text = page("docs/reasons.md");
     let mut documented = BTreeSet::new();
     for owner in ["Nobody", "Assignment", "Environment"] {
@@ -22,11 +22,11 @@ fn every_reason_is_documented_under_the_heading_of_who_can_act_on_it() {
     assert_eq!(documented, expected);
 }
 
-fn owner(owner: Owner) -> &'static str {
+fn owner(owner: ActionableBy) -> &'static str {
     match owner {
-        Owner::Nobody => "Nobody",
-        Owner::Assignment => "Assignment",
-        Owner::Environment => "Environment",
+        ActionableBy::Nobody => "Nobody",
+        ActionableBy::Assignment => "Assignment",
+        ActionableBy::Environment => "Environment",
     }
 }
 

@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use lifecycle::bundle::hook::Hook;
 use lifecycle::health::Verdict;
 use lifecycle::{
-    Action, Again, Asked, Leaving, ManagedAddOnStatus, Observation, OnUnsafe, OperationKind,
-    Outcome, Phase, Reason, Release, ReleaseId, Rollout, State, Step, step,
+    Action, AssignmentKey, DeletionIntent, ManagedAddOnStatus, Observation, OnUnsafe,
+    OperationKind, Outcome, Phase, Reason, Release, ReleaseId, RetryFrom, Rollout, State, Step,
+    step,
 };
 
 use super::graph;
@@ -23,7 +24,7 @@ pub struct Book {
     pub arrows: BTreeSet<(Phase, Phase)>,
     pub actions: BTreeSet<String>,
     reads_back: bool,
-    asked: Option<Asked>,
+    asked: Option<AssignmentKey>,
     /// How often something else was asked, or asked again.
     asks: u64,
     last: Option<Action>,
@@ -91,10 +92,10 @@ impl Book {
             "pruned before the soak"
         );
         assert!(
-            seen.leaving != Leaving::Ordered || is(after, Phase::Removing),
+            seen.deletion_intent != DeletionIntent::Ordered || is(after, Phase::Removing),
             "deletion is not heard"
         );
-        let crashes = after.rollout.patience.is_crash_loop() && after.action.is_some();
+        let crashes = after.rollout.retry_state.is_crash_loop() && after.action.is_some();
         assert!(!crashes || is(after, Phase::Removing), "what ends agents is done again");
     }
 
@@ -132,19 +133,23 @@ impl Book {
             }
             Action::Remove { of } => {
                 assert!(
-                    look.seen.leaving == Leaving::Ordered
+                    look.seen.deletion_intent == DeletionIntent::Ordered
                         && rollout.current.iter().all(|it| of.contains(it))
                 );
                 assert!(self.applied.iter().all(|it| of.contains(it)), "something is left behind");
             }
-            Action::Release => assert!(look.seen.leaving == Leaving::Ordered),
+            Action::RemoveFinalizer => {
+                assert!(look.seen.deletion_intent == DeletionIntent::Ordered)
+            }
             Action::Retain { keep } => {
                 let kept = |release: &Release| keep.iter().any(|(id, _)| *id == release.id);
                 assert!(rollout.current.iter().chain(&rollout.touched).all(kept));
                 assert!(rollout.phase().is_settled());
             }
-            Action::PassOn => assert_eq!(look.seen.leaving, Leaving::Evicted),
-            Action::Hold => assert!(!look.seen.finalizer && is(&look.after, Phase::Pending)),
+            Action::Recreate => assert_eq!(look.seen.deletion_intent, DeletionIntent::Evicted),
+            Action::AddFinalizer => {
+                assert!(!look.seen.finalizer && is(&look.after, Phase::Pending))
+            }
             Action::Evidence { failure } => {
                 let unwritten = failure.cause.reason == Reason::HookFailed;
                 let ended = matches!(rollout.phase(), Phase::RollingBack | Phase::Failed);
@@ -214,7 +219,7 @@ impl Book {
                 let more = |so_far: Duration| so_far.saturating_add(look.seen.elapsed.min(VOUCHED));
                 Some(self.healthy.map_or(Duration::ZERO, more))
             }
-            (None | Some(Verdict::Unproved { .. }), Phase::Verifying) => self.healthy,
+            (None | Some(Verdict::AwaitingHooks { .. }), Phase::Verifying) => self.healthy,
             _ => None,
         };
     }
@@ -264,7 +269,7 @@ fn told(look: &Look) -> String {
         seen.paused,
         seen.slot,
         after.rollout.state,
-        after.rollout.patience,
+        after.rollout.retry_state,
         after.rollout.touched,
         after.action,
         after.wake,
@@ -308,7 +313,7 @@ fn something_comes_next(after: &Step) {
     let tried_again = matches!(
         after.rollout.state,
         State::Rejected {
-            again: Some(Again::Begin | Again::Pull | Again::Stage | Again::Check),
+            again: Some(RetryFrom::Begin | RetryFrom::Pull | RetryFrom::Stage | RetryFrom::Check),
             ..
         }
     );
@@ -379,9 +384,9 @@ fn nothing_new_starts_beside_what_does_not_fit(
     if !starts(before, after) {
         return;
     }
-    assert_eq!(seen.around.unmet(&assignment.requires), None);
+    assert_eq!(seen.dependencies.unmet(&assignment.requires), None);
     let from = before.current.as_ref().map(|current| &current.version);
-    let broken = from.and_then(|from| seen.around.broken(from, &assignment.release.version));
+    let broken = from.and_then(|from| seen.dependencies.broken(from, &assignment.release.version));
     assert_eq!(broken, None);
 }
 

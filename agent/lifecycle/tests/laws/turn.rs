@@ -5,9 +5,9 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use lifecycle::bundle::hook::Ran;
 use lifecycle::health::Verdict;
-use lifecycle::plan::Stage;
+use lifecycle::plan::Wave;
 use lifecycle::{
-    Action, Deletion, Fault, Neighbour, OnFailure, OnUnsafe, Outcome, Phase, Reason, Report, Safety,
+    Action, Deletion, Fault, OnFailure, OnUnsafe, Outcome, PeerState, Phase, Reason, Report, Safety,
 };
 use proptest::option;
 use proptest::prelude::*;
@@ -99,12 +99,12 @@ pub fn turn() -> impl Strategy<Value = Turn> {
 }
 
 fn ending() -> impl Strategy<Value = Ending> {
-    let passing = reason().prop_map(|reason| Ending::Fault(Fault::passing(reason, "not now")));
+    let transient = reason().prop_map(|reason| Ending::Fault(Fault::transient(reason, "not now")));
     let lasting = reason().prop_map(|reason| Ending::Fault(Fault::new(reason, "no")));
     prop_oneof![
         60 => Just(Ending::Well),
         2 => Just(Ending::Cut),
-        3 => passing,
+        3 => transient,
         2 => lasting,
         1 => Just(Ending::Hooks(Ran::Badly("a job".to_owned()))),
         1 => Just(Ending::Hooks(Ran::NotYet("a job".to_owned()))),
@@ -118,11 +118,11 @@ fn verdict() -> impl Strategy<Value = Option<Verdict>> {
     prop_oneof![
         12 => Just(Some(Verdict::Healthy)),
         1 => Just(Some(Verdict::HealthyBut("a pod".to_owned()))),
-        2 => Just(Some(Verdict::Awaited("a pod".to_owned()))),
+        2 => Just(Some(Verdict::InProgress("a pod".to_owned()))),
         2 => Just(Some(Verdict::Failed("crash loop".to_owned()))),
         1 => Just(None),
         1 => any::<bool>().prop_map(|begun| {
-            Some(Verdict::Unproved { what: "a job".to_owned(), begun })
+            Some(Verdict::AwaitingHooks { what: "a job".to_owned(), begun })
         }),
     ]
 }
@@ -132,18 +132,18 @@ fn reason() -> impl Strategy<Value = Reason> {
 }
 
 fn stray() -> impl Strategy<Value = Outcome> {
-    let stages = select(Stage::ALL.to_vec()).prop_map(Outcome::Applied);
+    let stages = select(Wave::ALL.to_vec()).prop_map(Outcome::Applied);
     let left = || select(vec![Vec::new(), vec!["a thing".to_owned()]]);
     prop_oneof![
         select(vec![
-            Outcome::Held,
+            Outcome::FinalizerAdded,
             Outcome::Pulled,
             Outcome::Staged,
             Outcome::Checked(Report::default()),
             Outcome::Hooked(Ran::NotYet("a job".to_owned())),
             Outcome::Evidence("stray".to_owned()),
             Outcome::Retained,
-            Outcome::Released,
+            Outcome::FinalizerRemoved,
         ]),
         stages,
         left().prop_map(|left| Outcome::Pruned { left }),
@@ -185,14 +185,14 @@ fn others() -> impl Strategy<Value = Others> {
 }
 
 impl Others {
-    fn all(self) -> Vec<(&'static str, Neighbour)> {
+    fn all(self) -> Vec<(&'static str, PeerState)> {
         match self {
             Others::None => Vec::new(),
             Others::BaseRuns => vec![("base", running("2.0.0"))],
-            Others::BaseMoves => vec![("base", Neighbour { moving: true, ..running("2.0.0") })],
+            Others::BaseMoves => vec![("base", PeerState { moving: true, ..running("2.0.0") })],
             Others::TillRelies => {
                 let relies_on = vec![need("shop >=1, <1.2")];
-                vec![("till", Neighbour { relies_on, ..running("1.0.0") })]
+                vec![("till", PeerState { relies_on, ..running("1.0.0") })]
             }
         }
     }

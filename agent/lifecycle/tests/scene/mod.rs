@@ -11,9 +11,9 @@ use lifecycle::bundle::hook::Ran;
 use lifecycle::health::Verdict;
 use lifecycle::spec::maintenance_window::Windows;
 use lifecycle::{
-    Action, Around, Assignment, Beside, Deletion, Fault, Leaving, ManagedAddOn, ManagedAddOnStatus,
-    Neighbour, Neighbours, Observation, Outcome, Phase, Policy, Reason, Release, Report, Retained,
-    RetainedState, Rollout, Safety, Step, status, step,
+    Action, Assignment, Deletion, DeletionIntent, Dependencies, Fault, ManagedAddOn,
+    ManagedAddOnStatus, Observation, Outcome, PeerState, PeerStates, Phase, Policy, Reason,
+    Release, Report, Retained, RetainedState, Rollout, Safety, StatusContext, Step, status, step,
 };
 use words::{assignment, described, release};
 
@@ -39,7 +39,7 @@ pub struct Scene {
     /// What every check from here on says.
     pub report: Report,
     /// What was found of the release at rest.
-    pub beside: Beside,
+    pub beside: StatusContext,
     /// Every assignment from here on is like this one, but for its release.
     spec: Assignment,
 }
@@ -67,8 +67,8 @@ impl Scene {
                 retry: None,
                 paused: false,
                 any_time: false,
-                around: Around::default(),
-                leaving: Leaving::No,
+                dependencies: Dependencies::default(),
+                deletion_intent: DeletionIntent::None,
                 deletion: Deletion::Uninstall,
                 finalizer: true,
                 slot: true,
@@ -88,7 +88,7 @@ impl Scene {
             looks: Vec::new(),
             answers: Vec::new(),
             report: Report::default(),
-            beside: Beside::default(),
+            beside: StatusContext::default(),
             spec,
         }
     }
@@ -187,11 +187,11 @@ impl Scene {
     }
 
     /// These are the other add-ons from here on.
-    pub fn among(self, others: &[(&str, Neighbour)]) -> Self {
+    pub fn among(self, others: &[(&str, PeerState)]) -> Self {
         let all = others.iter().map(|(name, it)| ((*name).to_owned(), Arc::new(it.clone())));
-        let all: Neighbours = all.collect();
+        let all: PeerStates = all.collect();
         let needs = self.spec.requires.clone();
-        self.with(|seen| seen.around = Around::of("shop", &needs, &all))
+        self.with(|seen| seen.dependencies = Dependencies::of("shop", &needs, &all))
     }
 
     /// Looks again when the clock shows this.
@@ -207,7 +207,9 @@ impl Scene {
     }
 
     pub fn delete(self, deletion: Deletion) -> Self {
-        self.with(|seen| (seen.leaving, seen.deletion) = (Leaving::Ordered, deletion))
+        self.with(|seen| {
+            (seen.deletion_intent, seen.deletion) = (DeletionIntent::Ordered, deletion)
+        })
     }
 
     pub fn slot(self, free: bool) -> Self {
@@ -270,8 +272,8 @@ impl Scene {
         panic!("{} is tried for ever", self.told());
     }
 
-    pub fn passing(self, reason: Reason) -> Self {
-        self.ends(Some(Outcome::Failed(Fault::passing(reason, "not at the moment"))))
+    pub fn transient(self, reason: Reason) -> Self {
+        self.ends(Some(Outcome::Failed(Fault::transient(reason, "not at the moment"))))
     }
 
     /// Checks from here on say this of going back.
@@ -325,7 +327,7 @@ impl Scene {
     }
 
     pub fn awaited(self, seconds: u64) -> Self {
-        self.shows(Verdict::Awaited("3 of 5 pods".to_owned()), seconds)
+        self.shows(Verdict::InProgress("3 of 5 pods".to_owned()), seconds)
     }
 
     /// An object says for long enough that it failed.
@@ -436,10 +438,10 @@ impl Scene {
     }
 
     pub fn report(&self, rollout: &Rollout) -> ManagedAddOnStatus {
-        let beside = Beside {
+        let beside = StatusContext {
             generation: Some(self.seen.generation),
             desired_version: self.seen.wanted().map(|wanted| wanted.version.to_string()),
-            unclear: self.seen.leaving == Leaving::Unclear,
+            unclear: self.seen.deletion_intent == DeletionIntent::Unconfirmed,
             ..self.beside.clone()
         };
         status(rollout, &beside, &self.saved.conditions, self.now)
@@ -448,9 +450,9 @@ impl Scene {
     /// Does what is to be done, in memory.
     pub fn succeed(&mut self) -> Option<Outcome> {
         Some(match self.action.take()? {
-            Action::Hold => {
+            Action::AddFinalizer => {
                 self.seen.finalizer = true;
-                Outcome::Held
+                Outcome::FinalizerAdded
             }
             Action::Pull => Outcome::Pulled,
             Action::Stage => {
@@ -470,10 +472,10 @@ impl Scene {
                 Outcome::Retained
             }
             Action::Remove { .. } => Outcome::Removed { left: Vec::new() },
-            Action::Release | Action::PassOn => {
+            Action::RemoveFinalizer | Action::Recreate => {
                 self.seen.retained.clear();
                 self.gone = true;
-                Outcome::Released
+                Outcome::FinalizerRemoved
             }
         })
     }

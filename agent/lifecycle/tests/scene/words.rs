@@ -1,8 +1,8 @@
 //! Releases and actions as words.
 
 use lifecycle::{
-    Action, Assignment, Need, Neighbour, Policy, Pull, Release, ReleaseId, RetainedState, Rollout,
-    ServiceAccount, Shape, digest,
+    Action, Assignment, PeerState, Policy, Pull, Release, ReleaseId, Requirement, RetainedState,
+    Rollout, ServiceAccount, Shape, digest,
 };
 
 /// `1.5.0`; `1.5.0 rebuilt` has another digest, `1.5.0 moved` the same digest in another namespace.
@@ -39,22 +39,22 @@ pub fn assignment(text: &str) -> Assignment {
 }
 
 /// `base >=2`.
-pub fn need(text: &str) -> Need {
+pub fn need(text: &str) -> Requirement {
     let (add_on, versions) = text.split_once(' ').expect("an add-on and a range");
-    Need {
+    Requirement {
         add_on: add_on.to_owned(),
         versions: lifecycle::spec::version_range::range(versions).expect("a range"),
     }
 }
 
 /// Another add-on that runs this version, if any.
-pub fn running(version: &str) -> Neighbour {
-    Neighbour { current: semver::Version::parse(version).ok(), ..Neighbour::default() }
+pub fn running(version: &str) -> PeerState {
+    PeerState { current: semver::Version::parse(version).ok(), ..PeerState::default() }
 }
 
 pub fn described(action: &Action) -> String {
     match action {
-        Action::Hold => "hold".to_owned(),
+        Action::AddFinalizer => "hold".to_owned(),
         Action::Pull => "pull".to_owned(),
         Action::Stage => "stage".to_owned(),
         Action::Check { release, from: None } => format!("check {}", release.version),
@@ -80,8 +80,8 @@ pub fn described(action: &Action) -> String {
             )
         }
         Action::Remove { of } => format!("remove {}", versions(of)),
-        Action::Release => "release".to_owned(),
-        Action::PassOn => "pass on".to_owned(),
+        Action::RemoveFinalizer => "release".to_owned(),
+        Action::Recreate => "pass on".to_owned(),
     }
 }
 

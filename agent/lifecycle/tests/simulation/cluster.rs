@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use lifecycle::bundle::hook::Ran;
 use lifecycle::health::Verdict;
-use lifecycle::plan::Stage;
+use lifecycle::plan::Wave;
 use lifecycle::{Action, Outcome, Release, ReleaseId, Report, Retained, RetainedState};
 
 #[derive(Clone, Default)]
 pub struct Cluster {
     /// Which release's form the shared object of each stage has.
-    pub shared: [Option<Release>; Stage::ALL.len()],
+    pub shared: [Option<Release>; Wave::ALL.len()],
     pub own: BTreeSet<(usize, Release)>,
     pub retained: Vec<Retained>,
     pub finalizer: bool,
@@ -21,7 +21,7 @@ pub fn verdict_of(release: &Release) -> Verdict {
     match release.version.minor {
         0 | 1 => Verdict::Healthy,
         2 => Verdict::Failed("crash loop".to_owned()),
-        _ => Verdict::Awaited("a pod".to_owned()),
+        _ => Verdict::InProgress("a pod".to_owned()),
     }
 }
 
@@ -29,9 +29,9 @@ impl Cluster {
     /// Does the whole of an action, or half of it.
     pub fn act(&mut self, action: &Action, target: Option<&Release>, half: bool) -> Outcome {
         match action {
-            Action::Hold => {
+            Action::AddFinalizer => {
                 self.finalizer = true;
-                Outcome::Held
+                Outcome::FinalizerAdded
             }
             Action::Pull => Outcome::Pulled,
             Action::Stage => {
@@ -56,12 +56,12 @@ impl Cluster {
                 Outcome::Retained
             }
             Action::Remove { of } => Outcome::Removed { left: self.remove(None, of, 0, half) },
-            Action::Release => {
+            Action::RemoveFinalizer => {
                 *self = Self::default();
-                Outcome::Released
+                Outcome::FinalizerRemoved
             }
             // Nobody here is evicted.
-            Action::PassOn => Outcome::Released,
+            Action::Recreate => Outcome::FinalizerRemoved,
         }
     }
 
@@ -76,7 +76,7 @@ impl Cluster {
         self.retained.iter().any(|kept| kept.release.id == *id)
     }
 
-    fn apply(&mut self, release: &Release, stage: Stage, half: bool) -> Outcome {
+    fn apply(&mut self, release: &Release, stage: Wave, half: bool) -> Outcome {
         let at = index(stage);
         self.own.insert((at, release.clone()));
         if !half {
@@ -95,7 +95,7 @@ impl Cluster {
         if keep.is_some_and(|keep| !self.is_retained(&keep.id)) {
             return Outcome::Missing;
         }
-        let from = if only_extensions { index(Stage::Extensions) } else { 0 };
+        let from = if only_extensions { index(Wave::Extensions) } else { 0 };
         Outcome::Pruned { left: self.remove(keep, of, from, half) }
     }
 
@@ -110,7 +110,7 @@ impl Cluster {
         let gone: Vec<&Release> = of.iter().filter(|release| Some(*release) != keep).collect();
         let (known, lost): (Vec<_>, Vec<_>) =
             gone.into_iter().partition(|release| self.is_retained(&release.id));
-        let half = if half { index(Stage::Workloads) } else { 0 }.max(from);
+        let half = if half { index(Wave::Workloads) } else { 0 }.max(from);
         self.own.retain(|(at, release)| *at < half || !known.contains(&release));
         if keep.is_none() {
             for shared in &mut self.shared[half..] {
@@ -146,11 +146,11 @@ impl Cluster {
         if self.has_all_of(release) {
             verdict_of(release)
         } else {
-            Verdict::Awaited("what is not there".to_owned())
+            Verdict::InProgress("what is not there".to_owned())
         }
     }
 }
 
-fn index(stage: Stage) -> usize {
-    Stage::ALL.iter().position(|it| *it == stage).expect("a stage")
+fn index(stage: Wave) -> usize {
+    Wave::ALL.iter().position(|it| *it == stage).expect("a stage")
 }

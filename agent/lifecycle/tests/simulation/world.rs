@@ -7,8 +7,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use lifecycle::health::Verdict;
 use lifecycle::{
-    Action, Beside, Deletion, Downgrades, Fault, Leaving, ManagedAddOnStatus, Observation,
-    OperationKind, Outcome, Phase, Reason, Release, Rollout, State, Step, status, step,
+    Action, Deletion, DeletionIntent, Downgrades, Fault, ManagedAddOnStatus, Observation,
+    OperationKind, Outcome, Phase, Reason, Release, Rollout, State, StatusContext, Step, status,
+    step,
 };
 
 use super::cluster::{Cluster, verdict_of};
@@ -177,22 +178,30 @@ impl World {
             retry: Some(etcd.retry.to_string()),
             paused: etcd.paused,
             any_time: false,
-            around: Default::default(),
-            leaving: if etcd.deleting { Leaving::Ordered } else { Leaving::No },
+            dependencies: Default::default(),
+            deletion_intent: if etcd.deleting {
+                DeletionIntent::Ordered
+            } else {
+                DeletionIntent::None
+            },
             deletion: if etcd.orphan { Deletion::Orphan } else { Deletion::Uninstall },
             finalizer: etcd.cluster.finalizer,
             slot: true,
             kubernetes: None,
             retained: etcd.cluster.retained.clone(),
             outcome: agent.outcome.clone(),
-            verdict: agent.rollout.watched().map(|release| etcd.cluster.verdict(release)),
+            verdict: agent
+                .rollout
+                .release_under_verification()
+                .map(|release| etcd.cluster.verdict(release)),
             elapsed: self.elapsed,
             jitter: 0.5,
         }
     }
 
     fn save(&mut self, rollout: &Rollout) {
-        let beside = Beside { generation: Some(self.etcd.generation), ..Beside::default() };
+        let beside =
+            StatusContext { generation: Some(self.etcd.generation), ..StatusContext::default() };
         let before = std::mem::take(&mut self.etcd.status.conditions);
         self.etcd.status = status(rollout, &beside, &before, self.now);
         self.phases.insert(rollout.phase());
@@ -201,7 +210,7 @@ impl World {
     /// Whether the agent lives to hear of it.
     fn act(&mut self, agent: &mut Agent, action: &Action, event: Event) -> bool {
         let target = agent.rollout.operation.as_ref().and_then(|it| it.target.clone());
-        let fault = |passing| Fault { passing, ..Fault::new(Reason::Forbidden, "no") };
+        let fault = |transient| Fault { transient, ..Fault::new(Reason::Forbidden, "no") };
         if *action == Action::Stage && agent.pulled != target {
             agent.outcome = Some(Outcome::Missing);
             return true;
@@ -211,7 +220,10 @@ impl World {
             Event::Dies(Moment::BeforeActing) => return false,
             Event::Dies(Moment::HalfWay) => {
                 // Of these there is no half.
-                if !matches!(action, Action::Stage | Action::Retain { .. } | Action::Release) {
+                if !matches!(
+                    action,
+                    Action::Stage | Action::Retain { .. } | Action::RemoveFinalizer
+                ) {
                     done(true);
                 }
                 return false;
@@ -248,7 +260,8 @@ impl World {
 
     /// A `ManagedAddOn` that was let go is assigned anew at once, as another one.
     fn is_gone(&mut self, action: &Action, agent: &Agent) -> bool {
-        let gone = *action == Action::Release && agent.outcome == Some(Outcome::Released);
+        let gone =
+            *action == Action::RemoveFinalizer && agent.outcome == Some(Outcome::FinalizerRemoved);
         if gone {
             let Etcd { wanted, generation, .. } = self.etcd;
             self.etcd = Etcd { wanted, generation: generation + 1, ..Etcd::default() };
@@ -301,7 +314,7 @@ impl World {
 
     /// Objects that the running version has are there, whatever is done.
     fn holds_together(&self, rollout: &Rollout, action: &Action) {
-        let removing = matches!(action, Action::Remove { .. } | Action::Release);
+        let removing = matches!(action, Action::Remove { .. } | Action::RemoveFinalizer);
         if rollout.current.is_some() && !removing && rollout.phase() != Phase::Removing {
             let there = self.etcd.cluster.shared.iter().all(Option::is_some);
             assert!(there, "an object of the running version was deleted by {action:?}");

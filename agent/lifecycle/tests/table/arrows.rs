@@ -1,6 +1,6 @@
 //! Every arrow forward, every refusal, and what an operation shows from its beginning to its end.
 
-use lifecycle::plan::Stage;
+use lifecycle::plan::Wave;
 use lifecycle::{Phase, Reason};
 
 use crate::rolling_back;
@@ -11,7 +11,7 @@ fn every_arrow_forward() {
     type Turn = fn(Scene) -> Scene;
     let done: Turn = |scene| scene.done();
     let soaked: Turn = |scene| scene.healthy(31);
-    let applied: Turn = |scene| Stage::ALL.iter().fold(scene, |scene, _| scene.done());
+    let applied: Turn = |scene| Wave::ALL.iter().fold(scene, |scene, _| scene.done());
     let rows: [(Phase, Turn, Phase, &str); 6] = [
         (Phase::Pulling, done, Phase::Staging, "stage"),
         (Phase::Staging, done, Phase::Checking, "check 1.5.0 from 1.4.0"),
@@ -36,7 +36,7 @@ fn nothing_begins_before_the_finalizer_is_on() {
 #[test]
 fn stages_are_applied_in_order() {
     let mut scene = Scene::upgrading(Phase::Applying);
-    for stage in Stage::ALL {
+    for stage in Wave::ALL {
         scene = scene.does(&format!("apply 1.5.0: {stage:?}")).done();
     }
     scene.is(Phase::Verifying).does("-");

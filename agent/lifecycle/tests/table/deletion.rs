@@ -1,6 +1,6 @@
 //! Deletion in every phase, and what may be no order to uninstall.
 
-use lifecycle::{Deletion, Leaving, Phase, Reason, Rollout};
+use lifecycle::{Deletion, DeletionIntent, Phase, Reason, Rollout};
 
 use crate::everywhere;
 use crate::scene::Scene;
@@ -76,7 +76,9 @@ fn deletion_during_a_rollout_ends_its_operation() {
 
 #[test]
 fn a_managed_add_on_made_anew_installs_anew() {
-    let anew = |scene: Scene| scene.with(|seen| seen.leaving = Leaving::No).runs("-", "-");
+    let anew = |scene: Scene| {
+        scene.with(|seen| seen.deletion_intent = DeletionIntent::None).runs("-", "-")
+    };
     let scene = Scene::available("1.4.0").delete(Deletion::Uninstall).done();
     let scene = anew(scene).is(Phase::Pending).look().shows_operation("Install InProgress");
     scene.settled().is(Phase::Available).runs("1.4.0", "-");
@@ -89,7 +91,7 @@ fn a_managed_add_on_made_anew_installs_anew() {
 fn a_deletion_that_may_be_no_order_changes_nothing() {
     for (what, scene) in everywhere() {
         let still = scene.clone().look();
-        let doubted = scene.with(|seen| seen.leaving = Leaving::Unclear).look();
+        let doubted = scene.with(|seen| seen.deletion_intent = DeletionIntent::Unconfirmed).look();
         assert_eq!(doubted.rollout, still.rollout, "{what}");
         assert_eq!(doubted.action, still.action, "{what}");
     }
@@ -106,7 +108,7 @@ fn what_is_evicted_is_passed_on_as_it_is() {
     ];
     for scene in scenes {
         let phase = scene.rollout.phase();
-        let scene = scene.with(|seen| seen.leaving = Leaving::Evicted).look();
+        let scene = scene.with(|seen| seen.deletion_intent = DeletionIntent::Evicted).look();
         assert_eq!(scene.rollout.phase(), phase);
         scene.does("pass on");
     }

@@ -1,6 +1,6 @@
 //! Whether an upgrade can be gone back from, judged before its first write.
 
-use lifecycle::plan::Stage;
+use lifecycle::plan::Wave;
 use lifecycle::{Deletion, ObjectKey, OnUnsafe, Outcome, Phase, Policy, Reason};
 
 use crate::scene::{Scene, hold};
@@ -17,9 +17,9 @@ fn what_is_judged_of_going_back_is_a_condition() {
         (
             &[][..],
             &[][..],
-            "True NothingInTheWay: nothing is known that would stand in the way of going back",
+            "True NoKnownRisk: nothing is known that would stand in the way of going back",
         ),
-        (&[], &["a", "b"], "Unknown CannotBeTold: a; b"),
+        (&[], &["a", "b"], "Unknown Undetermined: a; b"),
         (&["c"], &["a"], "False RollbackUnsafe: c; a"),
     ] {
         let scene = Scene::available("1.4.0").says("RollbackSafe", "absent");
@@ -131,7 +131,7 @@ fn definition(name: &str) -> ObjectKey {
 #[test]
 fn a_stage_that_is_not_the_one_awaited_leaves_nothing() {
     let left = vec!["x".to_owned()];
-    let stray = Outcome::AppliedBut { stage: Stage::Extensions, left };
+    let stray = Outcome::AppliedBut { stage: Wave::Extensions, left };
     let scene = rolling_back().done().ends(Some(stray)).does("-");
     scene.settled().is(Phase::RolledBack).because(Reason::Unhealthy);
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use lifecycle::health::{Ill, Verdict};
-use lifecycle::{Back, Phase, Reason};
+use lifecycle::health::{PreexistingFailure, Verdict};
+use lifecycle::{Phase, Reason, RollbackStep};
 
 use crate::scene::Scene;
 use crate::{MINUTES, rolling_back};
@@ -14,9 +14,10 @@ use crate::{MINUTES, rolling_back};
 fn health_is_looked_at_once_a_second() {
     let scene = Scene::upgrading(Phase::Verifying);
     assert_eq!(scene.wake, Some(Duration::ZERO), "at once when it begins");
-    for scene in
-        [scene.healthy(1), rolling_back().until_back(Back::Verify { healthy: None }).healthy(1)]
-    {
+    for scene in [
+        scene.healthy(1),
+        rolling_back().until_back(RollbackStep::Verify { healthy: None }).healthy(1),
+    ] {
         assert_eq!(scene.wake, Some(Duration::from_secs(1)));
     }
 }
@@ -65,25 +66,25 @@ fn what_cannot_be_judged_in_time_is_rolled_back() {
 fn time_in_which_nobody_looked_is_not_counted_against_health() {
     let away = |scene: Scene| {
         let mut scene = scene;
-        scene.seen.verdict = Some(Verdict::Awaited("a pod".to_owned()));
+        scene.seen.verdict = Some(Verdict::InProgress("a pod".to_owned()));
         scene.rests(60 * MINUTES)
     };
     let scene = away(away(Scene::upgrading(Phase::Verifying))).is(Phase::Verifying);
     assert_eq!(scene.rollout.spent(), Duration::from_secs(10));
-    let verify = rolling_back().until_back(Back::Verify { healthy: None });
+    let verify = rolling_back().until_back(RollbackStep::Verify { healthy: None });
     away(verify).is(Phase::RollingBack).settled().is(Phase::RolledBack);
 }
 
 // What was not whole before
 
-fn ill(name: &str) -> Vec<Ill> {
+fn ill(name: &str) -> Vec<PreexistingFailure> {
     let key = lifecycle::ObjectKey {
         group: "apps".to_owned(),
         kind: "DaemonSet".to_owned(),
         namespace: Some("n".to_owned()),
         name: name.to_owned(),
     };
-    vec![Ill { key, missing: 1 }]
+    vec![PreexistingFailure { key, missing: 1 }]
 }
 
 #[test]

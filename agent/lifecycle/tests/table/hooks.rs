@@ -8,7 +8,7 @@ use crate::scene::Scene;
 use crate::{MINUTES, rolling_back};
 
 fn unproved(begun: bool) -> Verdict {
-    Verdict::Unproved { what: "Job a/smoke".to_owned(), begun }
+    Verdict::AwaitingHooks { what: "Job a/smoke".to_owned(), begun }
 }
 
 #[test]
@@ -75,9 +75,9 @@ fn neither_an_install_nor_a_way_back_runs_what_prepares_an_upgrade() {
     let scene = scene.until(Phase::Checking).done().is(Phase::Applying);
     // Nor is it verified again.
     let scene = scene.until(Phase::Verifying).shows(unproved(false), 1).does("-");
-    assert!(scene.rollout.proves().is_none());
-    assert!(rolling_back().rollout.proves().is_none());
-    assert!(Scene::upgrading(Phase::Verifying).rollout.proves().is_some());
+    assert!(scene.rollout.verify_run().is_none());
+    assert!(rolling_back().rollout.verify_run().is_none());
+    assert!(Scene::upgrading(Phase::Verifying).rollout.verify_run().is_some());
 }
 
 #[test]

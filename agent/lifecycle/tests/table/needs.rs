@@ -1,6 +1,6 @@
 //! Add-ons that need others.
 
-use lifecycle::{Deletion, Neighbour, Phase, Reason};
+use lifecycle::{Deletion, PeerState, Phase, Reason};
 
 use crate::scene::Scene;
 use crate::scene::words::{need, running};
@@ -14,10 +14,10 @@ fn needing(needs: &[&str]) -> Scene {
 fn what_needs_another_add_on_waits_for_it_and_says_for_what() {
     for (others, message) in [
         (vec![], "requires base >=2, which is not here"),
-        (vec![("base", Neighbour::default())], "requires base >=2, which is not installed yet"),
+        (vec![("base", PeerState::default())], "requires base >=2, which is not installed yet"),
         (vec![("base", running("1.9.0"))], "requires base >=2; 1.9.0 runs here"),
         (
-            vec![("base", Neighbour { moving: true, ..running("2.1.0") })],
+            vec![("base", PeerState { moving: true, ..running("2.1.0") })],
             "requires base >=2; 2.1.0 runs here and is being changed",
         ),
     ] {
@@ -45,8 +45,8 @@ fn a_need_is_looked_at_again_right_before_the_first_write_and_not_after_it() {
     scene.with(|seen| seen.retained.clear()).settled().is(Phase::Available);
 }
 
-fn relying(need_of_ours: &str) -> Neighbour {
-    Neighbour { relies_on: vec![need(need_of_ours)], ..running("7.0.0") }
+fn relying(need_of_ours: &str) -> PeerState {
+    PeerState { relies_on: vec![need(need_of_ours)], ..running("7.0.0") }
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn no_other_add_on_holds_a_way_back_or_a_removal() {
 
 #[test]
 fn add_ons_that_wait_for_each_other_are_refused() {
-    let asking = |need_of: &str, it: Neighbour| Neighbour { asks: vec![need(need_of)], ..it };
+    let asking = |need_of: &str, it: PeerState| PeerState { asks: vec![need(need_of)], ..it };
     let both = [("base", asking("shop >=2", running("1.0.0"))), ("shop", running("1.4.0"))];
     let scene = needing(&["base >=2"]).among(&both).assign("1.5.0").is(Phase::Rejected);
     let scene = scene.because(Reason::RequirementCycle);
@@ -109,7 +109,7 @@ fn add_ons_that_wait_for_each_other_are_refused() {
 fn what_a_release_needs_is_remembered_while_it_runs_or_is_written() {
     let met = [("base", running("2.1.0"))];
     let scene = needing(&["base >=2"]).among(&met).assign("1.5.0").until(Phase::Applying);
-    let relies = |scene: &Scene| Neighbour::of(&scene.managed_add_on()).relies_on;
+    let relies = |scene: &Scene| PeerState::of(&scene.managed_add_on()).relies_on;
     let first = Scene::new().requires(&["base >=2"]).among(&met).assign("1.0.0");
     assert_eq!(relies(&first.clone().until(Phase::Checking)), [], "nothing is written yet");
     assert_eq!(relies(&first.until(Phase::Applying)), [need("base >=2")]);

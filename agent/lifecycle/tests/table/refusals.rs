@@ -48,7 +48,7 @@ fn another_refusal_is_told_with_its_own_time() {
     assert_ne!(scene.saved.completion_time, first);
     let scene = scene.because(Reason::NamespaceMissing).rests(7 * MINUTES);
     let scene =
-        scene.passing(Reason::CheckFailed).is(Phase::Rejected).because(Reason::NamespaceMissing);
+        scene.transient(Reason::CheckFailed).is(Phase::Rejected).because(Reason::NamespaceMissing);
     let scene = scene
         .rests(7 * MINUTES)
         .refused(Reason::ImmutableField)

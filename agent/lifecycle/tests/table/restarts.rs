@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lifecycle::health::Verdict;
 use lifecycle::{
-    Back, Deletion, ManagedAddOnStatus, Phase, Reason, Retained, RetainedState, Rollout,
+    Deletion, ManagedAddOnStatus, Phase, Reason, Retained, RetainedState, RollbackStep, Rollout,
 };
 
 use crate::scene::words::release;
@@ -56,17 +56,17 @@ fn where_three_agents_ended_in_a_row_there_is_no_fourth() {
 
 #[test]
 fn a_way_back_that_ends_three_agents_fails_and_stays() {
-    for far in [Back::Withdraw, Back::Apply { stage: 2 }] {
+    for far in [RollbackStep::Withdraw, RollbackStep::Apply { stage: 2 }] {
         let scene = rolling_back().until_back(far).restart().restart().is(Phase::RollingBack);
         let scene = scene.restart().is(Phase::Failed).because(Reason::RollbackFailed);
         let scene = scene.does("evidence of 1.4.0").done().rests(60 * MINUTES).does("-");
         scene.retry("again").settled().is(Phase::Available);
     }
-    let verifying = rolling_back().until_back(Back::Verify { healthy: None });
+    let verifying = rolling_back().until_back(RollbackStep::Verify { healthy: None });
     let verifying = verifying.restart().restart().is(Phase::RollingBack).restart();
     verifying.is(Phase::Failed).because(Reason::RollbackFailed);
     // The old version runs by then.
-    let pruning = rolling_back().until_back(Back::Prune).restart().restart().restart();
+    let pruning = rolling_back().until_back(RollbackStep::Prune).restart().restart().restart();
     let pruning = pruning.is(Phase::RolledBack).because(Reason::Unhealthy);
     assert!(pruning.message().contains("could not be removed: the agent ended 3 times"));
 }
@@ -74,7 +74,7 @@ fn a_way_back_that_ends_three_agents_fails_and_stays() {
 #[test]
 fn whatever_comes_of_it_ends_a_crash_loop() {
     let scene = Scene::upgrading(Phase::Applying).restart().restart().done();
-    let scene = scene.restart().restart().is(Phase::Applying).passing(Reason::ApplyFailed);
+    let scene = scene.restart().restart().is(Phase::Applying).transient(Reason::ApplyFailed);
     let scene = scene.rests(1).restart().restart().until(Phase::Verifying);
     let scene = scene.restart().restart().healthy(1).restart().restart().is(Phase::Verifying);
     scene.settled().is(Phase::Available).runs("1.5.0", "1.4.0");
@@ -84,8 +84,8 @@ fn whatever_comes_of_it_ends_a_crash_loop() {
 fn a_crash_loop_ends_with_another_assignment_and_its_release_is_never_looked_at() {
     let crashed = |phase| {
         let mut scene = Scene::upgrading(phase).restart().restart();
-        scene.rollout.patience.deaths = 3;
-        assert_eq!(scene.rollout.watched(), None);
+        scene.rollout.retry_state.crashes = 3;
+        assert_eq!(scene.rollout.release_under_verification(), None);
         scene.assign("1.6.0")
     };
     for phase in [Phase::Pulling, Phase::Checking, Phase::Applying, Phase::Verifying] {
@@ -117,7 +117,7 @@ fn at_rest_no_restart_is_counted() {
         for _ in 0..10 {
             scene = scene.restart();
         }
-        assert_eq!(scene.rollout.patience.deaths, 0);
+        assert_eq!(scene.rollout.retry_state.crashes, 0);
     }
 }
 
@@ -209,14 +209,14 @@ fn spent_time_alone_is_not_worth_a_save() {
     let scene = Scene::upgrading(Phase::Verifying).healthy(1);
     let saved = scene.rollout.clone();
     assert!(scene.healthy(20).rollout.same_but_for_time(&saved));
-    let scene = rolling_back().until_back(Back::Verify { healthy: None });
+    let scene = rolling_back().until_back(RollbackStep::Verify { healthy: None });
     let saved = scene.rollout.clone();
     assert!(scene.healthy(20).rollout.same_but_for_time(&saved));
-    let scene = Scene::upgrading(Phase::Pulling).passing(Reason::PullFailed);
+    let scene = Scene::upgrading(Phase::Pulling).transient(Reason::PullFailed);
     let saved = scene.rollout.clone();
     let scene = scene.rests(1);
     assert!(scene.rollout.same_but_for_time(&saved));
-    assert!(!scene.passing(Reason::PullFailed).rollout.same_but_for_time(&saved));
+    assert!(!scene.transient(Reason::PullFailed).rollout.same_but_for_time(&saved));
 }
 
 // Clocks
@@ -226,11 +226,13 @@ fn no_length_of_time_overflows() {
     let phases = [Phase::Pulling, Phase::Staging, Phase::Checking, Phase::Applying];
     let phases = phases.into_iter().chain([Phase::Verifying, Phase::Pruning, Phase::RollingBack]);
     for phase in phases {
-        for verdict in
-            [Verdict::Healthy, Verdict::Awaited("it".to_owned()), Verdict::Failed("it".to_owned())]
-        {
+        for verdict in [
+            Verdict::Healthy,
+            Verdict::InProgress("it".to_owned()),
+            Verdict::Failed("it".to_owned()),
+        ] {
             let mut scene = if phase == Phase::RollingBack {
-                rolling_back().until_back(Back::Verify { healthy: None })
+                rolling_back().until_back(RollbackStep::Verify { healthy: None })
             } else {
                 Scene::upgrading(phase)
             };
@@ -240,7 +242,7 @@ fn no_length_of_time_overflows() {
             scene = scene.look();
             for _ in 0..3 {
                 (scene.seen.elapsed, scene.seen.verdict) = (Duration::MAX, Some(verdict.clone()));
-                scene = scene.passing(Reason::ApplyFailed);
+                scene = scene.transient(Reason::ApplyFailed);
             }
         }
     }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use lifecycle::plan::Stage;
-use lifecycle::{Back, Deletion, OnFailure, Phase, Reason, Upgrades};
+use lifecycle::plan::Wave;
+use lifecycle::{Deletion, OnFailure, Phase, Reason, RollbackStep, Upgrades};
 
 use crate::scene::{Scene, hold};
 use crate::{MINUTES, rolling_back};
@@ -17,7 +17,7 @@ fn a_broken_upgrade_goes_back_in_order_and_ends_in_rolled_back() {
         scene.shows_operation("Rollback InProgress").conditions("Reconciling Degraded Verified");
     let scene = scene.does("evidence of 1.5.0").done();
     let mut scene = scene.does("prune extensions of 1.5.0, keep 1.4.0").done();
-    for stage in Stage::ALL {
+    for stage in Wave::ALL {
         scene = scene.does(&format!("apply 1.4.0 again: {stage:?}")).done();
     }
     let scene = scene.does("-").healthy(31).does("prune of 1.5.0, keep 1.4.0").done();
@@ -78,7 +78,7 @@ fn evidence_is_kept_before_the_first_write_of_the_way_back() {
     // It holds nothing up: it is tried once.
     let lost = [
         failed().refused(Reason::Forbidden),
-        failed().passing(Reason::CheckFailed),
+        failed().transient(Reason::CheckFailed),
         failed().missing(),
         failed().restart().restart().restart(),
     ];
@@ -136,7 +136,7 @@ fn a_retry_before_the_failure_asks_for_nothing_after_it() {
 
 #[test]
 fn a_rollback_uses_the_policy_in_force() {
-    let scene = rolling_back().until_back(Back::Verify { healthy: None });
+    let scene = rolling_back().until_back(RollbackStep::Verify { healthy: None });
     let scene = scene.policy(|policy| policy.soak = Duration::from_secs(3)).healthy(4);
     scene.does("prune of 1.5.0, keep 1.4.0");
 }
@@ -146,7 +146,7 @@ fn a_rollback_that_does_not_succeed_in_time_fails() {
     let stuck = rolling_back().refused(Reason::Forbidden).rests(15 * MINUTES);
     let stuck = stuck.refused(Reason::Forbidden).is(Phase::Failed).because(Reason::RollbackFailed);
     stuck.conditions("Stalled Degraded Verified").shows_operation("Rollback Failed");
-    let verify = || rolling_back().until_back(Back::Verify { healthy: None });
+    let verify = || rolling_back().until_back(RollbackStep::Verify { healthy: None });
     verify().broken().is(Phase::RollingBack).awaited(15 * MINUTES).is(Phase::Failed);
     verify().unjudged(15 * MINUTES).is(Phase::Failed);
 }
@@ -169,7 +169,7 @@ fn a_way_back_whose_release_is_gone_is_pulled_when_it_is_what_is_asked() {
 
 #[test]
 fn leftovers_of_a_failed_release_whose_secret_is_gone_do_not_fail_the_rollback() {
-    let scene = rolling_back().until_back(Back::Prune).missing().is(Phase::RolledBack);
+    let scene = rolling_back().until_back(RollbackStep::Prune).missing().is(Phase::RolledBack);
     assert!(scene.message().contains("could not be removed"), "{}", scene.message());
 }
 

@@ -10,16 +10,20 @@ use lifecycle::names::{CONTROLLERS, FIELD_MANAGER, annotation, label};
 use lifecycle::ownership::adoption;
 use serde_json::{Value, json};
 
-use crate::cluster::access::{Living, Work};
+use crate::cluster::access::{Access, Living};
 use crate::cluster::error;
-use crate::cluster::resolved::Placed;
+use crate::cluster::resolved::ResolvedObject;
 
 /// The object with the mark of who took it over, as long as that counts.
-pub fn marked<'a>(work: &Work<'_>, placed: &'a Placed, living: Option<&Living>) -> Cow<'a, Placed> {
+pub fn marked<'a>(
+    access: &Access<'_>,
+    placed: &'a ResolvedObject,
+    living: Option<&Living>,
+) -> Cow<'a, ResolvedObject> {
     let Some(living) = living else { return Cow::Borrowed(placed) };
     let this = placed.object.label(label::RELEASE).unwrap_or_default();
     let ours = living.owner().is_some();
-    let available = work.available.as_ref();
+    let available = access.available.as_ref();
     match adoption::taken_over_by(living.taken_over_by(), ours, this, available) {
         None => Cow::Borrowed(placed),
         Some(by) => {
@@ -30,7 +34,11 @@ pub fn marked<'a>(work: &Work<'_>, placed: &'a Placed, living: Option<&Living>) 
     }
 }
 
-pub async fn take_over(work: &Work<'_>, placed: &Placed, living: Living) -> Result<(), Fault> {
+pub async fn take_over(
+    access: &Access<'_>,
+    placed: &ResolvedObject,
+    living: Living,
+) -> Result<(), Fault> {
     if living.owner().is_some() {
         return Ok(());
     }
@@ -40,7 +48,7 @@ pub async fn take_over(work: &Work<'_>, placed: &Placed, living: Living) -> Resu
         "resourceVersion": metadata.resource_version,
         "managedFields": entries,
     }});
-    let (_, api) = work.api(placed).await?;
+    let (_, api) = access.api(placed).await?;
     tracing::info!(object = %placed.object.key(), "adopting");
     api.patch_metadata(placed.object.name(), &PatchParams::default(), &Patch::Merge(patch))
         .await

@@ -7,39 +7,43 @@ use lifecycle::names::FIELD_MANAGER;
 use lifecycle::{Fault, Reason};
 use tokio::time::{Instant, sleep};
 
-use crate::cluster::access::{Work, delete};
+use crate::cluster::access::{Access, delete};
 use crate::cluster::error;
-use crate::cluster::resolved::Placed;
+use crate::cluster::resolved::ResolvedObject;
 
 /// For finalizers and foreground deletion; then it is tried again.
 const GONE_WITHIN: Duration = Duration::from_secs(15);
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Deletes what lives, if anything does, and creates the object.
-pub async fn anew(work: &Work<'_>, placed: &Placed) -> Result<(), Fault> {
+pub async fn anew(access: &Access<'_>, placed: &ResolvedObject) -> Result<(), Fault> {
     let key = placed.object.key();
-    let (_, api) = work.api(placed).await?;
+    let (_, api) = access.api(placed).await?;
     let failed = |e: &kube::Error| error::of_object(&key, e);
-    if let Some(living) = work.living(placed).await? {
+    if let Some(living) = access.living(placed).await? {
         tracing::info!(object = %key, "replacing");
         let how = Some(PropagationPolicy::Foreground);
         let deleted = delete(&api, placed.object.name(), living.uid(), how).await;
         deleted.map_err(|error| failed(&error))?;
-        gone(work, placed, living.uid()).await?;
+        gone(access, placed, living.uid()).await?;
     }
     let params = PatchParams::apply(FIELD_MANAGER).force();
     let created = api.patch(placed.object.name(), &params, &Patch::Apply(&placed.object)).await;
     created.map(|_| ()).map_err(|e| failed(&e))
 }
 
-async fn gone(work: &Work<'_>, placed: &Placed, uid: Option<String>) -> Result<(), Fault> {
+async fn gone(
+    access: &Access<'_>,
+    placed: &ResolvedObject,
+    uid: Option<String>,
+) -> Result<(), Fault> {
     let deadline = Instant::now() + GONE_WITHIN;
     while Instant::now() < deadline {
-        match work.living(placed).await? {
+        match access.living(placed).await? {
             Some(living) if living.uid() == uid => sleep(LOOK).await,
             _ => return Ok(()),
         }
     }
     let message = format!("{} is still being deleted", placed.object.key());
-    Err(Fault::passing(Reason::ApplyFailed, message))
+    Err(Fault::transient(Reason::ApplyFailed, message))
 }

@@ -8,9 +8,9 @@ use k8s_openapi::api::authorization::v1::{
 use kube::api::{Api, PostParams};
 use lifecycle::{Fault, Reason};
 
-use crate::cluster::access::{Work, each};
+use crate::cluster::access::{Access, each};
 use crate::cluster::error;
-use crate::cluster::resolved::Placed;
+use crate::cluster::resolved::ResolvedObject;
 
 /// Server-side apply patches and creates; prune and rollback delete; drift is seen by listing.
 const VERBS: [&str; 5] = ["get", "list", "create", "patch", "delete"];
@@ -27,9 +27,12 @@ struct Place {
 }
 
 /// One finding for all rights that are not there.
-pub async fn missing(work: &Work<'_>, objects: &[Placed]) -> Result<Option<Fault>, Fault> {
+pub async fn missing(
+    access: &Access<'_>,
+    objects: &[ResolvedObject],
+) -> Result<Option<Fault>, Fault> {
     let places: BTreeSet<Place> = objects.iter().filter_map(place).collect();
-    let reviews: Api<SelfSubjectAccessReview> = Api::all(work.client.clone());
+    let reviews: Api<SelfSubjectAccessReview> = Api::all(access.client.clone());
     let refused = each(places.iter().map(|place| refused(&reviews, place))).await;
     let mut words = Vec::new();
     for (place, verbs) in places.iter().zip(refused) {
@@ -41,11 +44,11 @@ pub async fn missing(work: &Work<'_>, objects: &[Placed]) -> Result<Option<Fault
     if words.is_empty() {
         return Ok(None);
     }
-    let message = format!("{} may not {}", work.account.user(), words.join(", "));
+    let message = format!("{} may not {}", access.account.user(), words.join(", "));
     Ok(Some(Fault::new(Reason::Forbidden, message)))
 }
 
-fn place(placed: &Placed) -> Option<Place> {
+fn place(placed: &ResolvedObject) -> Option<Place> {
     let resource = &placed.kind.as_ref()?.resource;
     Some(Place {
         group: resource.group.clone(),

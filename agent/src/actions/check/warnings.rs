@@ -9,9 +9,9 @@ use lifecycle::plan::{pod_of, services_of};
 use lifecycle::{Object, ObjectKey, printable};
 use serde_json::json;
 
-use crate::cluster::access::{Work, each};
+use crate::cluster::access::{Access, each};
 use crate::cluster::error;
-use crate::cluster::resolved::Placed;
+use crate::cluster::resolved::ResolvedObject;
 
 /// Workloads tried, and warnings told.
 const MOST: usize = 20;
@@ -24,15 +24,16 @@ pub struct Heard {
 }
 
 pub async fn warnings(
-    work: &Work<'_>,
-    release: &[Placed],
+    access: &Access<'_>,
+    release: &[ResolvedObject],
     mut warnings: Vec<String>,
     heard: &[Heard],
 ) -> Vec<String> {
     let workloads = release.iter().filter(|placed| pod_of(&placed.object).is_some()).take(MOST);
-    let refused = each(workloads.map(|placed| refused_pods(work, &placed.object))).await;
+    let refused = each(workloads.map(|placed| refused_pods(access, &placed.object))).await;
     warnings.extend(refused.into_iter().flatten());
-    let unserved = each(release.iter().map(|placed| unserved_webhook(work, placed, release))).await;
+    let unserved =
+        each(release.iter().map(|placed| unserved_webhook(access, placed, release))).await;
     warnings.extend(unserved.into_iter().flatten());
     // Last, so that they leave room for the others.
     warnings.extend(gathered(heard));
@@ -56,11 +57,11 @@ fn gathered(heard: &[Heard]) -> Vec<String> {
 
 /// A workload is taken by the API server although its pods are not: only a pod finds quota and Pod Security in its way. One
 /// is tried; that others end meanwhile, and make room, cannot be known.
-async fn refused_pods(work: &Work<'_>, workload: &Object) -> Option<String> {
+async fn refused_pods(access: &Access<'_>, workload: &Object) -> Option<String> {
     let mut pod = pod_of(workload)?;
     pod["metadata"]["generateName"] = json!("tried-");
     let pod: Pod = serde_json::from_value(pod).ok()?;
-    let pods: Api<Pod> = Api::namespaced(work.client.clone(), workload.namespace()?);
+    let pods: Api<Pod> = Api::namespaced(access.client.clone(), workload.namespace()?);
     let params = PostParams { dry_run: true, field_manager: None };
     match pods.create(&params, &pod).await {
         Err(kube::Error::Api(status)) if error::is_about_pods(&status) => {
@@ -73,7 +74,11 @@ async fn refused_pods(work: &Work<'_>, workload: &Object) -> Option<String> {
 
 /// A webhook comes last, when what the bundle brings is up; a service that nobody brings makes it refuse or let through
 /// everything.
-async fn unserved_webhook(work: &Work<'_>, placed: &Placed, release: &[Placed]) -> Option<String> {
+async fn unserved_webhook(
+    access: &Access<'_>,
+    placed: &ResolvedObject,
+    release: &[ResolvedObject],
+) -> Option<String> {
     for (namespace, name) in services_of(&placed.object) {
         let brought = release.iter().any(|other| {
             let object = &other.object;
@@ -82,7 +87,7 @@ async fn unserved_webhook(work: &Work<'_>, placed: &Placed, release: &[Placed]) 
                 && object.namespace() == Some(namespace.as_str())
         });
         let services: Api<k8s_openapi::api::core::v1::Service> =
-            Api::namespaced(work.client.clone(), &namespace);
+            Api::namespaced(access.client.clone(), &namespace);
         let absent = match services.get_metadata(&name).await {
             Ok(_) => false,
             Err(error) => error::is_absent(&error, &name),

@@ -14,11 +14,11 @@ const DEADLINE: Duration = Duration::from_secs(5);
 
 /// An evaluation cannot be ended from outside: one that goes on keeps its turn, and all others are told so.
 #[derive(Clone)]
-pub struct Judge {
+pub struct CelWorker {
     turn: Arc<Semaphore>,
 }
 
-impl Judge {
+impl CelWorker {
     pub fn new() -> Self {
         Self { turn: Arc::new(Semaphore::new(1)) }
     }
@@ -28,7 +28,7 @@ impl Judge {
             return Ok(Rules::default());
         }
         let compiled = self.by_turn(move || Rules::compile(&rules)).await;
-        compiled.unwrap_or_else(|| Err(Fault::passing(Reason::CheckFailed, too_long())))
+        compiled.unwrap_or_else(|| Err(Fault::transient(Reason::CheckFailed, too_long())))
     }
 
     /// Of each object, in their order.
@@ -47,15 +47,15 @@ impl Judge {
 
     async fn by_turn<T: Send + 'static>(
         &self,
-        work: impl FnOnce() -> T + Send + 'static,
+        access: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
         let worked = async {
             let turn = self.turn.clone().acquire_owned().await.ok()?;
-            let work = move || {
+            let access = move || {
                 let _turn = turn;
-                work()
+                access()
             };
-            tokio::task::spawn_blocking(work).await.ok()
+            tokio::task::spawn_blocking(access).await.ok()
         };
         timeout(DEADLINE, worked).await.ok().flatten()
     }
@@ -87,7 +87,7 @@ mod tests {
 
     #[tokio::test]
     async fn each_object_is_judged_in_its_place() {
-        let judge = Judge::new();
+        let judge = CelWorker::new();
         let rules = Arc::new(judge.compile(rules()).await.expect("rules"));
         let told: Vec<_> = judge.ask(&rules, objects()).await.iter().map(|h| h.status).collect();
         assert_eq!(told, [HealthStatus::Current, HealthStatus::InProgress]);
@@ -95,7 +95,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn while_another_evaluation_goes_on_nothing_is_known_and_nothing_hangs() {
-        let judge = Judge::new();
+        let judge = CelWorker::new();
         let rules = Arc::new(Rules::compile(&rules()).expect("rules"));
         let endless = judge.turn.clone().acquire_owned().await.expect("the turn");
         assert!(judge.compile(Vec::new()).await.is_ok(), "who has no rules waits for nobody");

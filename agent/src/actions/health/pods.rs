@@ -6,24 +6,24 @@ use kube::core::{ApiResource, DynamicObject};
 use lifecycle::Object;
 use lifecycle::health::pod_labels;
 
-use crate::cluster::access::Work;
+use crate::cluster::access::Access;
 
 /// None where the account may not list them.
-pub async fn pods(work: &Work<'_>, workload: &Object) -> Vec<Object> {
+pub async fn pods(access: &Access<'_>, workload: &Object) -> Vec<Object> {
     let (Some(labels), Some(namespace)) = (pod_labels(workload), workload.namespace()) else {
         return Vec::new();
     };
     let pairs = labels.iter().map(|(name, value)| format!("{name}={value}"));
     let selector = pairs.collect::<Vec<_>>().join(",");
     let resource = ApiResource::erase::<Pod>(&());
-    let api = Api::namespaced_with(work.client.clone(), namespace, &resource);
+    let api = Api::namespaced_with(access.client.clone(), namespace, &resource);
     list(&api, ListParams::default().labels(&selector)).await
 }
 
 /// None where the account may not list them.
-pub async fn nodes(work: &Work<'_>) -> Vec<Object> {
+pub async fn nodes(access: &Access<'_>) -> Vec<Object> {
     let resource = ApiResource::erase::<Node>(&());
-    list(&Api::all_with(work.client.clone(), &resource), ListParams::default()).await
+    list(&Api::all_with(access.client.clone(), &resource), ListParams::default()).await
 }
 
 /// From the API server's cache.

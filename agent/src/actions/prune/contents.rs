@@ -7,13 +7,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{Api, ListParams};
 use kube::core::{DynamicObject, GroupVersionKind, PartialObjectMeta};
 use kube::discovery::{ApiResource, Discovery, Scope, verbs};
-use lifecycle::plan::Holds;
+use lifecycle::plan::Contents;
 use lifecycle::{Fault, Reason};
 use serde_json::Value;
 
-use crate::cluster::access::{Work, is_ours};
+use crate::cluster::access::{Access, is_ours};
 use crate::cluster::error;
-use crate::cluster::resolved::Placed;
+use crate::cluster::resolved::ResolvedObject;
 
 /// Kubernetes puts these into every namespace, or they only tell what happened there.
 const OF_NOBODY: [(&str, Option<&str>); 7] = [
@@ -31,20 +31,20 @@ const OF_NOBODY: [(&str, Option<&str>); 7] = [
 /// Listed of one kind; where there are more, the rest counts as another's.
 const MOST: u32 = 500;
 
-pub async fn look(work: &Work<'_>, placed: &Placed) -> Result<Holds, Fault> {
+pub async fn look(access: &Access<'_>, placed: &ResolvedObject) -> Result<Contents, Fault> {
     let others = match placed.object.kind() {
-        "Namespace" => in_namespace(work, placed.object.name()).await?,
-        "CustomResourceDefinition" => instances(work, placed).await?,
+        "Namespace" => in_namespace(access, placed.object.name()).await?,
+        "CustomResourceDefinition" => instances(access, placed).await?,
         _ => 0,
     };
-    Ok(Holds { others })
+    Ok(Contents { others })
 }
 
 /// Counts everything in a namespace that neither is this add-on's nor was made for it.
-async fn in_namespace(work: &Work<'_>, namespace: &str) -> Result<usize, Fault> {
+async fn in_namespace(access: &Access<'_>, namespace: &str) -> Result<usize, Fault> {
     let failed = |e: &kube::Error| error::of("kinds could not be looked up", e);
     let known =
-        Discovery::new(work.cluster.own()).run_aggregated().await.map_err(|e| failed(&e))?;
+        Discovery::new(access.cluster.own()).run_aggregated().await.map_err(|e| failed(&e))?;
     let mut found = Found::default();
     for group in known.groups() {
         // Also those that only versions have which their group does not prefer.
@@ -52,8 +52,8 @@ async fn in_namespace(work: &Work<'_>, namespace: &str) -> Result<usize, Fault> 
             if capabilities.scope == Scope::Namespaced
                 && capabilities.supports_operation(verbs::LIST)
             {
-                let api = Api::namespaced_with(work.client.clone(), namespace, &resource);
-                list(work, &api, &resource, &mut found).await?;
+                let api = Api::namespaced_with(access.client.clone(), namespace, &resource);
+                list(access, &api, &resource, &mut found).await?;
             }
         }
     }
@@ -61,8 +61,8 @@ async fn in_namespace(work: &Work<'_>, namespace: &str) -> Result<usize, Fault> 
 }
 
 /// Counts the instances that are not this add-on's, whoever owns them. Only the living definition knows what is served.
-async fn instances(work: &Work<'_>, placed: &Placed) -> Result<usize, Fault> {
-    let (_, api) = work.api(placed).await?;
+async fn instances(access: &Access<'_>, placed: &ResolvedObject) -> Result<usize, Fault> {
+    let (_, api) = access.api(placed).await?;
     let living = api.get(placed.object.name()).await;
     let living = living.map_err(|e| error::of_object(&placed.object.key(), &e))?.data;
     let text = |pointer| living.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
@@ -74,7 +74,7 @@ async fn instances(work: &Work<'_>, placed: &Placed) -> Result<usize, Fault> {
     let gvk = GroupVersionKind::gvk(text("/spec/group"), version, text("/spec/names/kind"));
     let resource = ApiResource::from_gvk_with_plural(&gvk, text("/spec/names/plural"));
     let mut found = Found::default();
-    list(work, &Api::all_with(work.client.clone(), &resource), &resource, &mut found).await?;
+    list(access, &Api::all_with(access.client.clone(), &resource), &resource, &mut found).await?;
     let ours = found.items.iter().filter(|item| item.ours).count();
     Ok(found.items.len() - ours + found.unknown)
 }
@@ -137,7 +137,7 @@ impl Found {
 }
 
 async fn list(
-    work: &Work<'_>,
+    access: &Access<'_>,
     api: &Api<DynamicObject>,
     resource: &ApiResource,
     found: &mut Found,
@@ -149,13 +149,13 @@ async fn list(
             found.kinds.insert((resource.group.clone(), resource.kind.clone()));
             let items = list.items.iter().filter(|item| !is_of_nobody(item, &resource.kind));
             let items = items.filter(|item| !is_going(item, &resource.kind));
-            found.items.extend(items.map(|item| read(work, item, &resource.kind)));
+            found.items.extend(items.map(|item| read(access, item, &resource.kind)));
             Ok(())
         }
         // A kind that is said to be served and is not may hold anything: it is asked again.
         Err(error) if error::is_gone(&error) => {
             let message = format!("{} are not served for a moment", resource.plural);
-            Err(Fault::passing(Reason::CheckFailed, message))
+            Err(Fault::transient(Reason::CheckFailed, message))
         }
         Err(kube::Error::Api(status)) if status.code == 403 => {
             found.unknown += 1;
@@ -178,14 +178,14 @@ fn is_going(item: &PartialObjectMeta<DynamicObject>, kind: &str) -> bool {
 }
 
 /// A claim holds data, whoever made it.
-fn read(work: &Work<'_>, item: &PartialObjectMeta<DynamicObject>, kind: &str) -> Item {
+fn read(access: &Access<'_>, item: &PartialObjectMeta<DynamicObject>, kind: &str) -> Item {
     let metadata = &item.metadata;
     let is_claim = kind == "PersistentVolumeClaim";
     let owners = metadata.owner_references.iter().flatten().filter(|_| !is_claim);
     Item {
         uid: metadata.uid.clone().unwrap_or_default(),
         owners: owners.map(Owner::read).collect(),
-        ours: !is_claim && is_ours(metadata, work.add_on),
+        ours: !is_claim && is_ours(metadata, access.add_on),
     }
 }
 

@@ -81,7 +81,7 @@ async fn layers(registry: &Registry<'_>, digest: &str) -> Result<Vec<Layer>, Fau
     let of_the_registry = |fault: &Fault| fault.reason == Reason::DigestMismatch;
     transferred.map_err(|fault| if of_the_registry(&fault) { spoilt(fault) } else { fault })?;
     let files = manifest.files().map_err(|error| {
-        Fault::passing(Reason::PullFailed, format!("the pulled manifest cannot be read: {error}"))
+        Fault::transient(Reason::PullFailed, format!("the pulled manifest cannot be read: {error}"))
     })?;
     files.first().map_or_else(|| Ok(Vec::new()), |file| oci_manifest::layers(&file.bytes))
 }

@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use super::download::{Expected, Partial};
-use super::{Pulled, lasting, passing, words};
+use super::{Pulled, lasting, transient, words};
 
 /// A server that sends nothing for this long is given up; the next try resumes.
 pub const STALL: Duration = Duration::from_secs(15);
@@ -47,10 +47,10 @@ where
         .with_max_times(TRIES - 1);
     attempt
         .retry(pace)
-        .when(|fault: &Fault| fault.passing)
+        .when(|fault: &Fault| fault.transient)
         .notify(|fault, pause| tracing::info!(?pause, cause = fault.message, "pulling again"))
         .await
-        .map_err(|fault| Fault { passing: false, ..fault })?;
+        .map_err(|fault| Fault { transient: false, ..fault })?;
     partial.into_inner().verified()
 }
 
@@ -59,10 +59,10 @@ pub async fn send(request: RequestBuilder, from: u64) -> Result<Response, Fault>
     let request = if from > 0 { request.header(RANGE, format!("bytes={from}-")) } else { request };
     timeout(STALL, request.send())
         .await
-        .map_err(|_| passing("the server does not answer"))?
+        .map_err(|_| transient("the server does not answer"))?
         .map_err(|e| {
             let lasts = e.is_redirect() || e.is_builder();
-            if lasts { lasting(words(&e)) } else { passing(&words(&e)) }
+            if lasts { lasting(words(&e)) } else { transient(&words(&e)) }
         })
 }
 
@@ -80,11 +80,12 @@ where
     let (started, before) = (Instant::now(), partial.length());
     let mut body = response.bytes_stream();
     loop {
-        let chunk =
-            timeout(STALL, body.next()).await.map_err(|_| passing("the server stopped sending"))?;
+        let chunk = timeout(STALL, body.next())
+            .await
+            .map_err(|_| transient("the server stopped sending"))?;
         match chunk {
             None => return Ok(()),
-            Some(Err(error)) => return Err(passing(&words(&error))),
+            Some(Err(error)) => return Err(transient(&words(&error))),
             Some(Ok(bytes)) => partial.write(&bytes)?,
         }
         refuse_drip(partial.length().saturating_sub(before), started.elapsed())?;
@@ -115,10 +116,14 @@ fn body(response: &Response, from: u64) -> Result<Body, Fault> {
         StatusCode::PARTIAL_CONTENT => {
             let range = response.headers().get(CONTENT_RANGE).and_then(|v| v.to_str().ok());
             let fits = range.is_some_and(|range| range.starts_with(&format!("bytes {from}-")));
-            if fits { Ok(Body::Rest) } else { Err(passing("the server resumed at another place")) }
+            if fits {
+                Ok(Body::Rest)
+            } else {
+                Err(transient("the server resumed at another place"))
+            }
         }
         StatusCode::RANGE_NOT_SATISFIABLE if from > 0 => Ok(Body::Nothing),
-        _ if may_pass(status) => Err(passing(&format!("the server answers {status}"))),
+        _ if may_pass(status) => Err(transient(&format!("the server answers {status}"))),
         _ => Err(lasting(format!("the server answers {status}"))),
     }
 }

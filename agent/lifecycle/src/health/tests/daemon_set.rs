@@ -116,7 +116,7 @@ fn pods_missing_only_on_nodes_that_are_away_do_not_count() {
             InProgress,
         ),
     ] {
-        let around = Around { pods: &pods, nodes, ..Around::default() };
-        check_in(what, &set(spec, ready), wanted, &around);
+        let context = HealthContext { pods: &pods, nodes, ..HealthContext::default() };
+        check_in(what, &set(spec, ready), wanted, &context);
     }
 }

@@ -62,7 +62,7 @@ fn a_custom_resource_without_status_is_awaited_for_a_while() {
         check(what, &silent, InProgress);
         check_in(what, &silent, InProgress, &after(Duration::from_secs(29)));
         check_in(what, &silent, Current, &after(Duration::from_secs(30)));
-        let patient = Around { graces, ..after(Duration::from_secs(30)) };
+        let patient = HealthContext { graces, ..after(Duration::from_secs(30)) };
         check_in(what, &silent, InProgress, &patient);
     }
 }

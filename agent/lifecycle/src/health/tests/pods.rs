@@ -48,9 +48,9 @@ fn what_keeps_a_pod_fails_it_after_its_grace() {
     ] {
         check_in(what, &pod(status.clone()), InProgress, &after(MINUTE));
         check_in(what, &pod(status.clone()), Failed, &after(2 * MINUTE));
-        let young = Around { now: at("2026-01-01T12:01:00Z"), ..after(10 * MINUTE) };
+        let young = HealthContext { now: at("2026-01-01T12:01:00Z"), ..after(10 * MINUTE) };
         check_in("a young pod", &pod(status.clone()), InProgress, &young);
-        let jumped = Around { now: at("2026-01-02T12:00:00Z"), ..after(MINUTE) };
+        let jumped = HealthContext { now: at("2026-01-02T12:00:00Z"), ..after(MINUTE) };
         check_in("the clock jumped", &pod(status), InProgress, &jumped);
     }
     let beginning = pod(waiting("ContainerCreating"));
@@ -61,11 +61,11 @@ fn what_keeps_a_pod_fails_it_after_its_grace() {
 fn the_graces_are_the_callers() {
     let long = 10 * MINUTE;
     let graces = Graces { unschedulable: long, ..Graces::default() };
-    let patient = Around { graces, ..after(3 * MINUTE) };
+    let patient = HealthContext { graces, ..after(3 * MINUTE) };
     check_in("unschedulable", &pod(unschedulable()), InProgress, &patient);
     check_in("image", &pod(waiting("ErrImagePull")), Failed, &patient);
     let graces = Graces { trouble: long, ..Graces::default() };
-    let patient = Around { graces, ..after(3 * MINUTE) };
+    let patient = HealthContext { graces, ..after(3 * MINUTE) };
     check_in("image", &pod(waiting("ErrImagePull")), InProgress, &patient);
 }
 
@@ -121,10 +121,10 @@ fn lasting_troubles_are_seen_through_their_owners() {
         let kind = workload["kind"].as_str().expect("a kind");
         for status in [unschedulable(), waiting("CrashLoopBackOff"), waiting("ImagePullBackOff")] {
             let pods = [of_template(&status, &marks)];
-            let around = |since| Around { pods: &pods, ..after(since) };
-            let told = check_in(kind, &workload, InProgress, &around(MINUTE)).message;
+            let context = |since| HealthContext { pods: &pods, ..after(since) };
+            let told = check_in(kind, &workload, InProgress, &context(MINUTE)).message;
             assert!(told.contains("(pod p: "), "{told}");
-            check_in(kind, &workload, Failed, &around(2 * MINUTE));
+            check_in(kind, &workload, Failed, &context(2 * MINUTE));
         }
     }
 }
@@ -144,7 +144,7 @@ fn pods_of_an_older_template_and_of_others_do_not_fail_a_workload() {
         let mut evicted = of_template(&trouble, &marks);
         evicted.0["status"]["phase"] = json!("Failed");
         let pods = [older, others, elsewhere, leaving, evicted];
-        check_in(kind, &workload, InProgress, &Around { pods: &pods, ..after(5 * MINUTE) });
+        check_in(kind, &workload, InProgress, &HealthContext { pods: &pods, ..after(5 * MINUTE) });
     }
 }
 
@@ -156,8 +156,8 @@ fn a_pod_on_a_node_that_is_away_does_not_fail_its_workload() {
     let nodes = [Object(
         json!({"kind": "Node", "metadata": {"name": "a"}, "status": condition("Ready", "Unknown")}),
     )];
-    let around = Around { pods: &[away], nodes: &nodes, ..after(5 * MINUTE) };
-    check_in("away", &workload, InProgress, &around);
+    let context = HealthContext { pods: &[away], nodes: &nodes, ..after(5 * MINUTE) };
+    check_in("away", &workload, InProgress, &context);
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn what_is_well_is_not_failed_by_a_pod() {
         json!({"observedGeneration": 2}),
     );
     let pods = [Object(pod(waiting("ImagePullBackOff")))];
-    check_in("scaled to zero", &done, Current, &Around { pods: &pods, ..after(5 * MINUTE) });
+    check_in("scaled to zero", &done, Current, &HealthContext { pods: &pods, ..after(5 * MINUTE) });
 }
 
 #[test]
@@ -199,6 +199,7 @@ fn a_failed_job_is_explained_by_its_pods() {
         json!({"phase": "Failed", "containerStatuses": [container(json!({"terminated": {"exitCode": 3}}))]}),
     );
     pod["metadata"]["labels"] = json!({"batch.kubernetes.io/job-name": "x"});
-    let told = check_in("job", &failed, Failed, &Around { pods: &[Object(pod)], ..after(MINUTE) });
+    let told =
+        check_in("job", &failed, Failed, &HealthContext { pods: &[Object(pod)], ..after(MINUTE) });
     assert_eq!(told.message, "job failed: m (pod p: main ended with exit code 3)");
 }

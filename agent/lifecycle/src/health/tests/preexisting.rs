@@ -34,16 +34,21 @@ fn named(name: &str, mut object: Value) -> Object {
     Object(object)
 }
 
-fn before(objects: &[Object]) -> Vec<Ill> {
+fn before(objects: &[Object]) -> Vec<PreexistingFailure> {
     let healths: Vec<Health> = objects.iter().map(|o| assess(o, Duration::ZERO)).collect();
     ill(objects.iter().zip(&healths))
 }
 
 /// Their health, with what was before.
-fn judged(objects: &[Object], ill: &[Ill], since: Duration, back: bool) -> Vec<HealthStatus> {
+fn judged(
+    objects: &[Object],
+    ill: &[PreexistingFailure],
+    since: Duration,
+    back: bool,
+) -> Vec<HealthStatus> {
     let mut healths: Vec<Health> = objects.iter().map(|o| assess(o, since)).collect();
     let mut looked: Vec<(&Object, &mut Health)> = objects.iter().zip(&mut healths).collect();
-    Excuse { before: ill, since, grace: GRACE, back }.make(&mut looked);
+    Tolerance { before: ill, since, grace: GRACE, back }.make(&mut looked);
     healths.into_iter().map(|health| health.status).collect()
 }
 

@@ -57,14 +57,14 @@ fn a_replication_controller_is_judged_as_a_replica_set() {
 fn a_deadline_missed_before_the_apply_does_not_count() {
     let mut short = with(&deployment(), ["status", "conditions"], late());
     short["status"]["readyReplicas"] = json!(1);
-    let around = |now, since| Around { now: at(now), since, ..Around::default() };
-    for (what, around, wanted) in [
+    let context = |now, since| HealthContext { now: at(now), since, ..HealthContext::default() };
+    for (what, context, wanted) in [
         ("no time is known", after(MINUTE), Failed),
-        ("missed since", around("2026-01-01T12:00:59Z", MINUTE), Failed),
-        ("missed before", around("2026-01-01T12:01:01Z", MINUTE), InProgress),
-        ("the clock went back", around("2026-01-01T11:00:00Z", MINUTE), Failed),
+        ("missed since", context("2026-01-01T12:00:59Z", MINUTE), Failed),
+        ("missed before", context("2026-01-01T12:01:01Z", MINUTE), InProgress),
+        ("the clock went back", context("2026-01-01T11:00:00Z", MINUTE), Failed),
     ] {
-        check_in(what, &short, wanted, &around);
+        check_in(what, &short, wanted, &context);
     }
 }
 
@@ -78,7 +78,7 @@ fn refused_pods_are_named_and_fail_after_a_grace() {
         assert!(told.ends_with("(exceeded quota: q)"), "{told}");
         check_in(kind, &short, Failed, &after(2 * MINUTE));
         let now = at("2026-01-01T12:01:00Z");
-        check_in("refused late", &short, InProgress, &Around { now, ..after(10 * MINUTE) });
+        check_in("refused late", &short, InProgress, &HealthContext { now, ..after(10 * MINUTE) });
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::challenge::Bearer;
 use crate::actions::pull::transfer::{STALL, may_pass, send};
-use crate::actions::pull::{Sources, lasting, passing, words};
+use crate::actions::pull::{Sources, lasting, transient, words};
 
 /// Bytes. Tokens are some kilobytes.
 const LARGEST: usize = 64 * 1024;
@@ -42,12 +42,12 @@ pub async fn fetch(
         status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => return Ok(Err(status)),
         status => {
             let message = format!("it answers {status}");
-            let fault = if may_pass(status) { passing(&message) } else { lasting(message) };
+            let fault = if may_pass(status) { transient(&message) } else { lasting(message) };
             return Err(of_the_server(fault));
         }
     }
     let answer = timeout(STALL, bounded(response)).await;
-    let answer = answer.unwrap_or_else(|_| Err(passing("it sends too slowly")));
+    let answer = answer.unwrap_or_else(|_| Err(transient("it sends too slowly")));
     let token = header(&answer.map_err(of_the_server)?);
     token.map(Ok).ok_or_else(|| of_the_server(lasting("it sends no token".into())))
 }
@@ -79,7 +79,7 @@ pub fn host(url: &Url) -> String {
 
 async fn bounded(mut response: Response) -> Result<Vec<u8>, Fault> {
     let mut bytes = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| passing(&words(&error)))? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| transient(&words(&error)))? {
         bytes.extend_from_slice(&chunk);
         if bytes.len() > LARGEST {
             return Err(lasting(format!("it sends more than {LARGEST} bytes")));
