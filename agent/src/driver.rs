@@ -216,7 +216,7 @@ impl Driver {
         let orphaned = metadata
             .annotations
             .as_ref()
-            .and_then(|all| all.get(hub_sync::names::ORPHANED).cloned());
+            .and_then(|all| all.get(lifecycle::names::annotation::ORPHANED).cloned());
         StatusContext {
             generation: metadata.generation,
             desired_version: Some(self.ledger.object.spec.version.clone()),

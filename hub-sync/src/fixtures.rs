@@ -6,7 +6,7 @@ use lifecycle::names::{annotation, label};
 use lifecycle::{ManagedAddOn, ManagedAddOnStatus};
 use serde_json::{Value, json};
 
-use crate::names::{MCA_UID, WRITER};
+use crate::names::WRITER;
 use crate::ocm::{AddOnTemplate, ManagedClusterAddOn};
 
 /// Stand-alone, referring to the template `metrics-1.5.0`.
@@ -53,7 +53,7 @@ pub fn followed(name: &str, mca_uid: &str) -> ManagedAddOn {
     let mut add_on = local(name);
     add_on.metadata.labels = Some(BTreeMap::from([(label::WRITTEN_BY.into(), WRITER.into())]));
     add_on.metadata.annotations = Some(BTreeMap::from([
-        (MCA_UID.into(), mca_uid.into()),
+        (annotation::MCA_UID.into(), mca_uid.into()),
         (annotation::TEMPLATE.into(), "metrics-1.5.0".into()),
     ]));
     add_on

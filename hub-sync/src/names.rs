@@ -13,17 +13,8 @@ pub(crate) fn by_us() -> PatchParams {
 /// Value of the label `written-by` on a `ManagedAddOn` that follows a stand-alone `ManagedClusterAddOn`.
 pub const WRITER: &str = "hub-sync";
 
-/// On such a `ManagedAddOn`: UID of the `ManagedClusterAddOn` it follows. Only the deletion of that one is an order.
-pub const MCA_UID: &str = "lifecycle.open-cluster-management.io/mca-uid";
-
-/// On such a `ManagedAddOn`: why nothing on the hub asks for it any more. Gone when something does again.
-pub const ORPHANED: &str = "lifecycle.open-cluster-management.io/orphaned";
-
 /// Name of the agent's heartbeat lease in the cluster's namespace on the hub.
 pub const HEARTBEAT: &str = lifecycle::names::AGENT_LEASE;
 
 /// Who holds the leases written here. There is one agent on a cluster, so that nothing more tells.
 pub const HOLDER: &str = "addon-lifecycle-agent";
-
-/// Label of the heartbeat lease. It is not the add-ons' label, since an add-on may have the same name.
-pub const AGENT: &str = "lifecycle.open-cluster-management.io/agent";

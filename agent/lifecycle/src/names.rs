@@ -44,6 +44,8 @@ pub mod label {
     pub const SUCCESSOR: &str = "lifecycle.open-cluster-management.io/successor";
     /// Who made a `ManagedAddOn`; `hub-sync` writes only those that say `hub-sync`.
     pub const WRITTEN_BY: &str = "lifecycle.open-cluster-management.io/written-by";
+    /// On the heartbeat lease on the hub. It is not [`ADD_ON`], since an add-on may have the same name.
+    pub const AGENT: &str = "lifecycle.open-cluster-management.io/agent";
 }
 
 pub mod annotation {
@@ -64,6 +66,10 @@ pub mod annotation {
     pub const REMOVAL: &str = "lifecycle.open-cluster-management.io/removal";
     /// Which `AddOnTemplate` an assignment came from.
     pub const TEMPLATE: &str = "lifecycle.open-cluster-management.io/template";
+    /// On a `ManagedAddOn` that hub-sync wrote: UID of its `ManagedClusterAddOn`. Only the deletion of that one uninstalls.
+    pub const MCA_UID: &str = "lifecycle.open-cluster-management.io/mca-uid";
+    /// On a `ManagedAddOn` that no hub assigns: why. Removed when a hub assigns it again.
+    pub const ORPHANED: &str = "lifecycle.open-cluster-management.io/orphaned";
     /// Present: removal and prune also delete what holds data.
     pub const DELETE_DATA: &str = "lifecycle.open-cluster-management.io/delete-data";
     /// The version for which a sharply shrunk bundle is accepted.

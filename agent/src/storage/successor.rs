@@ -102,7 +102,7 @@ fn next(object: &ManagedAddOn, rollout: &Rollout) -> ManagedAddOn {
     let mut annotations = object.metadata.annotations.clone().unwrap_or_default();
     annotations.remove(annotation::REMOVAL);
     let why = "it was deleted here, and the hub did not order that; everything stays";
-    annotations.insert(hub_sync::names::ORPHANED.to_owned(), why.to_owned());
+    annotations.insert(annotation::ORPHANED.to_owned(), why.to_owned());
     let generation = object.metadata.generation.unwrap_or_default();
     let rollout = rollout.clone().inherited(generation, FIRST);
     let mut status = object.status.clone().unwrap_or_default();

@@ -8,6 +8,7 @@ use futures::StreamExt;
 use jiff::Timestamp;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::{Api, Client, ResourceExt};
+use lifecycle::names::annotation::{MCA_UID, ORPHANED};
 use lifecycle::names::label;
 use lifecycle::spec::duration::whole_seconds;
 use lifecycle::{Fault, ManagedAddOn, Reason};
@@ -23,7 +24,7 @@ use crate::assignments::tracker::{Found, Tracker, Written};
 use crate::backoff::IDLE;
 use crate::hub_state::HubState;
 use crate::kube_error::{chain, in_time, is_conflict, is_forbidden, is_not_found, refusal};
-use crate::names::{FIELD_MANAGER, MCA_UID, ORPHANED, by_us};
+use crate::names::{FIELD_MANAGER, by_us};
 use crate::ocm::{AddOnTemplate, ClusterManagementAddOn, ManagedClusterAddOn};
 use crate::{AddOns, changed};
 

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kube::ResourceExt;
+use lifecycle::names::annotation::{MCA_UID, ORPHANED};
 use lifecycle::names::label;
 use lifecycle::{Fault, ManagedAddOn, Reason, is_the_klusterlets};
 
 use crate::hub_state::HubState;
-use crate::names::{MCA_UID, ORPHANED, WRITER};
+use crate::names::WRITER;
 
 /// What has to be done to a `ManagedAddOn` because of what became of its `ManagedClusterAddOn`.
 #[derive(Clone, Debug, PartialEq)]

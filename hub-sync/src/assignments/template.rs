@@ -5,12 +5,13 @@ use std::io::Write;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use flate2::{Compression, GzBuilder};
-use lifecycle::names::{GROUP, RESERVED_NAMES, annotation, label};
+use lifecycle::names::annotation::{self, MCA_UID};
+use lifecycle::names::{GROUP, RESERVED_NAMES, label};
 use lifecycle::{Fault, Reason};
 use semver::Version;
 use serde_json::{Map, Value, json};
 
-use crate::names::{MCA_UID, WRITER};
+use crate::names::WRITER;
 use crate::ocm::{AddOnTemplate, ManagedClusterAddOn};
 
 /// Of an inline bundle, encoded: the limit of the CRD.

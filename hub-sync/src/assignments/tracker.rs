@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
+use lifecycle::names::annotation::MCA_UID;
 use lifecycle::{ActionableBy, Fault, ManagedAddOn};
 use tokio::time::Instant;
 
@@ -11,7 +12,6 @@ use crate::assignments::outcome::{Refusal, Standing};
 use crate::assignments::ownership;
 use crate::assignments::template::Wanted;
 use crate::backoff::ASSIGN;
-use crate::names::MCA_UID;
 use crate::ocm::{ManagedClusterAddOn, ManagedClusterAddOnSpec};
 
 /// What the hub holds for a `ManagedClusterAddOn`.

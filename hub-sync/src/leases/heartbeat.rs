@@ -6,13 +6,14 @@ use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::{Api, Client};
+use lifecycle::names::label;
 use tokio::sync::watch;
 use tracing::warn;
 
 use crate::backoff::{CONNECT, dependencies};
 use crate::kube_error::chain;
 use crate::leases::lease::{self, Outcome, Renewal};
-use crate::names::{AGENT, HEARTBEAT, HOLDER};
+use crate::names::{HEARTBEAT, HOLDER};
 use crate::{HubLink, recovered};
 
 /// A quarter more or less: ten thousand agents are seventeen writes a second at this.
@@ -63,7 +64,7 @@ fn lease(cluster: &str, now: Timestamp) -> Lease {
         metadata: ObjectMeta {
             name: Some(HEARTBEAT.to_owned()),
             namespace: Some(cluster.to_owned()),
-            labels: Some([(AGENT.to_owned(), HEARTBEAT.to_owned())].into()),
+            labels: Some([(label::AGENT.to_owned(), HEARTBEAT.to_owned())].into()),
             ..ObjectMeta::default()
         },
         spec: Some(LeaseSpec {
