@@ -48,7 +48,7 @@ pub use ledger::retained::{Retained, RetainedState};
 pub use ledger::rollout::{FORMAT, RetryState, Rollout};
 pub use ledger::state::{RetryFrom, RollbackStep, State};
 pub use object::{Object, ObjectKey};
-pub use observation::{Action, Observation, Outcome, Report};
+pub use observation::{Action, Direction, Observation, Outcome, Report};
 pub use reason::{ActionableBy, Fault, Reason};
 pub use rollback_safety::Safety;
 pub use spec::assignment::{Assignment, LARGEST_BUNDLE, Policy, Pull};

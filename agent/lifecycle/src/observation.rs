@@ -89,8 +89,8 @@ pub enum Action {
     Check { release: Release, from: Option<Release> },
     /// Begin the hooks of a release that this operation has not begun, and look how they stand.
     Hook { release: Release, hook: Hook, run: Run, within: Duration },
-    /// Write one stage of a release. Going back, Jobs are left out.
-    Apply { release: Release, stage: Wave, back: bool },
+    /// Write one stage of a release. A rollback leaves Jobs out.
+    Apply { release: Release, stage: Wave, direction: Direction },
     /// Keep what is to be seen of a failure. Tried once, whatever comes of it.
     Evidence { failure: Failure },
     /// Remove what these releases have and `keep` has not; only webhooks and APIServices if so asked. `in_order`: one stage
@@ -104,6 +104,18 @@ pub enum Action {
     RemoveFinalizer,
     /// Let the `ManagedAddOn` go, and have it made anew as it is: nobody ordered its removal.
     Recreate,
+}
+
+/// Where an apply leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// To the assigned release.
+    Forward {
+        /// `policy.adopt`: objects that are no add-on's may be taken over.
+        adopt: bool,
+    },
+    /// To the last release that was available.
+    Rollback,
 }
 
 /// What a check without findings has to say.

@@ -16,7 +16,7 @@ use crate::deletion::DeletionIntent;
 use crate::health::Verdict;
 use crate::ledger::rollout::{RetryState, Rollout};
 use crate::ledger::state::{RetryFrom, State};
-use crate::observation::{Action, Observation, Outcome, Report};
+use crate::observation::{Action, Direction, Observation, Outcome, Report};
 use crate::plan::Wave;
 use crate::reason::{ActionableBy, Fault, Reason};
 use crate::spec::duration::whole_seconds;
@@ -154,7 +154,8 @@ fn due(rollout: &Rollout, seen: &Observation) -> Option<Action> {
         State::PreUpgrade { .. } => hooks(rollout, seen, Hook::PreUpgrade),
         State::Applying { stage, .. } => {
             let stage = Wave::numbered(*stage)?;
-            Some(Action::Apply { release: target()?, stage, back: false })
+            let direction = Direction::Forward { adopt: seen.policy().adopt };
+            Some(Action::Apply { release: target()?, stage, direction })
         }
         State::Pruning { .. } => {
             let of = rollout.touched.iter().cloned().chain(from).collect();

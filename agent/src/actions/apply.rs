@@ -13,7 +13,7 @@ use lifecycle::bundle::ignored_fields;
 use lifecycle::health::{HealthStatus, assess};
 use lifecycle::names::FIELD_MANAGER;
 use lifecycle::plan::{Wave, has_run, is_job, is_replaceable};
-use lifecycle::{Fault, Object, Reason};
+use lifecycle::{Direction, Fault, Object, Reason};
 use tokio::time::{Instant, sleep};
 
 use crate::actions::check::owned;
@@ -31,17 +31,19 @@ pub use replace::anew;
 
 /// Writes what belongs to a stage; hooks belong to none.
 ///
-/// `back`: this puts the last good release back, so finished Jobs are not run again, and what would lose data by it is
-/// left as it is; returns that in words. Nor are Jobs run again that the version that runs brought, `running_jobs`, and
+/// A rollback does not run finished Jobs again, and leaves as it is what would lose data by it; returns that in words. Nor are Jobs run again that the version that runs brought, `running_jobs`, and
 /// that are gone.
 pub async fn apply(
     access: &Access<'_>,
     release: &[ResolvedObject],
     stage: Wave,
     running_jobs: &[Object],
-    back: bool,
-    may_adopt: bool,
+    direction: Direction,
 ) -> Result<Vec<String>, Fault> {
+    let (back, may_adopt) = match direction {
+        Direction::Forward { adopt } => (false, adopt),
+        Direction::Rollback => (true, false),
+    };
     let of_stage: Vec<&ResolvedObject> = release
         .iter()
         .filter(|placed| placed.stage() == stage && Hook::of(&placed.object).is_none())

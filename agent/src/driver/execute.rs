@@ -9,7 +9,7 @@ use lifecycle::evidence::Failure;
 use lifecycle::names::annotation;
 use lifecycle::plan::{Wave, is_job};
 use lifecycle::redaction::Redaction;
-use lifecycle::{Action, Fault, Object, Outcome, Release, ReleaseId, Report};
+use lifecycle::{Action, Direction, Fault, Object, Outcome, Release, ReleaseId, Report};
 
 use super::Driver;
 use crate::actions::prune::{Scope, prune};
@@ -33,7 +33,9 @@ impl Driver {
             Action::Hook { release, hook, run, within } => {
                 self.hook(&release, hook, &run, within).await
             }
-            Action::Apply { release, stage, back } => self.apply(&release, stage, back).await,
+            Action::Apply { release, stage, direction } => {
+                self.apply(&release, stage, direction).await
+            }
             Action::Evidence { failure } => self.keep_evidence(&failure).await,
             Action::Prune { keep, of, only_extensions, in_order } => {
                 let scope = Scope { only_extensions, ..self.scope() };
@@ -120,15 +122,13 @@ impl Driver {
         &mut self,
         release: &Release,
         stage: Wave,
-        back: bool,
+        direction: Direction,
     ) -> Result<Outcome, Fault> {
         let Some(content) = self.content(&release.id).await? else { return Ok(Outcome::Missing) };
         let running_jobs = self.running_jobs().await?;
         let placed = self.placed(&content).await?;
-        let adopt = self.adopts() && !back;
-        let left =
-            apply::apply(&self.access(&content)?, &placed, stage, &running_jobs, back, adopt)
-                .await?;
+        let access = self.access(&content)?;
+        let left = apply::apply(&access, &placed, stage, &running_jobs, direction).await?;
         Ok(match left.is_empty() {
             true => Outcome::Applied(stage),
             false => Outcome::AppliedBut { stage, left },

@@ -9,7 +9,7 @@ use crate::api::{OperationKind, OperationResult};
 use crate::health::Verdict;
 use crate::ledger::rollout::Rollout;
 use crate::ledger::state::{RollbackStep, State};
-use crate::observation::{Action, Observation, Outcome, Report};
+use crate::observation::{Action, Direction, Observation, Outcome, Report};
 use crate::plan::Wave;
 use crate::reason::{Fault, Reason};
 
@@ -65,7 +65,7 @@ pub(super) fn due(rollout: &Rollout, back: &RollbackStep) -> Option<Action> {
         RollbackStep::Apply { stage } => Some(Action::Apply {
             release: rollout.current.clone()?,
             stage: Wave::numbered(*stage)?,
-            back: true,
+            direction: Direction::Rollback,
         }),
         RollbackStep::Verify { .. } => None,
         RollbackStep::Prune => Some(prune(false)),

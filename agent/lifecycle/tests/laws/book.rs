@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use lifecycle::bundle::hook::Hook;
 use lifecycle::health::Verdict;
 use lifecycle::{
-    Action, AssignmentKey, DeletionIntent, ManagedAddOnStatus, Observation, OnUnsafe,
+    Action, AssignmentKey, DeletionIntent, Direction, ManagedAddOnStatus, Observation, OnUnsafe,
     OperationKind, Outcome, Phase, Reason, Release, ReleaseId, RetryFrom, Rollout, State, Step,
     step,
 };
@@ -104,11 +104,11 @@ impl Book {
         let going_back = rollout.phase() == Phase::RollingBack;
         let sequence = rollout.sequence;
         match action {
-            Action::Apply { release, back: true, .. } => {
+            Action::Apply { release, direction: Direction::Rollback, .. } => {
                 assert!(going_back && Some(release) == rollout.current.as_ref());
                 assert!(self.was_available.contains(release), "back to what never was available");
             }
-            Action::Apply { release, back: false, .. } => {
+            Action::Apply { release, direction: Direction::Forward { .. }, .. } => {
                 assert_eq!(rollout.phase(), Phase::Applying);
                 assert_eq!(self.checked, Some((sequence, release.clone())), "applied unchecked");
                 assert_ne!(self.failed.get(&release.id), Some(&self.asks), "applied again");

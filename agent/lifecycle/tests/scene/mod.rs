@@ -11,7 +11,7 @@ use lifecycle::bundle::hook::Ran;
 use lifecycle::health::Verdict;
 use lifecycle::spec::maintenance_window::Windows;
 use lifecycle::{
-    Action, Assignment, Deletion, DeletionIntent, Dependencies, Fault, ManagedAddOn,
+    Action, Assignment, Deletion, DeletionIntent, Dependencies, Direction, Fault, ManagedAddOn,
     ManagedAddOnStatus, Observation, Outcome, PeerState, PeerStates, Phase, Policy, Reason,
     Release, Report, Retained, RetainedState, Rollout, Safety, StatusContext, Step, status, step,
 };
@@ -286,7 +286,8 @@ impl Scene {
 
     /// Going back, all of a stage could be put back but this.
     pub fn leaves(mut self, what: &str) -> Self {
-        let Some(Action::Apply { stage, back: true, .. }) = self.action.take() else {
+        let Some(Action::Apply { stage, direction: Direction::Rollback, .. }) = self.action.take()
+        else {
             panic!("{} does not go back", self.told())
         };
         self.ends(Some(Outcome::AppliedBut { stage, left: vec![what.to_owned()] }))

@@ -1,8 +1,8 @@
 //! Releases and actions as words.
 
 use lifecycle::{
-    Action, Assignment, PeerState, Policy, Pull, Release, ReleaseId, Requirement, RetainedState,
-    Rollout, ServiceAccount, Shape, digest,
+    Action, Assignment, Direction, PeerState, Policy, Pull, Release, ReleaseId, Requirement,
+    RetainedState, Rollout, ServiceAccount, Shape, digest,
 };
 
 /// `1.5.0`; `1.5.0 rebuilt` has another digest, `1.5.0 moved` the same digest in another namespace.
@@ -62,8 +62,11 @@ pub fn described(action: &Action) -> String {
             format!("check {} from {}", release.version, from.version)
         }
         Action::Hook { release, hook, .. } => format!("hook {}: {}", release.version, hook.name()),
-        Action::Apply { release, stage, back } => {
-            let back = if *back { " again" } else { "" };
+        Action::Apply { release, stage, direction } => {
+            let back = match direction {
+                Direction::Forward { .. } => "",
+                Direction::Rollback => " again",
+            };
             format!("apply {}{back}: {stage:?}", release.version)
         }
         Action::Evidence { failure } => format!("evidence of {}", failure.release.version),
