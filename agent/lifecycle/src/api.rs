@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use strum::{IntoStaticStr, VariantArray};
 
 /// The version of an add-on that this cluster should run, and how to get there.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -324,7 +325,18 @@ pub struct HistoryEntry {
 
 /// Where a rollout is, as people and metrics name it.
 #[derive(
-    JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord,
+    JsonSchema,
+    Serialize,
+    Deserialize,
+    IntoStaticStr,
+    VariantArray,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
 )]
 pub enum Phase {
     /// Seen, nothing decided.
@@ -358,40 +370,12 @@ pub enum Phase {
 }
 
 impl Phase {
-    pub const ALL: [Phase; 14] = [
-        Phase::Pending,
-        Phase::Waiting,
-        Phase::Pulling,
-        Phase::Staging,
-        Phase::Checking,
-        Phase::Applying,
-        Phase::Verifying,
-        Phase::Pruning,
-        Phase::Available,
-        Phase::Rejected,
-        Phase::RollingBack,
-        Phase::RolledBack,
-        Phase::Failed,
-        Phase::Removing,
-    ];
+    /// Every phase, in the order of its documentation.
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
+    /// The phase as status and metrics show it.
     pub fn name(self) -> &'static str {
-        match self {
-            Phase::Pending => "Pending",
-            Phase::Waiting => "Waiting",
-            Phase::Pulling => "Pulling",
-            Phase::Staging => "Staging",
-            Phase::Checking => "Checking",
-            Phase::Applying => "Applying",
-            Phase::Verifying => "Verifying",
-            Phase::Pruning => "Pruning",
-            Phase::Available => "Available",
-            Phase::Rejected => "Rejected",
-            Phase::RollingBack => "RollingBack",
-            Phase::RolledBack => "RolledBack",
-            Phase::Failed => "Failed",
-            Phase::Removing => "Removing",
-        }
+        self.into()
     }
 
     /// Nothing happens by itself any more (a rejected assignment may be looked at again).
@@ -413,7 +397,17 @@ impl Phase {
 }
 
 #[derive(
-    JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord,
+    JsonSchema,
+    Serialize,
+    Deserialize,
+    IntoStaticStr,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
 )]
 pub enum OperationKind {
     Install,
@@ -423,18 +417,24 @@ pub enum OperationKind {
 }
 
 impl OperationKind {
+    /// The operation as status and metrics show it.
     pub fn name(self) -> &'static str {
-        match self {
-            OperationKind::Install => "Install",
-            OperationKind::Upgrade => "Upgrade",
-            OperationKind::Rollback => "Rollback",
-            OperationKind::Uninstall => "Uninstall",
-        }
+        self.into()
     }
 }
 
 #[derive(
-    JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord,
+    JsonSchema,
+    Serialize,
+    Deserialize,
+    IntoStaticStr,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
 )]
 pub enum OperationResult {
     InProgress,
@@ -443,12 +443,9 @@ pub enum OperationResult {
 }
 
 impl OperationResult {
+    /// The result as status and metrics show it.
     pub fn name(self) -> &'static str {
-        match self {
-            OperationResult::InProgress => "InProgress",
-            OperationResult::Succeeded => "Succeeded",
-            OperationResult::Failed => "Failed",
-        }
+        self.into()
     }
 }
 

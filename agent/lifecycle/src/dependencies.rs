@@ -3,22 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use semver::{Version, VersionReq};
-use serde::{Deserialize, Serialize};
+use semver::Version;
 
-use crate::api::{ManagedAddOn, Phase, RequirementSpec};
+use crate::api::{ManagedAddOn, Phase};
 use crate::deletion::DeletionIntent;
 use crate::ledger::rollout::Rollout;
 use crate::reason::{Fault, Reason};
-use crate::spec::version_range;
-
-/// Another add-on that has to run here in one of these versions.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct Requirement {
-    pub add_on: String,
-    pub versions: VersionReq,
-}
+use crate::spec::requirement::Requirement;
 
 /// What others have to know of an add-on.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -40,26 +31,6 @@ pub type PeerStates = BTreeMap<String, Arc<PeerState>>;
 pub struct Dependencies {
     name: String,
     neighbours: PeerStates,
-}
-
-impl Requirement {
-    pub fn read(requirement: &RequirementSpec) -> Result<Self, Fault> {
-        let RequirementSpec { add_on, versions } = requirement;
-        let range = version_range::range(versions).map_err(|e| {
-            Fault::new(Reason::InvalidAssignment, format!("requires {add_on} {versions:?}: {e}"))
-        })?;
-        Ok(Self { add_on: add_on.clone(), versions: range })
-    }
-
-    fn allows(&self, version: &Version) -> bool {
-        version_range::contains(&self.versions, version)
-    }
-}
-
-impl std::fmt::Display for Requirement {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}", self.add_on, self.versions)
-    }
 }
 
 impl PeerState {

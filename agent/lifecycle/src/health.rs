@@ -40,6 +40,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use strum::{IntoStaticStr, VariantArray};
 
 use crate::object::Object;
 
@@ -52,7 +53,9 @@ pub use stuck_pods::{in_the_way, waits_for_pods};
 pub use verdict::{Verdict, verdict};
 
 /// kstatus' words.
-#[derive(Serialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(
+    Serialize, IntoStaticStr, VariantArray, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord,
+)]
 pub enum HealthStatus {
     Current,
     InProgress,
@@ -63,15 +66,12 @@ pub enum HealthStatus {
 }
 
 impl HealthStatus {
+    /// Every status, in the order of its documentation.
+    pub const ALL: &'static [Self] = Self::VARIANTS;
+
+    /// The status as kstatus spells it.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Current => "Current",
-            Self::InProgress => "InProgress",
-            Self::Failed => "Failed",
-            Self::Terminating => "Terminating",
-            Self::NotFound => "NotFound",
-            Self::Unknown => "Unknown",
-        }
+        self.into()
     }
 }
 

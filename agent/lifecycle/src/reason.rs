@@ -1,6 +1,7 @@
 //! The closed list of reasons, and whose each one is to mend.
 
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantArray};
 
 use crate::status::printable;
 
@@ -18,14 +19,19 @@ pub enum ActionableBy {
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident => $owner:ident,)*) => {
         /// Why a `ManagedAddOn` is as it is. `docs/reasons.md` says what to do about each.
-        #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(
+            Serialize, Deserialize, IntoStaticStr, VariantArray,
+            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash,
+        )]
         pub enum Reason { $($(#[$doc])* $name,)* }
 
         impl Reason {
-            pub const ALL: &'static [Reason] = &[$(Reason::$name,)*];
+            /// Every reason, in the order of this list.
+            pub const ALL: &'static [Self] = Self::VARIANTS;
 
+            /// The reason as status, conditions and metrics show it.
             pub fn name(self) -> &'static str {
-                match self { $(Reason::$name => stringify!($name),)* }
+                self.into()
             }
 
             pub fn actionable_by(self) -> ActionableBy {

@@ -3,4 +3,5 @@
 pub mod assignment;
 pub mod duration;
 pub mod maintenance_window;
+pub mod requirement;
 pub mod version_range;

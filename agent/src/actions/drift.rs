@@ -41,7 +41,7 @@ pub async fn repair(
     let mut mending = Mending::default();
     let mut unseen = known.clone();
     // In the order of applying: what others stand on is there first.
-    for stage in Wave::ALL {
+    for &stage in Wave::ALL {
         let of_stage = release.iter().filter(|placed| placed.stage() == stage);
         for (places, living) in look(access, of_stage).await {
             let Some(living) = living else {

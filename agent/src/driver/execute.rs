@@ -191,7 +191,7 @@ impl Driver {
     ) -> Result<Vec<String>, Fault> {
         let (known, lost) = self.known(of).await?;
         let (mut left, mut kept_back) = (Vec::new(), Vec::new());
-        for stage in Wave::ALL.into_iter().rev() {
+        for &stage in Wave::ALL.iter().rev() {
             for (content, placed) in &known {
                 let of_stage = placed.iter().filter(|placed| placed.stage() == stage).cloned();
                 let access = self.access(content)?;

@@ -161,7 +161,7 @@ fn described(metadata: &ObjectMeta) -> Option<Retained> {
             version: annotations.get(annotation::VERSION)?.parse().ok()?,
             digest: annotations.get(annotation::DIGEST)?.clone(),
         },
-        state: RetainedState::ALL.into_iter().find(|known| known.name() == state)?,
+        state: state.parse().ok()?,
     })
 }
 

@@ -270,7 +270,8 @@ mod tests {
             ("Failed", "False Failed"),
             ("Removing", "True Progressing"),
         ];
-        assert_eq!(table.map(|row| row.0), Phase::ALL.map(Phase::name));
+        let phases: Vec<&str> = Phase::ALL.iter().map(|phase| phase.name()).collect();
+        assert_eq!(table.map(|row| row.0).as_slice(), phases);
         for (phase, progressing) in table {
             let lines = lines(json!({"phase": phase}));
             assert_eq!(lines[4], format!("Progressing {progressing}: Nothing"));

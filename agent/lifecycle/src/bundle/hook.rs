@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use strum::{EnumString, IntoStaticStr};
 
 use crate::health::{HealthStatus, assess};
 use crate::ledger::operation::Operation;
@@ -24,7 +25,8 @@ const HELM_HOOK: &str = "helm.sh/hook";
 const HELM_APPLIES: [&str; 5] =
     ["crd-install", "pre-install", "post-install", "pre-upgrade", "post-upgrade"];
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(IntoStaticStr, EnumString, Clone, Copy, Debug, PartialEq, Eq)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Hook {
     /// Before the first write of an upgrade.
     PreUpgrade,
@@ -56,20 +58,14 @@ impl Run {
 }
 
 impl Hook {
-    pub const ALL: [Hook; 2] = [Hook::PreUpgrade, Hook::Verify];
-
-    /// As the annotation says it.
+    /// The hook as the annotation spells it.
     pub fn name(self) -> &'static str {
-        match self {
-            Hook::PreUpgrade => "pre-upgrade",
-            Hook::Verify => "verify",
-        }
+        self.into()
     }
 
     /// None for what is applied with the rest.
     pub fn of(object: &Object) -> Option<Hook> {
-        let name = object.annotation(annotation::HOOK)?;
-        Hook::ALL.into_iter().find(|hook| hook.name() == name)
+        object.annotation(annotation::HOOK)?.parse().ok()
     }
 }
 

@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::{HistoryEntry, OperationKind, OperationResult};
 use crate::bundle::release::Release;
-use crate::dependencies::Requirement;
 use crate::ledger::history;
 use crate::ledger::rollout::Rollout;
 use crate::object::ObjectKey;
 use crate::reason::{Fault, Reason};
 use crate::rollback_safety::Safety;
+use crate::spec::requirement::Requirement;
 
 /// One attempt to change what runs, or to remove it.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]

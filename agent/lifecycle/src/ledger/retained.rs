@@ -1,6 +1,7 @@
 //! Releases kept in Secrets, by what their labels say.
 
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr};
 
 use crate::bundle::release::Release;
 
@@ -11,8 +12,22 @@ pub struct Retained {
     pub state: RetainedState,
 }
 
-#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// What a retained release is to the add-on. The label on its Secret has the same words.
+#[derive(
+    Serialize,
+    Deserialize,
+    IntoStaticStr,
+    EnumString,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum RetainedState {
     Candidate,
     Current,
@@ -20,15 +35,8 @@ pub enum RetainedState {
 }
 
 impl RetainedState {
-    pub const ALL: [RetainedState; 3] =
-        [RetainedState::Candidate, RetainedState::Current, RetainedState::Previous];
-
-    /// As the label on the Secret says it.
+    /// The state as the label on the Secret has it.
     pub fn name(self) -> &'static str {
-        match self {
-            RetainedState::Candidate => "candidate",
-            RetainedState::Current => "current",
-            RetainedState::Previous => "previous",
-        }
+        self.into()
     }
 }

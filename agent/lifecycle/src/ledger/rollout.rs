@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use crate::api::{HistoryEntry, ManagedAddOnStatus, OperationKind, Phase};
 use crate::bundle::hook::Run;
 use crate::bundle::release::Release;
-use crate::dependencies::Requirement;
 use crate::evidence::Failure;
 use crate::health::PreexistingFailure;
 use crate::ledger::operation::Operation;
@@ -16,6 +15,7 @@ use crate::ledger::state::{Judged, Keeps, State};
 use crate::reason::{Fault, Reason};
 use crate::spec::assignment::Assignment;
 use crate::spec::duration::millis;
+use crate::spec::requirement::Requirement;
 
 /// The form of the ledger that this agent writes. A higher one is refused, never guessed at.
 pub const FORMAT: u32 = 1;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
+use strum::VariantArray;
 
 use crate::bundle::hook::Hook;
 use crate::bundle::release::Release;
@@ -11,7 +12,7 @@ use crate::object::{Object, ObjectKey};
 use crate::reason::{Fault, Reason};
 
 /// Steps of applying, in order. Each is finished before the next begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(VariantArray, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Wave {
     Namespaces,
     /// Until each is Established.
@@ -27,15 +28,8 @@ pub enum Wave {
 }
 
 impl Wave {
-    pub const ALL: [Wave; 7] = [
-        Wave::Namespaces,
-        Wave::Definitions,
-        Wave::Roles,
-        Wave::Configuration,
-        Wave::Workloads,
-        Wave::CustomResources,
-        Wave::Extensions,
-    ];
+    /// Every wave, in the order of applying.
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// The stage with this number in a ledger; past the last there is none.
     pub fn numbered(number: u32) -> Option<Wave> {

@@ -11,11 +11,11 @@ use crate::api::{
 };
 use crate::bundle::oci_manifest::Repository;
 use crate::bundle::release::{self, Release, ServiceAccount, Shape};
-use crate::dependencies::Requirement;
 use crate::health::Rules;
 use crate::names::{DEFAULT_NAMESPACE, DEFAULT_SERVICE_ACCOUNT};
 use crate::reason::{Fault, Reason};
 use crate::spec::maintenance_window::Windows;
+use crate::spec::requirement::Requirement;
 use crate::spec::{duration, version_range};
 
 /// A bundle's YAML may be this large: far above what fits into a Secret, far below what hurts.

@@ -34,7 +34,7 @@ fn owner(owner: ActionableBy) -> &'static str {
 fn the_table_of_phases_has_every_phase_in_order() {
     let text = page("docs/phases.md");
     let documented: Vec<&str> = first_column(&text.lines().collect::<Vec<_>>());
-    let phases: Vec<&str> = Phase::ALL.into_iter().map(Phase::name).collect();
+    let phases: Vec<&str> = Phase::ALL.iter().map(|phase| phase.name()).collect();
     assert_eq!(documented[..phases.len()], phases);
 }
 
@@ -43,15 +43,7 @@ fn the_table_of_health_has_every_status() {
     let text = page("docs/health.md");
     let lines: Vec<&str> = text.lines().take_while(|line| !line.starts_with("## ")).collect();
     let documented: BTreeSet<&str> = first_column(&lines).into_iter().collect();
-    let statuses = [
-        HealthStatus::Current,
-        HealthStatus::InProgress,
-        HealthStatus::Failed,
-        HealthStatus::Terminating,
-        HealthStatus::NotFound,
-        HealthStatus::Unknown,
-    ];
-    assert_eq!(documented, statuses.into_iter().map(HealthStatus::name).collect());
+    assert_eq!(documented, HealthStatus::ALL.iter().map(|status| status.name()).collect());
 }
 
 #[test]

@@ -132,7 +132,7 @@ fn reason() -> impl Strategy<Value = Reason> {
 }
 
 fn stray() -> impl Strategy<Value = Outcome> {
-    let stages = select(Wave::ALL.to_vec()).prop_map(Outcome::Applied);
+    let stages = select(Wave::ALL).prop_map(Outcome::Applied);
     let left = || select(vec![Vec::new(), vec!["a thing".to_owned()]]);
     prop_oneof![
         select(vec![
