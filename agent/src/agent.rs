@@ -26,7 +26,7 @@ use crate::driver::{Shared, Suspicion, drive};
 use crate::observability::admin;
 use crate::observability::events::Events;
 use crate::observability::metrics::Metrics;
-use crate::storage::agent_lease::Holder;
+use crate::storage::agent_lease::AgentLease;
 use crate::storage::successor::Successors;
 
 /// A watch is begun anew with a list this often: what a dead connection or a gap in the events kept back is known within
@@ -47,7 +47,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         namespace: settings.namespace,
         metrics,
         events: Events::new(cluster.own()),
-        sources: settings.sources,
+        pull_settings: settings.pull_settings,
         judge: CelWorker::new(),
         graces: settings.graces,
         slots: Arc::new(Semaphore::new(settings.max_rollouts)),
@@ -55,7 +55,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
         watching: settings.watching,
         cluster,
     });
-    let holder = Holder::new(shared.cluster.own(), &shared.namespace);
+    let holder = AgentLease::new(shared.cluster.own(), &shared.namespace);
     let working = async {
         loop {
             holder.acquire(|why| _ = readiness.send_replace(Some(why))).await;
@@ -70,7 +70,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
 
 /// Everything that writes. It is dropped, wherever it is, when the Lease is lost.
 async fn work_while_held(
-    holder: &Holder,
+    holder: &AgentLease,
     shared: &Arc<Shared>,
     hub_settings: Option<&hub_sync::Settings>,
     readiness: &watch::Sender<Option<String>>,
@@ -90,7 +90,7 @@ async fn work_while_held(
     };
     tokio::select! {
         ((), ()) = futures::future::join(agent.watch(), hub) => {}
-        () = holder.hold() => {}
+        () = holder.keep_renewed() => {}
     }
 }
 
@@ -106,7 +106,7 @@ async fn hub(
     let (link, mut state) = watch::channel(HubLink::default());
     tokio::spawn(async move {
         while state.changed().await.is_ok() {
-            metrics.hub(*state.borrow_and_update());
+            metrics.set_hub_link(*state.borrow_and_update());
         }
     });
     let span = tracing::info_span!("hub");
@@ -209,7 +209,7 @@ impl Agent {
     fn raise_successors(&self) {
         let (successors, ended) = (self.shared.successors.clone(), self.ended.clone());
         tokio::spawn(async move {
-            ended.run_until_cancelled(successors.raise_all()).await;
+            ended.run_until_cancelled(successors.recreate_all()).await;
         });
     }
 
@@ -262,7 +262,7 @@ impl Agent {
 
     fn drop_driver(&mut self, name: &str) {
         self.driven.remove(name);
-        self.shared.metrics.forget(name);
+        self.shared.metrics.remove_add_on(name);
     }
 
     fn not_listed(&self, error: &watcher::Error) {

@@ -11,7 +11,7 @@ use lifecycle::health::Graces;
 use lifecycle::names::DEFAULT_NAMESPACE;
 use lifecycle::spec::duration;
 
-use crate::actions::pull::Sources;
+use crate::actions::pull::PullSettings;
 use crate::driver::Watching;
 
 /// Installs, upgrades and rolls back add-ons on the managed cluster it runs on.
@@ -62,7 +62,7 @@ pub struct Flags {
     #[arg(long, env = "POD_NAMESPACE", default_value = DEFAULT_NAMESPACE, value_name = "NAME")]
     namespace: String,
     #[command(flatten)]
-    sources: Sources,
+    sources: PullSettings,
     /// Where /metrics, /healthz and /readyz are served
     #[arg(long, default_value = "0.0.0.0:8080", value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
@@ -136,7 +136,7 @@ pub struct Settings {
     pub kubeconfig: Option<PathBuf>,
     pub hub: Option<hub_sync::Settings>,
     pub namespace: String,
-    pub sources: Sources,
+    pub pull_settings: PullSettings,
     pub listen: SocketAddr,
     pub log_format: LogFormat,
     pub max_rollouts: usize,
@@ -176,7 +176,7 @@ impl Flags {
             kubeconfig,
             hub,
             namespace,
-            sources,
+            pull_settings: sources,
             listen,
             log_format,
             max_rollouts,

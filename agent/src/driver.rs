@@ -21,12 +21,12 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::actions::evidence;
 use crate::actions::health::CelWorker;
-use crate::actions::pull::{Pulled, Sources};
+use crate::actions::pull::{PullSettings, PulledFiles};
 use crate::cluster::Cluster;
 use crate::observability::events::Events;
 use crate::observability::metrics::Metrics;
-use crate::storage::ledger::{Ledger, Saved, WatchNews, now};
-use crate::storage::releases::{Content, Store};
+use crate::storage::ledger::{Ledger, SaveOutcome, WatchNews, now};
+use crate::storage::releases::{Content, ReleaseStore};
 use crate::storage::successor::Successors;
 
 use at_rest::Rest;
@@ -43,7 +43,7 @@ pub struct Shared {
     pub metrics: Arc<Metrics>,
     pub events: Events,
     pub successors: Successors,
-    pub sources: Sources,
+    pub pull_settings: PullSettings,
     pub judge: CelWorker,
     pub graces: Graces,
     /// Rollouts at once.
@@ -55,7 +55,7 @@ pub struct Shared {
 pub struct Driver {
     shared: Arc<Shared>,
     name: String,
-    store: Store,
+    store: ReleaseStore,
     evidence: evidence::Store,
     ledger: Ledger,
     changes: watch::Receiver<Arc<ManagedAddOn>>,
@@ -70,7 +70,7 @@ pub struct Driver {
     clock: Option<Instant>,
     /// Read once a generation.
     assignment: Option<(i64, Result<Arc<Assignment>, Fault>)>,
-    pulled: Option<Pulled>,
+    pulled: Option<PulledFiles>,
     contents: BTreeMap<ReleaseId, Arc<Content>>,
     /// Compiled, of the release whose health was last looked at.
     rules: Option<(ReleaseId, Arc<Rules>)>,
@@ -111,7 +111,7 @@ impl Driver {
         neighbours: watch::Receiver<PeerStates>,
     ) -> Option<Self> {
         let client = shared.cluster.own();
-        let store = Store::new(client.clone(), &shared.namespace, name);
+        let store = ReleaseStore::new(client.clone(), &shared.namespace, name);
         let ledger = loop {
             match Ledger::open(client.clone(), name, &store, &shared.successors).await {
                 Ok(Some(ledger)) => break ledger,
@@ -120,7 +120,7 @@ impl Driver {
                 Err(fault) if fault.reason == Reason::UnknownLedger => {
                     tracing::error!(cause = fault.message, "leaving this add-on alone");
                     let object = changes.borrow_and_update().clone();
-                    shared.events.left_alone(&object, &fault).await;
+                    shared.events.record_unreadable_ledger(&object, &fault).await;
                     changes.changed().await.ok()?;
                 }
                 Err(fault) => {
@@ -130,7 +130,7 @@ impl Driver {
             }
         };
         let rest =
-            Rest::resume(&ledger.rollout, ledger.object.status.as_ref(), shared.watching.every);
+            Rest::resume(&ledger.rollout, ledger.add_on.status.as_ref(), shared.watching.every);
         Some(Self {
             shared: shared.clone(),
             name: name.to_owned(),
@@ -169,12 +169,12 @@ impl Driver {
         let step = step(before.clone(), &seen, now());
         let beside = self.beside();
         match self.ledger.save(step.rollout, &beside).await {
-            Ok(Saved::Yes) => {}
-            Ok(Saved::Overtaken { anew }) => {
-                self.outcome = self.outcome.take().filter(|_| !anew);
+            Ok(SaveOutcome::Saved) => {}
+            Ok(SaveOutcome::Conflict { rollout_changed }) => {
+                self.outcome = self.outcome.take().filter(|_| !rollout_changed);
                 return true;
             }
-            Ok(Saved::Gone) => return !is_gone(&mut self.changes).await,
+            Ok(SaveOutcome::Gone) => return !is_gone(&mut self.changes).await,
             Err(error) => return self.lost(&error).await,
         }
         // Only what is saved has been answered.
@@ -193,12 +193,12 @@ impl Driver {
 
     /// What was done for another rollout than the one that is told has no outcome here.
     async fn hear(&mut self, newest: &ManagedAddOn) -> Result<(), kube::Error> {
-        let anew = match self.ledger.notice(newest) {
-            WatchNews::NothingNew => false,
-            WatchNews::Anew => true,
-            WatchNews::Older => self.ledger.read_anew(newest).await?,
+        let rollout_changed = match self.ledger.update_from_watch(newest) {
+            WatchNews::Unchanged => false,
+            WatchNews::RolloutChanged => true,
+            WatchNews::OlderVersion => self.ledger.reload(newest).await?,
         };
-        self.outcome = self.outcome.take().filter(|_| !anew);
+        self.outcome = self.outcome.take().filter(|_| !rollout_changed);
         Ok(())
     }
 
@@ -212,18 +212,18 @@ impl Driver {
     }
 
     fn beside(&self) -> StatusContext {
-        let metadata = &self.ledger.object.metadata;
+        let metadata = &self.ledger.add_on.metadata;
         let orphaned = metadata
             .annotations
             .as_ref()
             .and_then(|all| all.get(lifecycle::names::annotation::ORPHANED).cloned());
         StatusContext {
             generation: metadata.generation,
-            desired_version: Some(self.ledger.object.spec.version.clone()),
+            desired_version: Some(self.ledger.add_on.spec.version.clone()),
             orphaned,
             unwell: self.rest.unwell(),
             drifted: self.rest.drift().told().cloned(),
-            unclear: DeletionIntent::of(&self.ledger.object) == DeletionIntent::Unconfirmed,
+            unclear: DeletionIntent::of(&self.ledger.add_on) == DeletionIntent::Unconfirmed,
         }
     }
 
@@ -231,8 +231,8 @@ impl Driver {
     async fn tell(&self, before: &lifecycle::Rollout, beside: &StatusContext) {
         let after = &self.ledger.rollout;
         let desired = beside.desired_version.as_deref();
-        self.shared.metrics.saved(&self.name, before, after, desired);
-        self.shared.metrics.unwell(&self.name, beside.unwell.is_some());
+        self.shared.metrics.record_rollout(&self.name, before, after, desired);
+        self.shared.metrics.set_degraded(&self.name, beside.unwell.is_some());
         if before.phase() == after.phase() {
             return;
         }
@@ -240,10 +240,10 @@ impl Driver {
         let message = after.operation.as_ref().map_or("", |operation| &operation.message);
         let phase = after.phase().name();
         tracing::info!(phase, reason = why, message, "phase changed");
-        self.shared.events.phase(&self.ledger.object, after, message).await;
+        self.shared.events.record_phase(&self.ledger.add_on, after, message).await;
         let missed_by = self.dependencies.relied_on();
         if after.phase() == lifecycle::Phase::Removing && !missed_by.is_empty() {
-            self.shared.events.missed(&self.ledger.object, &missed_by).await;
+            self.shared.events.record_missing_dependency(&self.ledger.add_on, &missed_by).await;
         }
     }
 
@@ -254,7 +254,7 @@ impl Driver {
             matches!(action, Action::Pull | Action::Stage | Action::Check { .. });
         let released = matches!(action, Action::RemoveFinalizer | Action::Recreate);
         let mut changes = self.changes.clone();
-        let acting_on = of_interest(&self.ledger.object);
+        let acting_on = of_interest(&self.ledger.add_on);
         let outcome = tokio::select! {
             outcome = self.execute(action) => Some(outcome),
             // A driver whose ManagedAddOn is gone ends with the action.

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 use crate::args::ReleaseFinalizers;
 use crate::cluster::Cluster;
 use crate::cluster::error;
-use crate::storage::agent_lease::{GIVE_UP, Holder};
+use crate::storage::agent_lease::{AgentLease, RENEW_DEADLINE};
 
 /// A definition that is missing for so long is not one that is just not served.
 const SURELY_GONE: Duration = Duration::from_secs(20);
@@ -33,14 +33,14 @@ const QUIET: Duration = Duration::from_secs(10);
 pub async fn run(asked: ReleaseFinalizers) -> anyhow::Result<()> {
     let cluster = Cluster::connect(asked.kubeconfig.as_deref()).await?;
     let api: Api<ManagedAddOn> = Api::all(cluster.own());
-    let holder = Holder::new(cluster.own(), &asked.namespace);
+    let holder = AgentLease::new(cluster.own(), &asked.namespace);
     // Restarted, it has stopped the agent already, and nobody is left who would uninstall.
     if !holder.is_held().await.context("the agents' lease could not be read")? {
         until_none_is_leaving(&api).await;
     }
     holder.seize(owner(&asked)).await.context("the agents' lease could not be taken")?;
     tracing::info!("the agents' lease is taken; waiting until whoever held it has stopped");
-    sleep(GIVE_UP).await;
+    sleep(RENEW_DEADLINE).await;
     until_none_is_held(&api).await.context("the finalizers could not be taken off")?;
     tracing::info!("no ManagedAddOn waits for the agent; what was installed stays");
     Ok(())

@@ -1,4 +1,4 @@
-//! Everything that survives the agent's process: the ledger, retained releases, successors and the agent's own Lease.
+//! All that survives the agent's process: ledger, retained releases, successors and the agent lease.
 
 pub mod agent_lease;
 pub mod ledger;

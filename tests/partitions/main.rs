@@ -133,7 +133,7 @@ impl Stage {
     async fn is_cut_off(&self) -> Result<()> {
         let given_up = || {
             let log = self.managed.agent_log();
-            log.matches("not holding the agents' lease any more").count()
+            log.matches("lost the agent lease").count()
         };
         let before = given_up();
         until("the agent to stop", LONG, || async { Ok((given_up() > before).then_some(())) }).await

@@ -117,7 +117,7 @@ pub async fn an_unreachable_api_server_fails_nothing(_: &Bed) -> Result<()> {
     // It stops writing after ten seconds.
     until("the agent to have given up its lease", LONG, || async {
         let log = managed.agent_log();
-        Ok(log.contains("not holding the agents' lease any more").then_some(()))
+        Ok(log.contains("lost the agent lease").then_some(()))
     })
     .await?;
     outlast(away, Duration::from_secs(20)).await;
@@ -170,7 +170,7 @@ pub async fn an_agent_that_was_frozen_writes_no_more(_: &Bed) -> Result<()> {
     managed.thaw_first_agent()?;
     until("the first to see that it is not alone", LONG, || async {
         let log = managed.first_agent_log();
-        Ok(log.contains("not holding the agents' lease any more").then_some(()))
+        Ok(log.contains("lost the agent lease").then_some(()))
     })
     .await?;
     let late = script.records().len() - before;

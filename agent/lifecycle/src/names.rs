@@ -70,6 +70,8 @@ pub mod annotation {
     pub const MCA_UID: &str = "lifecycle.open-cluster-management.io/mca-uid";
     /// On a `ManagedAddOn` that no hub assigns: why. Removed when a hub assigns it again.
     pub const ORPHANED: &str = "lifecycle.open-cluster-management.io/orphaned";
+    /// On a saved successor's Secret: UID of the `ManagedAddOn` that is deleted.
+    pub const PREDECESSOR: &str = "lifecycle.open-cluster-management.io/predecessor";
     /// Present: removal and prune also delete what holds data.
     pub const DELETE_DATA: &str = "lifecycle.open-cluster-management.io/delete-data";
     /// The version for which a sharply shrunk bundle is accepted.

@@ -13,12 +13,12 @@ use lifecycle::{Assignment, Fault, LARGEST_BUNDLE, Pull, Reason, printable};
 
 use crate::args::path;
 use client::Redirects;
-pub use download::Pulled;
+pub use download::PulledFiles;
 use download::{Expected, Partial};
 
 /// What this cluster's owner says about servers of bundles.
 #[derive(clap::Args, Clone, Debug, Default)]
-pub struct Sources {
+pub struct PullSettings {
     /// PEM file of certificate authorities that https sources are trusted by besides the public ones; read at each pull
     #[arg(long, env = "CA_BUNDLE_FILE_PATH", value_name = "FILE", value_parser = path)]
     ca_bundle: Option<PathBuf>,
@@ -30,7 +30,7 @@ pub struct Sources {
     plain_http_registry: Vec<String>,
 }
 
-impl Sources {
+impl PullSettings {
     async fn client(&self, redirects: Redirects) -> Result<reqwest::Client, Fault> {
         client::client(named(self.ca_bundle.as_ref()), redirects).await
     }
@@ -66,7 +66,7 @@ fn named(path: Option<&PathBuf>) -> Option<&Path> {
 /// # Errors
 /// `PullFailed`, `BundleTooLarge` and `DigestMismatch`; of an artifact in a registry, also `InvalidBundle` and
 /// `EmptyBundle`.
-pub async fn pull(sources: &Sources, assignment: &Assignment) -> Result<Pulled, Fault> {
+pub async fn pull(sources: &PullSettings, assignment: &Assignment) -> Result<PulledFiles, Fault> {
     match &assignment.pull {
         Pull::Oci { repository, digest } => oci::pull(sources, repository, digest).await,
         Pull::Http { url, digest } => {
@@ -76,15 +76,15 @@ pub async fn pull(sources: &Sources, assignment: &Assignment) -> Result<Pulled, 
     }
 }
 
-async fn http(client: &reqwest::Client, url: &str, digest: &str) -> Result<Pulled, Fault> {
-    let mut pulled = Pulled::new(digest)?;
+async fn http(client: &reqwest::Client, url: &str, digest: &str) -> Result<PulledFiles, Fault> {
+    let mut pulled = PulledFiles::new(digest)?;
     let ask = |from| transfer::send(client.get(url), from);
     transfer::transfer(&mut pulled, whole(digest), ask).await?;
     Ok(pulled)
 }
 
-fn inline(yaml: &[u8], digest: &str) -> Result<Pulled, Fault> {
-    let mut pulled = Pulled::new(digest)?;
+fn inline(yaml: &[u8], digest: &str) -> Result<PulledFiles, Fault> {
+    let mut pulled = PulledFiles::new(digest)?;
     let mut partial = Partial::new(&mut pulled, whole(digest))?;
     partial.write(yaml)?;
     partial.verified()?;

@@ -3,14 +3,14 @@
 use lifecycle::bundle::yaml;
 use lifecycle::{Assignment, Fault, Reason, bundle};
 
-use crate::actions::pull::Pulled;
-use crate::storage::releases::{Content, Store};
+use crate::actions::pull::PulledFiles;
+use crate::storage::releases::{Content, ReleaseStore};
 
 pub async fn stage(
-    store: &Store,
+    store: &ReleaseStore,
     add_on: &str,
     assignment: &Assignment,
-    pulled: &mut Pulled,
+    pulled: &mut PulledFiles,
 ) -> Result<Content, Fault> {
     let files = pulled.files().map_err(|e| {
         Fault::transient(Reason::PullFailed, format!("the pulled bundle cannot be read: {e}"))

@@ -101,7 +101,7 @@ impl Driver {
         self.rest.repair_at = Instant::now() + round(every);
         // No watch tells at once that an etcd was restored, and what is not to be kept any more must not be put back.
         let newest = self.changes.borrow().clone();
-        if !matches!(self.ledger.read_anew(&newest).await, Ok(false)) {
+        if !matches!(self.ledger.reload(&newest).await, Ok(false)) {
             return;
         }
         self.repair().await;
@@ -119,7 +119,7 @@ impl Driver {
         match self.put_back(&kept, &mut known).await {
             Ok(mending) => {
                 let repaired = u64::try_from(mending.mended.len()).unwrap_or(u64::MAX);
-                self.shared.metrics.repaired(&self.name, repaired);
+                self.shared.metrics.count_repairs(&self.name, repaired);
                 // What was not looked at may have changed.
                 self.rest.well_with = self.rest.well_with.take().filter(|_| mending.is_whole());
                 self.rest.drift = std::mem::take(&mut self.rest.drift).see(&mending, now());
@@ -195,7 +195,7 @@ impl Driver {
             degraded = unwell.is_some(),
             "the health of what runs changed"
         );
-        self.shared.events.unwell(&self.ledger.object, unwell.as_deref()).await;
+        self.shared.events.record_health(&self.ledger.add_on, unwell.as_deref()).await;
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{Driver, UNREACHABLE};
-use crate::storage::ledger::Saved;
+use crate::storage::ledger::SaveOutcome;
 
 /// What ends an agent does so soon; others are not kept waiting for longer.
 const ALONE: Duration = Duration::from_secs(10);
@@ -51,8 +51,8 @@ impl Driver {
             }
             let counted = self.ledger.rollout.clone().found_at_start();
             match self.ledger.save(counted, &self.beside()).await {
-                Ok(Saved::Yes | Saved::Gone) => return,
-                Ok(Saved::Overtaken { .. }) => {}
+                Ok(SaveOutcome::Saved | SaveOutcome::Gone) => return,
+                Ok(SaveOutcome::Conflict { .. }) => {}
                 Err(error) => {
                     tracing::warn!(%error, "the ledger could not be saved yet");
                     sleep(UNREACHABLE).await;

@@ -25,7 +25,7 @@ impl Driver {
     pub(super) async fn execute(&mut self, action: Action) -> Result<Outcome, Fault> {
         match action {
             Action::AddFinalizer => {
-                self.ledger.set_finalizer(true).await.map(|()| Outcome::FinalizerAdded)
+                self.ledger.add_finalizer().await.map(|()| Outcome::FinalizerAdded)
             }
             Action::Pull => self.pull().await,
             Action::Stage => self.stage().await,
@@ -41,7 +41,9 @@ impl Driver {
                 let scope = Scope { only_extensions, ..self.scope() };
                 self.prune(keep.as_ref(), &of, &scope, in_order).await
             }
-            Action::Retain { keep } => self.store.keep(&keep).await.map(|()| Outcome::Retained),
+            Action::Retain { keep } => {
+                self.store.retain_only(&keep).await.map(|()| Outcome::Retained)
+            }
             Action::Remove { of } => self.remove(&of).await,
             Action::RemoveFinalizer => self.let_go().await,
             Action::Recreate => self.pass_on().await,
@@ -50,7 +52,7 @@ impl Driver {
 
     async fn pull(&mut self) -> Result<Outcome, Fault> {
         let assignment = self.assignment_now()?;
-        self.pulled = Some(pull::pull(&self.shared.sources, &assignment).await?);
+        self.pulled = Some(pull::pull(&self.shared.pull_settings, &assignment).await?);
         Ok(Outcome::Pulled)
     }
 
@@ -149,7 +151,7 @@ impl Driver {
         let access = self.access(&content)?;
         let text = evidence::collect(&access, &placed, &terms, failure, &redaction).await;
         let name = self.evidence.save(failure, text).await?;
-        self.shared.events.evidence(&self.ledger.object, failure, &name).await;
+        self.shared.events.record_evidence(&self.ledger.add_on, failure, &name).await;
         Ok(Outcome::Evidence(name))
     }
 
@@ -233,7 +235,7 @@ impl Driver {
         kept.sort();
         kept.dedup();
         if !kept.is_empty() && kept != self.kept_back {
-            self.shared.events.kept(&self.ledger.object, &kept).await;
+            self.shared.events.record_kept_objects(&self.ledger.add_on, &kept).await;
         }
         self.kept_back = kept;
     }
@@ -245,15 +247,15 @@ impl Driver {
 
     async fn let_go(&mut self) -> Result<Outcome, Fault> {
         self.evidence.clear().await?;
-        self.store.keep(&[]).await?;
-        self.shared.successors.forget(&self.name).await?;
-        self.ledger.set_finalizer(false).await?;
+        self.store.retain_only(&[]).await?;
+        self.shared.successors.delete(&self.name).await?;
+        self.ledger.remove_finalizer().await?;
         Ok(Outcome::FinalizerRemoved)
     }
 
     async fn pass_on(&mut self) -> Result<Outcome, Fault> {
-        self.shared.successors.save(&self.ledger.object, &self.ledger.rollout).await?;
-        self.ledger.set_finalizer(false).await?;
+        self.shared.successors.save(&self.ledger.add_on, &self.ledger.rollout).await?;
+        self.ledger.remove_finalizer().await?;
         Ok(Outcome::FinalizerRemoved)
     }
 
@@ -269,7 +271,7 @@ impl Driver {
     }
 
     fn note(&self, name: &str) -> Option<&String> {
-        self.ledger.object.metadata.annotations.as_ref()?.get(name)
+        self.ledger.add_on.metadata.annotations.as_ref()?.get(name)
     }
 
     /// A retained release, read once.

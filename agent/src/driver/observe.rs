@@ -25,7 +25,7 @@ impl Driver {
         let assignment = self.assignment().await;
         let slot = self.needs_slot(&assignment) && self.take_slot();
         self.dependencies = Dependencies::of(&self.name, &self.needs(), &self.neighbours.borrow());
-        let object = &self.ledger.object;
+        let object = &self.ledger.add_on;
         let annotations = object.metadata.annotations.as_ref();
         let note = |name| annotations.and_then(|all| all.get(name));
         let policy = object.spec.policy.as_ref();
@@ -72,7 +72,7 @@ impl Driver {
 
     /// Only asked for where a range may decide.
     async fn kubernetes(&self) -> Result<Option<semver::Version>, kube::Error> {
-        if self.ledger.object.spec.kubernetes.is_none() {
+        if self.ledger.add_on.spec.kubernetes.is_none() {
             return Ok(None);
         }
         let info = self.shared.cluster.own().apiserver_version().await?;
@@ -81,13 +81,13 @@ impl Driver {
 
     /// Reading unpacks the bundle and compiles the health rules, which must not hold up other add-ons.
     async fn assignment(&mut self) -> Result<Arc<Assignment>, Fault> {
-        let generation = self.ledger.object.metadata.generation.unwrap_or_default();
+        let generation = self.ledger.add_on.metadata.generation.unwrap_or_default();
         if let Some((read, assignment)) = &self.assignment
             && *read == generation
         {
             return assignment.clone();
         }
-        let (spec, home) = (self.ledger.object.spec.clone(), self.shared.namespace.clone());
+        let (spec, home) = (self.ledger.add_on.spec.clone(), self.shared.namespace.clone());
         let read = tokio::task::spawn_blocking(move || Assignment::read(&spec, &home)).await;
         let read = read.unwrap_or_else(|_| {
             Err(Fault::new(Reason::InvalidAssignment, "the assignment could not be read at all"))

@@ -23,7 +23,7 @@ impl Events {
     }
 
     /// Best effort: an event that is lost changes nothing.
-    pub async fn phase(&self, object: &ManagedAddOn, rollout: &Rollout, message: &str) {
+    pub async fn record_phase(&self, object: &ManagedAddOn, rollout: &Rollout, message: &str) {
         let Some(type_) = worth(rollout.phase()) else { return };
         let sequence = rollout.operation.as_ref().map_or(0, |operation| operation.sequence);
         let event = Event {
@@ -38,7 +38,7 @@ impl Events {
     }
 
     /// A ledger that this agent cannot read is left alone, so that only an event can say so.
-    pub async fn left_alone(&self, object: &ManagedAddOn, fault: &Fault) {
+    pub async fn record_unreadable_ledger(&self, object: &ManagedAddOn, fault: &Fault) {
         let event = Event {
             type_: EventType::Warning,
             reason: fault.reason.name().to_owned(),
@@ -50,7 +50,7 @@ impl Events {
     }
 
     /// What a removal leaves in the cluster on purpose.
-    pub async fn kept(&self, object: &ManagedAddOn, kept: &[String]) {
+    pub async fn record_kept_objects(&self, object: &ManagedAddOn, kept: &[String]) {
         let note = format!(
             "not removed: {}; annotate the ManagedAddOn with {} to remove it too",
             kept.join(", "),
@@ -68,7 +68,7 @@ impl Events {
     }
 
     /// What is being removed although others rely on it.
-    pub async fn missed(&self, object: &ManagedAddOn, by: &[String]) {
+    pub async fn record_missing_dependency(&self, object: &ManagedAddOn, by: &[String]) {
         let note = format!("removed although others here rely on it: {}", by.join(", "));
         let event = Event {
             type_: EventType::Warning,
@@ -81,7 +81,7 @@ impl Events {
     }
 
     /// Where to read of a failure whose objects are gone by now.
-    pub async fn evidence(&self, object: &ManagedAddOn, failure: &Failure, name: &str) {
+    pub async fn record_evidence(&self, object: &ManagedAddOn, failure: &Failure, name: &str) {
         let version = &failure.release.version;
         let event = Event {
             type_: EventType::Normal,
@@ -94,7 +94,7 @@ impl Events {
     }
 
     /// What runs is not well any more, or well again.
-    pub async fn unwell(&self, object: &ManagedAddOn, unwell: Option<&str>) {
+    pub async fn record_health(&self, object: &ManagedAddOn, unwell: Option<&str>) {
         let (type_, action) = match unwell {
             Some(_) => (EventType::Warning, "Degraded"),
             None => (EventType::Normal, "Recovered"),

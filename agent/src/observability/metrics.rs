@@ -134,7 +134,7 @@ impl Metrics {
         prometheus::TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 
-    pub fn hub(&self, link: HubLink) {
+    pub fn set_hub_link(&self, link: HubLink) {
         self.hub_connected.set(i64::from(link.connected));
         if let Some(contact) = link.last_contact {
             self.hub_last_contact.set(contact.as_second() as f64);
@@ -142,7 +142,13 @@ impl Metrics {
     }
 
     /// A saved ledger took another's place.
-    pub fn saved(&self, add_on: &str, before: &Rollout, after: &Rollout, desired: Option<&str>) {
+    pub fn record_rollout(
+        &self,
+        add_on: &str,
+        before: &Rollout,
+        after: &Rollout,
+        desired: Option<&str>,
+    ) {
         self.show_phase(add_on, after.phase());
         let current = after.current.as_ref().map(|release| release.version.to_string());
         self.show_versions(add_on, [current, desired.map(str::to_owned)]);
@@ -215,7 +221,7 @@ impl Metrics {
     }
 
     /// An add-on is gone; so are its series.
-    pub fn forget(&self, add_on: &str) {
+    pub fn remove_add_on(&self, add_on: &str) {
         for phase in Phase::ALL {
             _ = self.phase.remove_label_values(&[add_on, phase.name()]);
         }
@@ -240,11 +246,11 @@ impl Metrics {
         _ = self.degraded.remove_label_values(&[add_on]);
     }
 
-    pub fn unwell(&self, add_on: &str, unwell: bool) {
+    pub fn set_degraded(&self, add_on: &str, unwell: bool) {
         self.degraded.with_label_values(&[add_on]).set(i64::from(unwell));
     }
 
-    pub fn repaired(&self, add_on: &str, objects: u64) {
+    pub fn count_repairs(&self, add_on: &str, objects: u64) {
         self.drift_repaired.with_label_values(&[add_on]).inc_by(objects);
     }
 }

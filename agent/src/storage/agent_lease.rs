@@ -1,4 +1,5 @@
-//! One agent writes: whoever holds the local Lease. Losing it is like being killed, which loses nothing.
+//! The agent lease: of several agents on a cluster only its holder writes. An agent that loses it stops as if killed,
+//! which loses nothing.
 
 use std::time::Duration;
 
@@ -12,169 +13,172 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::cluster::error;
 
-/// Another agent takes over this long after the last renewal it saw.
-const DURATION: Duration = Duration::from_secs(15);
-/// We stop writing after two thirds of it, before anybody else begins.
-pub const GIVE_UP: Duration = Duration::from_secs(10);
-/// Between renewals: there is time for a second one before `GIVE_UP` if the first fails at once.
-const RENEW: Duration = Duration::from_secs(4);
-/// Between looks at a Lease that another agent has.
-const LOOK: Duration = Duration::from_secs(1);
-/// For how long a Lease that was seized keeps agents from writing, where nothing ends it before.
-const SEIZED: Duration = Duration::from_secs(15 * 60);
-/// The same where it goes with its owner.
-const SEIZED_WITH_OWNER: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-/// A renewal that hangs must not keep us from noticing that the time is up.
-const REQUEST: Duration = Duration::from_secs(3);
+/// Time after the last renewal that was seen, after which another agent takes over.
+const LEASE_DURATION: Duration = Duration::from_secs(15);
+/// Time after the last renewal, after which the holder stops writing: two thirds of [`LEASE_DURATION`], so that it stops
+/// before another agent starts.
+pub const RENEW_DEADLINE: Duration = Duration::from_secs(10);
+/// Time between renewals. A second renewal fits before [`RENEW_DEADLINE`] if the first fails at once.
+const RENEW_PERIOD: Duration = Duration::from_secs(4);
+/// Timeout of one renewal: a request that hangs must not hide that the deadline has passed.
+const RENEW_TIMEOUT: Duration = Duration::from_secs(3);
+/// Time between attempts to acquire the lease.
+const RETRY_PERIOD: Duration = Duration::from_secs(1);
+/// Duration of a lease that was seized without an owner.
+const SEIZED_DURATION: Duration = Duration::from_secs(15 * 60);
+/// Duration of a lease that was seized with an owner, and that is deleted with the owner.
+const SEIZED_DURATION_WITH_OWNER: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// What came of a try to take the Lease.
-enum Taken {
-    Yes,
-    By(String),
-    JustGone,
-}
-
-pub struct Holder {
+/// The Lease on the managed cluster that only one agent holds.
+pub struct AgentLease {
     api: Api<Lease>,
     identity: String,
 }
 
-impl Holder {
-    /// The same after a restart in place, so that a restarted agent goes on at once.
+/// How an attempt to acquire the lease ended.
+enum Attempt {
+    Acquired,
+    HeldBy(String),
+    JustDeleted,
+}
+
+/// The lease as last seen, and since when it has not changed.
+struct Sighting {
+    /// Absent while there is no lease.
+    resource_version: Option<String>,
+    since: Instant,
+}
+
+impl AgentLease {
+    /// Prepares access to the lease in the agent's namespace, without a request.
+    ///
+    /// The identity survives a restart in the same pod, so that a restarted agent continues at once.
     pub fn new(client: Client, namespace: &str) -> Self {
         let identity = std::env::var("POD_NAME")
             .unwrap_or_else(|_| rustix::system::uname().nodename().to_string_lossy().into_owned());
         Self { api: Api::namespaced(client, namespace), identity }
     }
 
-    /// Returns when this agent holds the Lease; until then `waiting` is told why not.
-    pub async fn acquire(&self, waiting: impl Fn(String)) {
-        let mut seen: Option<(Option<String>, Instant)> = None;
+    /// Waits until this agent holds the lease. Until then each attempt reports why it does not.
+    pub async fn acquire(&self, report: impl Fn(String)) {
+        let mut seen = None;
         loop {
             match self.try_acquire(&mut seen).await {
-                Ok(Taken::Yes) => return,
-                Ok(Taken::By(other)) => waiting(format!("another agent, {other}, writes here")),
-                Ok(Taken::JustGone) => {
-                    waiting("the agents' lease has just been deleted".to_owned())
+                Ok(Attempt::Acquired) => return,
+                Ok(Attempt::HeldBy(other)) => {
+                    report(format!("another agent, {other}, holds the agent lease"));
+                }
+                Ok(Attempt::JustDeleted) => {
+                    report("the agent lease has just been deleted".to_owned());
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "the agents' lease cannot be taken yet");
-                    waiting(format!("the agents' lease cannot be taken yet: {error}"));
+                    tracing::warn!(%error, "cannot acquire the agent lease yet");
+                    report(format!("cannot acquire the agent lease yet: {error}"));
                 }
             }
-            sleep(LOOK).await;
+            sleep(RETRY_PERIOD).await;
         }
     }
 
-    /// Another holder lives while its Lease changes: clocks are not compared.
-    async fn try_acquire(
-        &self,
-        seen: &mut Option<(Option<String>, Instant)>,
-    ) -> Result<Taken, kube::Error> {
+    /// The holder counts as alive while its lease changes, so that clocks are never compared.
+    async fn try_acquire(&self, seen: &mut Option<Sighting>) -> Result<Attempt, kube::Error> {
         let lease = self.api.get_opt(NAME).await?;
-        let version = lease.as_ref().and_then(|lease| lease.metadata.resource_version.clone());
+        let resource_version = lease.as_ref().and_then(|it| it.metadata.resource_version.clone());
         let since = match seen {
-            Some((known, since)) if *known == version => *since,
+            Some(last) if last.resource_version == resource_version => last.since,
             None if lease.is_none() => return self.create().await,
-            _ => seen.insert((version, Instant::now())).1,
+            _ => seen.insert(Sighting { resource_version, since: Instant::now() }).since,
         };
         let Some(lease) = lease else {
-            // Whoever stopped this agent for good is gone, and the agent goes soon, too. One that was restarted meanwhile
-            // cannot know.
-            let is_new = since.elapsed() < DURATION;
-            return if is_new { Ok(Taken::JustGone) } else { self.create().await };
+            // Its owner, the command that stopped this agent, is gone, and the agent is deleted soon. An agent that
+            // restarted in between cannot know.
+            let is_recent = since.elapsed() < LEASE_DURATION;
+            return if is_recent { Ok(Attempt::JustDeleted) } else { self.create().await };
         };
-        let holder = lease.spec.as_ref().and_then(|spec| spec.holder_identity.clone());
-        let other = holder.filter(|holder| !holder.is_empty() && *holder != self.identity);
-        match other {
-            Some(other) if since.elapsed() < lasts(&lease) => Ok(Taken::By(other)),
-            _ => self.replace(&self.lease(Some(&lease))).await.map(|()| Taken::Yes),
+        let holder = holder_of(&lease).filter(|holder| !holder.is_empty());
+        match holder.filter(|holder| *holder != self.identity) {
+            Some(other) if since.elapsed() < duration_of(&lease) => {
+                Ok(Attempt::HeldBy(other.to_owned()))
+            }
+            _ => self.replace(&self.renewed(Some(&lease))).await.map(|()| Attempt::Acquired),
         }
     }
 
-    async fn create(&self) -> Result<Taken, kube::Error> {
-        self.api.create(&PostParams::default(), &self.lease(None)).await.map(|_| Taken::Yes)
+    async fn create(&self) -> Result<Attempt, kube::Error> {
+        let lease = self.renewed(None);
+        self.api.create(&PostParams::default(), &lease).await.map(|_| Attempt::Acquired)
     }
 
-    /// Whether this agent has it, or had it before it was restarted.
+    /// Returns whether this identity holds the lease, also from before a restart.
     pub async fn is_held(&self) -> Result<bool, kube::Error> {
         let lease = self.api.get_opt(NAME).await?;
         Ok(lease.is_some_and(|lease| self.holds(&lease)))
     }
 
     fn holds(&self, lease: &Lease) -> bool {
-        let holder = lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref());
-        holder == Some(&self.identity)
+        holder_of(lease) == Some(&self.identity)
     }
 
-    /// Takes the Lease from whoever has it, and lets it go with `owner`.
+    /// Takes the lease from its holder. It is deleted with `owner`; without one it expires after fifteen minutes.
     pub async fn seize(&self, owner: Option<OwnerReference>) -> Result<(), kube::Error> {
         loop {
             let before = self.api.get_opt(NAME).await?;
-            let mut lease = self.lease(before.as_ref());
-            let lasts = if owner.is_some() { SEIZED_WITH_OWNER } else { SEIZED };
-            if let Some(spec) = &mut lease.spec {
-                spec.lease_duration_seconds = i32::try_from(lasts.as_secs()).ok();
-            }
-            lease.metadata.owner_references = owner.clone().map(|owner| vec![owner]);
-            let written = match before {
+            let lease = self.seized(before.as_ref(), owner.clone());
+            let result = match before {
                 Some(_) => self.replace(&lease).await,
                 None => self.api.create(&PostParams::default(), &lease).await.map(drop),
             };
-            match written {
+            match result {
                 Err(error) if error::is_conflict(&error) => {}
-                written => return written,
+                result => return result,
             }
         }
     }
 
-    /// Returns when the Lease is lost, or could not be renewed for too long.
-    pub async fn hold(&self) {
+    /// Renews the lease until another agent holds it, or no renewal succeeded for [`RENEW_DEADLINE`].
+    pub async fn keep_renewed(&self) {
         let mut renewed = Instant::now();
-        while renewed.elapsed() < GIVE_UP {
-            sleep(RENEW.min(GIVE_UP.saturating_sub(renewed.elapsed()))).await;
-            let begun = Instant::now();
-            // A process that was frozen wakes up late: while it asked, the rest of it would go on writing.
-            if begun.duration_since(renewed) > GIVE_UP {
+        while renewed.elapsed() < RENEW_DEADLINE {
+            sleep(RENEW_PERIOD.min(RENEW_DEADLINE.saturating_sub(renewed.elapsed()))).await;
+            let start = Instant::now();
+            // A process that was frozen wakes up late. It would go on writing while it asked.
+            if start.duration_since(renewed) > RENEW_DEADLINE {
                 break;
             }
-            match timeout(REQUEST, self.renew()).await {
-                Ok(Ok(true)) => renewed = begun,
+            match timeout(RENEW_TIMEOUT, self.renew()).await {
+                Ok(Ok(true)) => renewed = start,
                 Ok(Ok(false)) => break,
-                Ok(Err(error)) => tracing::warn!(%error, "the agents' lease was not renewed"),
-                Err(_) => tracing::warn!("the agents' lease was not renewed in time"),
+                Ok(Err(error)) => tracing::warn!(%error, "could not renew the agent lease"),
+                Err(_) => tracing::warn!("could not renew the agent lease in time"),
             }
         }
-        tracing::warn!(
-            "not holding the agents' lease any more; nothing is written until it is back"
-        );
+        tracing::warn!("lost the agent lease; nothing is written until it is acquired again");
     }
 
-    /// `false` when another agent has it.
+    /// Returns `false` if another agent holds the lease.
     async fn renew(&self) -> Result<bool, kube::Error> {
         let lease = self.api.get(NAME).await?;
         if !self.holds(&lease) {
             return Ok(false);
         }
-        self.replace(&self.lease(Some(&lease))).await.map(|()| true)
+        self.replace(&self.renewed(Some(&lease))).await.map(|()| true)
     }
 
-    /// Lets the next agent begin at once.
+    /// Gives the lease up, so that the next agent starts at once. A failure only delays that agent.
     pub async fn release(&self) {
         let released = async {
             let mut lease = self.api.get(NAME).await?;
-            if let Some(spec) = &mut lease.spec
-                && spec.holder_identity.as_deref() == Some(&self.identity)
-            {
+            let is_held = self.holds(&lease);
+            if let Some(spec) = lease.spec.as_mut().filter(|_| is_held) {
                 spec.holder_identity = None;
                 self.replace(&lease).await?;
             }
             Ok::<_, kube::Error>(())
         };
-        if let Ok(Err(error)) = timeout(LOOK / 2, released).await
+        if let Ok(Err(error)) = timeout(RETRY_PERIOD / 2, released).await
             && !error::is_gone(&error)
         {
-            tracing::debug!(%error, "the agents' lease was not released; it ends by itself");
+            tracing::debug!(%error, "could not release the agent lease; it expires by itself");
         }
     }
 
@@ -182,32 +186,48 @@ impl Holder {
         self.api.replace(NAME, &PostParams::default(), lease).await.map(|_| ())
     }
 
-    fn lease(&self, before: Option<&Lease>) -> Lease {
+    /// Returns the lease with this agent as its holder, renewed now.
+    fn renewed(&self, before: Option<&Lease>) -> Lease {
         let now = MicroTime(Timestamp::now());
         let spec = before.and_then(|lease| lease.spec.clone()).unwrap_or_default();
-        let same = spec.holder_identity.as_deref() == Some(&self.identity);
+        let is_ours = spec.holder_identity.as_deref() == Some(&self.identity);
         let mut metadata = before.map_or_else(
             || ObjectMeta { name: Some(NAME.to_owned()), ..ObjectMeta::default() },
             |lease| lease.metadata.clone(),
         );
-        // An owner's end would end it; only one that was seized has one.
+        // Only a seized lease has an owner, with which it would be deleted.
         metadata.owner_references = None;
-        let changes = spec.lease_transitions.unwrap_or(0);
+        let transitions = spec.lease_transitions.unwrap_or(0);
         let spec = LeaseSpec {
             holder_identity: Some(self.identity.clone()),
-            lease_duration_seconds: i32::try_from(DURATION.as_secs()).ok(),
-            acquire_time: spec.acquire_time.filter(|_| same).or(Some(now.clone())),
+            lease_duration_seconds: i32::try_from(LEASE_DURATION.as_secs()).ok(),
+            acquire_time: spec.acquire_time.filter(|_| is_ours).or(Some(now.clone())),
             renew_time: Some(now),
-            lease_transitions: Some(if same { changes } else { changes.saturating_add(1) }),
+            lease_transitions: Some(transitions.saturating_add(i32::from(!is_ours))),
             ..LeaseSpec::default()
         };
         Lease { metadata, spec: Some(spec) }
     }
+
+    /// Returns the lease with this process as its holder for long, deleted with `owner`.
+    fn seized(&self, before: Option<&Lease>, owner: Option<OwnerReference>) -> Lease {
+        let mut lease = self.renewed(before);
+        let duration = if owner.is_some() { SEIZED_DURATION_WITH_OWNER } else { SEIZED_DURATION };
+        if let Some(spec) = &mut lease.spec {
+            spec.lease_duration_seconds = i32::try_from(duration.as_secs()).ok();
+        }
+        lease.metadata.owner_references = owner.map(|owner| vec![owner]);
+        lease
+    }
 }
 
-/// One that was seized says itself for how long; an agent's own lives no longer than agents agreed.
-fn lasts(lease: &Lease) -> Duration {
-    let told = lease.spec.as_ref().and_then(|spec| spec.lease_duration_seconds);
-    let told = told.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs);
-    told.map_or(DURATION, |told| told.max(DURATION))
+fn holder_of(lease: &Lease) -> Option<&str> {
+    lease.spec.as_ref()?.holder_identity.as_deref()
+}
+
+/// A seized lease states its own duration. That of an agent is never shorter than what all agents agreed on.
+fn duration_of(lease: &Lease) -> Duration {
+    let seconds = lease.spec.as_ref().and_then(|spec| spec.lease_duration_seconds);
+    let stated = seconds.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs);
+    stated.map_or(LEASE_DURATION, |stated| stated.max(LEASE_DURATION))
 }

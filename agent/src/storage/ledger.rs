@@ -1,5 +1,6 @@
-//! The ledger in `ManagedAddOn.status`: read at start, saved before each action, with resourceVersion, so that two
-//! agents can never both go on.
+//! The ledger in `ManagedAddOn.status`: read at start and saved before each action.
+//!
+//! Each save names the resourceVersion that was read, so two agents can never both continue a rollout.
 
 use std::time::Duration;
 
@@ -8,193 +9,243 @@ use kube::Client;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use lifecycle::names::FINALIZER;
 use lifecycle::spec::duration::whole_seconds;
-use lifecycle::{Fault, ManagedAddOn, Rollout, StatusContext, status};
+use lifecycle::{Fault, ManagedAddOn, ManagedAddOnStatus, Rollout, StatusContext, status};
 use serde_json::json;
 use tokio::time::Instant;
 
 use crate::cluster::error;
-use crate::storage::releases::Store;
+use crate::storage::releases::ReleaseStore;
 use crate::storage::successor::Successors;
 
-/// Time spent is saved at least this often while it is counted; a kill loses no more of it.
-const SPENT_EVERY: Duration = Duration::from_secs(5);
+/// Longest time between saves while time spent is counted. A kill loses no more of it.
+const SPENT_SAVE_INTERVAL: Duration = Duration::from_secs(5);
 
+/// The ledger of one add-on, and the `ManagedAddOn` that holds it.
 pub struct Ledger {
     api: Api<ManagedAddOn>,
-    pub object: ManagedAddOn,
+    /// The newest known form of the `ManagedAddOn`.
+    pub add_on: ManagedAddOn,
+    /// The rollout as saved, apart from time spent.
     pub rollout: Rollout,
     saved_at: Instant,
-    /// The resourceVersion that the watch told last.
-    told: Option<u64>,
+    /// The resourceVersion that the watch delivered last.
+    watched_version: Option<u64>,
 }
 
-/// What the watch tells, against what is known here.
+/// What an object from the watch means for the ledger at hand.
 #[derive(Debug, PartialEq, Eq)]
 pub enum WatchNews {
-    NothingNew,
-    /// Another place of the rollout.
-    Anew,
-    /// Less than it told before: an etcd that was restored, or a server that lags behind. Only a read tells which.
-    Older,
+    /// The rollout is the known one.
+    Unchanged,
+    /// Another writer saved another rollout, which is the ledger from here on.
+    RolloutChanged,
+    /// The object is older than the last one from the watch: etcd was restored, or the server lags behind. Only a read
+    /// can distinguish the two.
+    OlderVersion,
 }
 
-/// What came of saving.
+/// How a save ended.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Saved {
-    Yes,
-    /// Someone else wrote: everything has to be looked at again; `anew`, also where the rollout is.
-    Overtaken {
-        anew: bool,
+pub enum SaveOutcome {
+    Saved,
+    /// Another writer was first. The new form was read instead, and everything has to be observed again.
+    Conflict {
+        /// The other writer changed the rollout too.
+        rollout_changed: bool,
     },
-    /// The `ManagedAddOn` is gone.
+    /// The `ManagedAddOn` does not exist.
     Gone,
 }
 
 impl Ledger {
-    /// Reads the ledger; one that is lost is made anew from the retained releases.
+    /// Reads the ledger of an add-on. A missing ledger is inherited from the predecessor, or rebuilt from the retained
+    /// releases. Returns `None` if there is no such `ManagedAddOn`.
+    ///
+    /// # Errors
+    /// `UnknownLedger` for a ledger that this agent cannot read; otherwise the API server's error.
     pub async fn open(
         client: Client,
         name: &str,
-        store: &Store,
+        store: &ReleaseStore,
         successors: &Successors,
     ) -> Result<Option<Self>, Fault> {
         let api: Api<ManagedAddOn> = Api::all(client);
-        let read = |e: kube::Error| error::of("the ManagedAddOn could not be read", &e);
-        let Some(object) = api.get_opt(name).await.map_err(read)? else { return Ok(None) };
-        let rollout = match load(&object)? {
+        let failed = |e: kube::Error| error::of("could not read the ManagedAddOn", &e);
+        let Some(add_on) = api.get_opt(name).await.map_err(failed)? else { return Ok(None) };
+        let rollout = match load_rollout(&add_on)? {
             Some(rollout) => rollout,
-            None => match successors.inherit(&object).await.map_err(read)? {
+            None => match successors.inherit(&add_on).await.map_err(failed)? {
                 Some(inherited) => inherited,
-                None => Rollout::rebuild(&store.list().await.map_err(read)?),
+                None => Rollout::rebuild(&store.list().await.map_err(failed)?),
             },
         };
-        Ok(Some(Self { api, object, rollout, saved_at: Instant::now(), told: None }))
+        let saved_at = Instant::now();
+        Ok(Some(Self { api, add_on, rollout, saved_at, watched_version: None }))
     }
 
-    /// Saves if anything but time changed, or if enough time did.
+    /// Saves a rollout and the status that follows from it. If only time spent differs, it is saved every
+    /// [`SPENT_SAVE_INTERVAL`].
+    ///
+    /// # Errors
+    /// The API server's error, except for a conflict or a missing object. The ledger is then as before.
     pub async fn save(
         &mut self,
         rollout: Rollout,
-        beside: &StatusContext,
-    ) -> Result<Saved, kube::Error> {
-        let before = self.object.status.clone().unwrap_or_default();
-        let status = status(&rollout, beside, &before.conditions, now());
-        let shown = |status: &lifecycle::ManagedAddOnStatus| lifecycle::ManagedAddOnStatus {
-            rollout: None,
-            ..status.clone()
-        };
-        let same = before.rollout.is_some()
-            && shown(&status) == shown(&before)
-            && rollout.same_but_for_time(&self.rollout);
-        if same && (rollout == self.rollout || self.saved_at.elapsed() < SPENT_EVERY) {
+        context: &StatusContext,
+    ) -> Result<SaveOutcome, kube::Error> {
+        let before = self.add_on.status.clone().unwrap_or_default();
+        let status = status(&rollout, context, &before.conditions, now());
+        if self.is_saved(&rollout, &status, &before) {
             self.rollout = rollout;
-            return Ok(Saved::Yes);
+            return Ok(SaveOutcome::Saved);
         }
-        self.object.status = Some(status);
-        let name = self.name();
-        match self.api.replace_status(&name, &PostParams::default(), &self.object).await {
-            Ok(written) => {
-                self.object = written;
+        self.add_on.status = Some(status);
+        let params = PostParams::default();
+        match self.api.replace_status(&self.name(), &params, &self.add_on).await {
+            Ok(saved) => {
+                self.add_on = saved;
                 self.rollout = rollout;
                 self.saved_at = Instant::now();
-                Ok(Saved::Yes)
+                Ok(SaveOutcome::Saved)
             }
             Err(error) if error::is_conflict(&error) => {
-                self.object.status = Some(before);
-                self.read_again().await
+                self.add_on.status = Some(before);
+                self.refresh().await
             }
-            Err(error) if error::is_gone(&error) => Ok(Saved::Gone),
+            Err(error) if error::is_gone(&error) => Ok(SaveOutcome::Gone),
             Err(error) => {
-                self.object.status = Some(before);
+                self.add_on.status = Some(before);
                 Err(error)
             }
         }
     }
 
-    async fn read_again(&mut self) -> Result<Saved, kube::Error> {
-        let Some(fresh) = self.api.get_opt(&self.name()).await? else { return Ok(Saved::Gone) };
-        let anew = self.adopt(&fresh);
-        self.object = fresh;
-        Ok(Saved::Overtaken { anew })
+    /// Returns whether the cluster has this rollout and status already, or all of it but a little time spent.
+    fn is_saved(
+        &self,
+        rollout: &Rollout,
+        status: &ManagedAddOnStatus,
+        before: &ManagedAddOnStatus,
+    ) -> bool {
+        let is_same = before.rollout.is_some()
+            && without_ledger(status) == without_ledger(before)
+            && rollout.same_but_for_time(&self.rollout);
+        is_same && (*rollout == self.rollout || self.saved_at.elapsed() < SPENT_SAVE_INTERVAL)
     }
 
-    /// A newer form of the object than the one at hand takes its place.
-    pub fn notice(&mut self, object: &ManagedAddOn) -> WatchNews {
-        let told = version(object);
-        if told < self.told {
-            return WatchNews::Older;
+    /// Reads the `ManagedAddOn` again after another writer changed it.
+    async fn refresh(&mut self) -> Result<SaveOutcome, kube::Error> {
+        let Some(newest) = self.api.get_opt(&self.name()).await? else {
+            return Ok(SaveOutcome::Gone);
+        };
+        let rollout_changed = self.replace_rollout(&newest);
+        self.add_on = newest;
+        Ok(SaveOutcome::Conflict { rollout_changed })
+    }
+
+    /// Takes over an object from the watch if it is newer than the one at hand.
+    pub fn update_from_watch(&mut self, add_on: &ManagedAddOn) -> WatchNews {
+        let version = resource_version(add_on);
+        if version < self.watched_version {
+            return WatchNews::OlderVersion;
         }
-        // What was told long ago is no news, not even where it is newer: an etcd may have been restored since.
-        let news = told > self.told;
-        self.told = told;
-        if !news || told <= version(&self.object) {
-            return WatchNews::NothingNew;
+        // The same object once more is no news, even if it is newer than the one at hand: etcd may have been restored.
+        let is_new = version > self.watched_version;
+        self.watched_version = version;
+        if !is_new || version <= resource_version(&self.add_on) {
+            return WatchNews::Unchanged;
         }
-        let anew = self.adopt(object);
-        self.object = object.clone();
-        if anew { WatchNews::Anew } else { WatchNews::NothingNew }
+        let rollout_changed = self.replace_rollout(add_on);
+        self.add_on = add_on.clone();
+        if rollout_changed { WatchNews::RolloutChanged } else { WatchNews::Unchanged }
     }
 
-    /// Reads what is saved now, whatever was told; whether that is another place of the rollout.
-    pub async fn read_anew(&mut self, told: &ManagedAddOn) -> Result<bool, kube::Error> {
-        let read = self.read_again().await?;
-        self.told = version(told);
-        Ok(read != Saved::Overtaken { anew: false })
+    /// Reads what is saved now, even if it is older than the ledger at hand. Returns whether the rollout changed.
+    ///
+    /// `watched` is the object that the watch delivered last.
+    pub async fn reload(&mut self, watched: &ManagedAddOn) -> Result<bool, kube::Error> {
+        let outcome = self.refresh().await?;
+        self.watched_version = resource_version(watched);
+        Ok(outcome != SaveOutcome::Conflict { rollout_changed: false })
     }
 
-    /// Goes on from what another agent saved, or this one without hearing of it.
-    fn adopt(&mut self, object: &ManagedAddOn) -> bool {
-        let saved = |object: &ManagedAddOn| object.status.as_ref().and_then(|s| s.rollout.clone());
-        if saved(object) == saved(&self.object) {
+    /// Continues from the rollout in `newest` if it is not the saved one. Returns whether it did.
+    ///
+    /// Another agent may have saved it, or this one without receiving the response.
+    fn replace_rollout(&mut self, newest: &ManagedAddOn) -> bool {
+        let saved = |add_on: &ManagedAddOn| add_on.status.as_ref().and_then(|s| s.rollout.clone());
+        if saved(newest) == saved(&self.add_on) {
             return false;
         }
-        let Ok(Some(rollout)) = load(object) else { return false };
-        tracing::warn!("the ledger says more than was known here; going on from there");
+        let Ok(Some(rollout)) = load_rollout(newest) else { return false };
+        tracing::warn!("another ledger was saved than the one at hand; continuing from there");
         self.rollout = rollout;
         true
     }
 
-    /// Puts our finalizer on or takes it off.
-    pub async fn set_finalizer(&mut self, on: bool) -> Result<(), Fault> {
-        let metadata = &self.object.metadata;
-        let mut finalizers = metadata.finalizers.clone().unwrap_or_default();
-        finalizers.retain(|finalizer| finalizer != FINALIZER);
-        if on {
-            finalizers.push(FINALIZER.to_owned());
-        }
+    /// Adds the agent's finalizer to the `ManagedAddOn`.
+    ///
+    /// # Errors
+    /// The API server's error. After a conflict the `ManagedAddOn` was read again.
+    pub async fn add_finalizer(&mut self) -> Result<(), Fault> {
+        let mut finalizers = self.foreign_finalizers();
+        finalizers.push(FINALIZER.to_owned());
+        self.set_finalizers(finalizers).await
+    }
+
+    /// Removes the agent's finalizer from the `ManagedAddOn`, if it exists.
+    ///
+    /// # Errors
+    /// As of [`Ledger::add_finalizer`].
+    pub async fn remove_finalizer(&mut self) -> Result<(), Fault> {
+        self.set_finalizers(self.foreign_finalizers()).await
+    }
+
+    fn foreign_finalizers(&self) -> Vec<String> {
+        let finalizers = self.add_on.metadata.finalizers.iter().flatten();
+        finalizers.filter(|finalizer| *finalizer != FINALIZER).cloned().collect()
+    }
+
+    async fn set_finalizers(&mut self, finalizers: Vec<String>) -> Result<(), Fault> {
         let patch = json!({"metadata": {
-            "resourceVersion": metadata.resource_version,
+            "resourceVersion": self.add_on.metadata.resource_version,
             "finalizers": finalizers,
         }});
         let name = self.name();
         match self.api.patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await {
-            Ok(written) => {
-                self.object = written;
+            Ok(saved) => {
+                self.add_on = saved;
                 Ok(())
             }
             Err(error) if error::is_absent(&error, &name) => Ok(()),
             Err(error) => {
                 if error::is_conflict(&error) {
-                    _ = self.read_again().await;
+                    _ = self.refresh().await;
                 }
-                Err(error::of("the finalizer could not be changed", &error))
+                Err(error::of("could not change the finalizer", &error))
             }
         }
     }
 
     fn name(&self) -> String {
-        self.object.metadata.name.clone().unwrap_or_default()
+        self.add_on.metadata.name.clone().unwrap_or_default()
     }
 }
 
-fn version(object: &ManagedAddOn) -> Option<u64> {
-    object.metadata.resource_version.as_ref()?.parse().ok()
+/// Returns the part of a status that users see.
+fn without_ledger(status: &ManagedAddOnStatus) -> ManagedAddOnStatus {
+    ManagedAddOnStatus { rollout: None, ..status.clone() }
 }
 
-fn load(object: &ManagedAddOn) -> Result<Option<Rollout>, Fault> {
-    object.status.as_ref().map_or(Ok(None), Rollout::load)
+fn resource_version(add_on: &ManagedAddOn) -> Option<u64> {
+    add_on.metadata.resource_version.as_ref()?.parse().ok()
 }
 
+fn load_rollout(add_on: &ManagedAddOn) -> Result<Option<Rollout>, Fault> {
+    add_on.status.as_ref().map_or(Ok(None), Rollout::load)
+}
+
+/// Returns the time in whole seconds, as Kubernetes' API has it.
 pub fn now() -> Timestamp {
     whole_seconds(Timestamp::now())
 }

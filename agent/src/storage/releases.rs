@@ -1,6 +1,6 @@
-//! Retained releases: each whole in one immutable Secret, so that going back needs neither hub nor registry.
+//! Retained releases: each is kept whole in one immutable Secret, so that a rollback needs neither hub nor registry.
 //!
-//! No ownerReference: a stale one would let the garbage collector delete what a rollback needs.
+//! The Secrets have no ownerReference: with a stale one the garbage collector would delete what a rollback needs.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -18,16 +18,16 @@ use serde_json::json;
 
 use crate::cluster::error;
 
-/// What the API server takes in one Secret, less what the rest of the object needs.
-const LARGEST: usize = 1_000_000;
+/// Maximum size of a packed release in bytes: what the API server accepts in one Secret, less the rest of the object.
+const MAX_PACKED: usize = 1_000_000;
 
-/// Unpacked, with room for what JSON adds to YAML.
-const LARGEST_UNPACKED: u64 = 4 * LARGEST_BUNDLE;
+/// Maximum size of an unpacked release in bytes, with room for what JSON adds to YAML.
+const MAX_UNPACKED: u64 = 4 * LARGEST_BUNDLE;
 
 const SECRET_TYPE: &str = "lifecycle.open-cluster-management.io/release";
 const CONTENT: &str = "release.json.gz";
 
-/// All of a release: enough to apply it again with nothing else at hand.
+/// A release with its objects: all that is needed to apply it again.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Content {
@@ -37,56 +37,61 @@ pub struct Content {
     pub objects: Vec<Object>,
 }
 
-/// The retained releases of one add-on.
+/// The retained releases of one add-on, in the agent's namespace.
 #[derive(Clone)]
-pub struct Store {
+pub struct ReleaseStore {
     secrets: Api<Secret>,
     add_on: String,
 }
 
-impl Store {
+impl ReleaseStore {
     pub fn new(client: Client, namespace: &str, add_on: &str) -> Self {
         Self { secrets: Api::namespaced(client, namespace), add_on: add_on.to_owned() }
     }
 
-    /// What is retained, without the contents.
+    /// Returns the retained releases, without their content.
     pub async fn list(&self) -> Result<Vec<Retained>, kube::Error> {
-        let ours = ListParams::default().labels(&format!("{}={}", label::ADD_ON, self.add_on));
-        let found = self.secrets.list_metadata(&ours).await?;
-        let named = found.items.iter().filter_map(|secret| {
-            let retained = described(&secret.metadata)?;
-            // A copy under another name is not one.
-            (secret.metadata.name.as_ref() == Some(&self.name(&retained.release.id)))
-                .then_some(retained)
+        let params = ListParams::default().labels(&format!("{}={}", label::ADD_ON, self.add_on));
+        let secrets = self.secrets.list_metadata(&params).await?;
+        let retained = secrets.items.iter().filter_map(|secret| {
+            let retained = parse_metadata(&secret.metadata)?;
+            // A copy under another name does not count.
+            let name = self.secret_name(&retained.release.id);
+            (secret.metadata.name.as_ref() == Some(&name)).then_some(retained)
         });
-        Ok(named.collect())
+        Ok(retained.collect())
     }
 
-    /// Saves a release. One that is there already is the same, for its name is its content's hash; but only what can be
-    /// read is there.
+    /// Saves a release as a candidate. An existing Secret has the same content, because its name is the content's hash;
+    /// it counts if it can be read.
+    ///
+    /// # Errors
+    /// `RetainFailed`, and `BundleTooLarge` for a release that does not fit into a Secret.
     pub async fn save(&self, content: &Content) -> Result<(), Fault> {
-        let packed = pack(content)?;
-        let secret = self.secret(content, packed);
+        let secret = self.new_secret(content, pack(content)?);
         match self.secrets.create(&PostParams::default(), &secret).await {
             Ok(_) => Ok(()),
             Err(error) if error::is_conflict(&error) => {
                 match self.load(&content.release.id).await? {
                     Some(_) => Ok(()),
-                    None => Err(retain_fault("the release could not be retained", &error)),
+                    None => Err(retain_failed("could not retain the release", &error)),
                 }
             }
-            Err(error) => Err(retain_fault("the release could not be retained", &error)),
+            Err(error) => Err(retain_failed("could not retain the release", &error)),
         }
     }
 
-    /// `None` when there is no such release, or when it is not what its name says.
+    /// Returns a retained release; `None` if there is none, or if its content does not have this id.
+    ///
+    /// # Errors
+    /// `RetainFailed` if the API server does not return it.
     pub async fn load(&self, id: &ReleaseId) -> Result<Option<Content>, Fault> {
-        let name = self.name(id);
+        let name = self.secret_name(id);
         let secret = match self.secrets.get(&name).await {
             Ok(secret) => secret,
             Err(error) if error::is_absent(&error, &name) => return Ok(None),
             Err(error) => {
-                return Err(retain_fault("the retained release could not be read", &error));
+                return Err(retain_failed("could not read the retained release", &error));
             }
         };
         let packed = secret.data.as_ref().and_then(|data| data.get(CONTENT));
@@ -94,20 +99,18 @@ impl Store {
         Ok(content.filter(|content| &content.release.id == id && &content.shape.id() == id))
     }
 
-    /// Marks the releases to keep and forgets the rest.
-    pub async fn keep(&self, keep: &[(ReleaseId, RetainedState)]) -> Result<(), Fault> {
-        let failed = |error| retain_fault("retained releases could not be tidied", &error);
+    /// Sets the state of the releases in `keep`, and deletes all others.
+    ///
+    /// # Errors
+    /// `RetainFailed`. The rest is then unchanged.
+    pub async fn retain_only(&self, keep: &[(ReleaseId, RetainedState)]) -> Result<(), Fault> {
+        let failed = |error| retain_failed("could not update the retained releases", &error);
         for retained in self.list().await.map_err(failed)? {
-            let name = self.name(&retained.release.id);
+            let name = self.secret_name(&retained.release.id);
             match keep.iter().find(|(id, _)| id == &retained.release.id) {
                 Some((_, state)) if *state == retained.state => {}
                 Some((_, state)) => {
-                    let labels = json!({"metadata": {"labels": {label::STATE: state.name()}}});
-                    let merged = Patch::Merge(labels);
-                    self.secrets
-                        .patch_metadata(&name, &PatchParams::default(), &merged)
-                        .await
-                        .map_err(failed)?;
+                    self.set_state(&name, *state).await.map_err(failed)?;
                 }
                 None => match self.secrets.delete(&name, &DeleteParams::default()).await {
                     Ok(_) => {}
@@ -119,11 +122,17 @@ impl Store {
         Ok(())
     }
 
-    fn name(&self, id: &ReleaseId) -> String {
+    async fn set_state(&self, name: &str, state: RetainedState) -> Result<(), kube::Error> {
+        let patch = json!({"metadata": {"labels": {label::STATE: state.name()}}});
+        let params = PatchParams::default();
+        self.secrets.patch_metadata(name, &params, &Patch::Merge(patch)).await.map(drop)
+    }
+
+    fn secret_name(&self, id: &ReleaseId) -> String {
         format!("release-{}-{}", self.add_on, id.short())
     }
 
-    fn secret(&self, content: &Content, packed: Vec<u8>) -> Secret {
+    fn new_secret(&self, content: &Content, packed: Vec<u8>) -> Secret {
         let Content { release, .. } = content;
         let labels = BTreeMap::from([
             (label::ADD_ON.to_owned(), self.add_on.clone()),
@@ -137,7 +146,7 @@ impl Store {
         ]);
         Secret {
             metadata: ObjectMeta {
-                name: Some(self.name(&release.id)),
+                name: Some(self.secret_name(&release.id)),
                 labels: Some(labels),
                 annotations: Some(annotations),
                 ..ObjectMeta::default()
@@ -150,8 +159,8 @@ impl Store {
     }
 }
 
-/// A retained release by the marks on its Secret; a Secret without them is not one.
-fn described(metadata: &ObjectMeta) -> Option<Retained> {
+/// Reads the labels and annotations of a Secret; `None` if it does not hold a retained release.
+fn parse_metadata(metadata: &ObjectMeta) -> Option<Retained> {
     let labels = metadata.labels.as_ref()?;
     let annotations = metadata.annotations.as_ref()?;
     let state = labels.get(label::STATE)?;
@@ -165,22 +174,22 @@ fn described(metadata: &ObjectMeta) -> Option<Retained> {
     })
 }
 
-fn retain_fault(what: &str, error: &kube::Error) -> Fault {
+fn retain_failed(what: &str, error: &kube::Error) -> Fault {
     let fault = error::of(what, error);
     Fault { reason: Reason::RetainFailed, ..fault }
 }
 
 fn pack(content: &Content) -> Result<Vec<u8>, Fault> {
-    let broken = |e: &dyn std::fmt::Display| {
-        Fault::new(Reason::RetainFailed, format!("the release could not be packed: {e}"))
+    let failed = |e: &dyn std::fmt::Display| {
+        Fault::new(Reason::RetainFailed, format!("could not pack the release: {e}"))
     };
-    let json = serde_json::to_vec(content).map_err(|e| broken(&e))?;
+    let json = serde_json::to_vec(content).map_err(|e| failed(&e))?;
     let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    packer.write_all(&json).map_err(|e| broken(&e))?;
-    let packed = packer.finish().map_err(|e| broken(&e))?;
-    if packed.len() > LARGEST {
+    packer.write_all(&json).map_err(|e| failed(&e))?;
+    let packed = packer.finish().map_err(|e| failed(&e))?;
+    if packed.len() > MAX_PACKED {
         let message = format!(
-            "the release is {} bytes packed, a Secret holds {LARGEST}; split the add-on",
+            "the release has {} bytes packed, a Secret holds {MAX_PACKED}; split the add-on",
             packed.len()
         );
         return Err(Fault::new(Reason::BundleTooLarge, message));
@@ -190,7 +199,7 @@ fn pack(content: &Content) -> Result<Vec<u8>, Fault> {
 
 fn unpack(packed: &[u8]) -> Option<Content> {
     let mut json = Vec::new();
-    let mut reader = flate2::read::GzDecoder::new(packed).take(LARGEST_UNPACKED);
+    let mut reader = flate2::read::GzDecoder::new(packed).take(MAX_UNPACKED);
     reader.read_to_end(&mut json).ok()?;
     serde_json::from_slice(&json).ok()
 }

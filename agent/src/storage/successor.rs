@@ -1,5 +1,7 @@
-//! A `ManagedAddOn` that was deleted though nobody ordered it is made anew, with the same ledger. What is needed for that
-//! is in a Secret before the old one is let go, so that an agent that is killed in between loses nothing.
+//! Successors: a `ManagedAddOn` that was deleted without an order is recreated with the same ledger.
+//!
+//! The successor is saved in a Secret before the finalizer of its predecessor is removed, so that an agent that is killed
+//! in between loses nothing.
 
 use std::collections::BTreeMap;
 
@@ -15,12 +17,10 @@ use crate::cluster::error;
 const SECRET_TYPE: &str = "lifecycle.open-cluster-management.io/successor";
 const CONTENT: &str = "managedaddon.json";
 
-/// UID of the one that goes.
-const PREDECESSOR: &str = "lifecycle.open-cluster-management.io/predecessor";
+/// The generation that the API server gives to a new object.
+const FIRST_GENERATION: i64 = 1;
 
-/// The generation of what was just made.
-const FIRST: i64 = 1;
-
+/// The saved successors of all add-ons, in the agent's namespace.
 #[derive(Clone)]
 pub struct Successors {
     secrets: Api<Secret>,
@@ -32,64 +32,73 @@ impl Successors {
         Self { secrets: Api::namespaced(client.clone(), namespace), add_ons: Api::all(client) }
     }
 
-    /// Keeps what the next one is made of.
-    pub async fn save(&self, object: &ManagedAddOn, rollout: &Rollout) -> Result<(), Fault> {
-        let failed = |what: &str| Fault::new(Reason::RetainFailed, format!("the successor {what}"));
-        let content = serde_json::to_vec(&next(object, rollout))
-            .map_err(|error| failed(&format!("could not be written: {error}")))?;
-        let secret = secret(object, content);
+    /// Saves the successor of a `ManagedAddOn` that is being deleted.
+    ///
+    /// # Errors
+    /// `RetainFailed` if it cannot be serialized; otherwise the API server's error.
+    pub async fn save(&self, predecessor: &ManagedAddOn, rollout: &Rollout) -> Result<(), Fault> {
+        let content = serde_json::to_vec(&successor_of(predecessor, rollout)).map_err(|error| {
+            Fault::new(Reason::RetainFailed, format!("could not serialize the successor: {error}"))
+        })?;
+        let secret = new_secret(predecessor, content);
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let saved = self.secrets.patch(&secret.name_any(), &params, &Patch::Apply(&secret)).await;
-        saved.map(drop).map_err(|error| error::of("the successor could not be saved", &error))
+        saved.map(drop).map_err(|error| error::of("could not save the successor", &error))
     }
 
-    /// The ledger that a `ManagedAddOn` takes over from the one before it.
-    pub async fn inherit(&self, object: &ManagedAddOn) -> kube::Result<Option<Rollout>> {
-        let found = self.secrets.get_opt(&name(&object.name_any())).await?;
-        let found = found.filter(|secret| predecessor(secret) != object.uid());
-        let next = found.as_ref().and_then(content);
-        let status = next.and_then(|next| next.status);
+    /// Returns the ledger that a `ManagedAddOn` inherits from its predecessor, if it has one.
+    pub async fn inherit(&self, add_on: &ManagedAddOn) -> kube::Result<Option<Rollout>> {
+        let secret = self.secrets.get_opt(&secret_name(&add_on.name_any())).await?;
+        let secret = secret.filter(|secret| predecessor_of(secret) != add_on.uid());
+        let status = secret.as_ref().and_then(parse_content).and_then(|saved| saved.status);
         Ok(status.and_then(|status| Rollout::load(&status).ok().flatten()))
     }
 
-    /// There shall be none.
-    pub async fn forget(&self, add_on: &str) -> Result<(), Fault> {
-        let name = name(add_on);
+    /// Deletes the saved successor of an add-on, if there is one.
+    ///
+    /// # Errors
+    /// The API server's error.
+    pub async fn delete(&self, add_on: &str) -> Result<(), Fault> {
+        let name = secret_name(add_on);
         match self.secrets.delete(&name, &DeleteParams::default()).await {
             Ok(_) => Ok(()),
             Err(error) if error::is_absent(&error, &name) => Ok(()),
-            Err(error) => Err(error::of("the successor could not be forgotten", &error)),
+            Err(error) => Err(error::of("could not delete the saved successor", &error)),
         }
     }
 
-    /// Makes anew what is gone, and forgets what took its place for good.
-    pub async fn raise_all(&self) {
-        if let Err(error) = self.try_raise_all().await {
-            tracing::warn!(%error, "successors could not be looked after; will try again");
+    /// Recreates each `ManagedAddOn` that has a saved successor and is gone. Deletes saved successors that are no longer
+    /// needed, because the new `ManagedAddOn` has its ledger.
+    pub async fn recreate_all(&self) {
+        if let Err(error) = self.try_recreate_all().await {
+            tracing::warn!(%error, "could not recreate ManagedAddOns; the next listing retries");
         }
     }
 
-    async fn try_raise_all(&self) -> kube::Result<()> {
-        let ours = ListParams::default().labels(label::SUCCESSOR);
-        for secret in self.secrets.list(&ours).await? {
-            let Some(next) = content(&secret) else { continue };
-            let add_on = next.name_any();
-            match self.add_ons.get(&add_on).await {
-                Err(error) if error::is_absent(&error, &add_on) => self.raise(&next).await?,
+    async fn try_recreate_all(&self) -> kube::Result<()> {
+        let params = ListParams::default().labels(label::SUCCESSOR);
+        for secret in self.secrets.list(&params).await? {
+            let Some(successor) = parse_content(&secret) else { continue };
+            let name = successor.name_any();
+            match self.add_ons.get(&name).await {
+                Err(error) if error::is_absent(&error, &name) => self.recreate(&successor).await?,
                 Err(error) => return Err(error),
-                Ok(there) if predecessor(&secret) == there.uid() => {}
-                Ok(there) if has_ledger(&there) => _ = self.forget(&add_on).await,
+                Ok(existing) if predecessor_of(&secret) == existing.uid() => {}
+                Ok(existing) if has_ledger(&existing) => _ = self.delete(&name).await,
                 Ok(_) => {}
             }
         }
         Ok(())
     }
 
-    async fn raise(&self, next: &ManagedAddOn) -> kube::Result<()> {
+    async fn recreate(&self, successor: &ManagedAddOn) -> kube::Result<()> {
         let params =
             PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-        match self.add_ons.create(&params, next).await {
-            Ok(_) => tracing::info!(addon = next.name_any(), "made anew: its removal was no order"),
+        match self.add_ons.create(&params, successor).await {
+            Ok(_) => tracing::info!(
+                addon = successor.name_any(),
+                "recreated ManagedAddOn: the hub did not order its deletion"
+            ),
             Err(error) if error::is_conflict(&error) => {}
             Err(error) => return Err(error),
         }
@@ -97,37 +106,37 @@ impl Successors {
     }
 }
 
-/// The same without owner, marked as nobody's.
-fn next(object: &ManagedAddOn, rollout: &Rollout) -> ManagedAddOn {
-    let mut annotations = object.metadata.annotations.clone().unwrap_or_default();
+/// Returns the same `ManagedAddOn` without an owner and marked as orphaned.
+fn successor_of(predecessor: &ManagedAddOn, rollout: &Rollout) -> ManagedAddOn {
+    let mut annotations = predecessor.metadata.annotations.clone().unwrap_or_default();
     annotations.remove(annotation::REMOVAL);
-    let why = "it was deleted here, and the hub did not order that; everything stays";
+    let why = "it was deleted, but the hub did not order that; all objects stay";
     annotations.insert(annotation::ORPHANED.to_owned(), why.to_owned());
-    let generation = object.metadata.generation.unwrap_or_default();
-    let rollout = rollout.clone().inherited(generation, FIRST);
-    let mut status = object.status.clone().unwrap_or_default();
+    let generation = predecessor.metadata.generation.unwrap_or_default();
+    let rollout = rollout.clone().inherited(generation, FIRST_GENERATION);
+    let mut status = predecessor.status.clone().unwrap_or_default();
     status.history = rollout.history.clone();
     status.rollout = serde_json::to_value(&rollout).ok();
     ManagedAddOn {
         metadata: ObjectMeta {
-            name: object.metadata.name.clone(),
-            labels: object.metadata.labels.clone(),
+            name: predecessor.metadata.name.clone(),
+            labels: predecessor.metadata.labels.clone(),
             annotations: Some(annotations),
             finalizers: Some(vec![FINALIZER.to_owned()]),
             ..ObjectMeta::default()
         },
-        spec: object.spec.clone(),
+        spec: predecessor.spec.clone(),
         status: Some(status),
     }
 }
 
-fn secret(object: &ManagedAddOn, content: Vec<u8>) -> Secret {
-    let mark = |key: &str, value: String| Some(BTreeMap::from([(key.to_owned(), value)]));
+fn new_secret(predecessor: &ManagedAddOn, content: Vec<u8>) -> Secret {
+    let entry = |key: &str, value: String| Some(BTreeMap::from([(key.to_owned(), value)]));
     Secret {
         metadata: ObjectMeta {
-            name: Some(name(&object.name_any())),
-            labels: mark(label::SUCCESSOR, "true".to_owned()),
-            annotations: mark(PREDECESSOR, object.uid().unwrap_or_default()),
+            name: Some(secret_name(&predecessor.name_any())),
+            labels: entry(label::SUCCESSOR, "true".to_owned()),
+            annotations: entry(annotation::PREDECESSOR, predecessor.uid().unwrap_or_default()),
             ..ObjectMeta::default()
         },
         type_: Some(SECRET_TYPE.to_owned()),
@@ -136,15 +145,16 @@ fn secret(object: &ManagedAddOn, content: Vec<u8>) -> Secret {
     }
 }
 
-fn name(add_on: &str) -> String {
+fn secret_name(add_on: &str) -> String {
     format!("successor-{add_on}")
 }
 
-fn predecessor(secret: &Secret) -> Option<String> {
-    secret.annotations().get(PREDECESSOR).cloned()
+/// Returns the UID of the `ManagedAddOn` from which the saved successor was made.
+fn predecessor_of(secret: &Secret) -> Option<String> {
+    secret.annotations().get(annotation::PREDECESSOR).cloned()
 }
 
-fn content(secret: &Secret) -> Option<ManagedAddOn> {
+fn parse_content(secret: &Secret) -> Option<ManagedAddOn> {
     serde_json::from_slice(&secret.data.as_ref()?.get(CONTENT)?.0).ok()
 }
 

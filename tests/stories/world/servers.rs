@@ -49,7 +49,7 @@ async fn misses_it(managed: &Managed) -> Result<()> {
 
 async fn is_missed(managed: &Managed) -> Result<()> {
     // Where it was away for long, the agent waits for its lease first.
-    let words = ["the API server cannot be used", "the agents' lease cannot be taken yet"];
+    let words = ["the API server cannot be used", "cannot acquire the agent lease yet"];
     let missed = || {
         let log = managed.agent_log();
         words.iter().map(|words| log.matches(words).count()).sum::<usize>()

@@ -11,7 +11,7 @@ use super::lasting;
 
 /// A bundle's files one after the other, their digests verified.
 #[derive(Debug)]
-pub struct Pulled {
+pub struct PulledFiles {
     /// What the assignment names: of the one file, or of the manifest that names the files.
     pub digest: String,
     file: File,
@@ -24,7 +24,7 @@ struct Part {
     length: u64,
 }
 
-impl Pulled {
+impl PulledFiles {
     pub fn new(digest: &str) -> Result<Self, Fault> {
         let file = tempfile::tempfile().map_err(|e| disk(&e))?;
         Ok(Self { digest: digest.to_owned(), file, parts: Vec::new() })
@@ -60,7 +60,7 @@ impl Expected {
 
 /// What has come of a file so far.
 pub struct Partial<'a> {
-    pulled: &'a mut Pulled,
+    pulled: &'a mut PulledFiles,
     expected: Expected,
     start: u64,
     hash: Sha256,
@@ -68,7 +68,7 @@ pub struct Partial<'a> {
 }
 
 impl<'a> Partial<'a> {
-    pub fn new(pulled: &'a mut Pulled, expected: Expected) -> Result<Self, Fault> {
+    pub fn new(pulled: &'a mut PulledFiles, expected: Expected) -> Result<Self, Fault> {
         let start = pulled.file.seek(SeekFrom::End(0)).map_err(|e| disk(&e))?;
         Ok(Self { pulled, expected, start, hash: Sha256::new(), length: 0 })
     }

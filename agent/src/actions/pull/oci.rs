@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::download::Expected;
 use super::transfer::{SLOWEST, transfer};
-use super::{Pulled, Sources, lasting};
+use super::{PullSettings, PulledFiles, lasting};
 use registry::Registry;
 
 /// What a manifest may take, and more for each file it names: a registry that dawdles holds up other add-ons.
@@ -23,10 +23,10 @@ const PATIENCE_PER_FILE: Duration = Duration::from_secs(5);
 /// # Errors
 /// `PullFailed`, `BundleTooLarge`; `InvalidBundle` and `EmptyBundle` for a manifest of something else than files.
 pub async fn pull(
-    sources: &Sources,
+    sources: &PullSettings,
     repository: &Repository,
     digest: &str,
-) -> Result<Pulled, Fault> {
+) -> Result<PulledFiles, Fault> {
     let pulling = async {
         let registry = Registry::new(sources, repository).await?;
         let layers = within(PATIENCE, layers(&registry, digest)).await?;
@@ -51,8 +51,12 @@ async fn within<T>(
     })
 }
 
-async fn files(registry: &Registry<'_>, digest: &str, layers: Vec<Layer>) -> Result<Pulled, Fault> {
-    let mut pulled = Pulled::new(digest)?;
+async fn files(
+    registry: &Registry<'_>,
+    digest: &str,
+    layers: Vec<Layer>,
+) -> Result<PulledFiles, Fault> {
+    let mut pulled = PulledFiles::new(digest)?;
     for Layer { name, digest, size } in layers {
         let expected = Expected { name: Some(name), digest: digest.clone(), largest: size };
         let transferred =
@@ -70,7 +74,7 @@ fn spoilt(fault: Fault) -> Fault {
 }
 
 async fn layers(registry: &Registry<'_>, digest: &str) -> Result<Vec<Layer>, Fault> {
-    let mut manifest = Pulled::new(digest)?;
+    let mut manifest = PulledFiles::new(digest)?;
     let expected = Expected {
         name: Some("the manifest".to_owned()),
         digest: digest.to_owned(),

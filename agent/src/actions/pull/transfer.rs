@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use super::download::{Expected, Partial};
-use super::{Pulled, lasting, transient, words};
+use super::{PulledFiles, lasting, transient, words};
 
 /// A server that sends nothing for this long is given up; the next try resumes.
 pub const STALL: Duration = Duration::from_secs(15);
@@ -31,7 +31,7 @@ const TRIES: usize = 5;
 /// # Errors
 /// `PullFailed`, `BundleTooLarge`, `DigestMismatch`.
 pub async fn transfer<F>(
-    pulled: &mut Pulled,
+    pulled: &mut PulledFiles,
     expected: Expected,
     ask: impl Fn(u64) -> F,
 ) -> Result<(), Fault>

@@ -11,7 +11,7 @@ use super::challenge::Challenge;
 use super::{credentials, token};
 use crate::actions::pull::client::Redirects;
 use crate::actions::pull::transfer::send;
-use crate::actions::pull::{Sources, lasting};
+use crate::actions::pull::{PullSettings, lasting};
 
 const MANIFESTS: &str = "manifests";
 const BLOBS: &str = "blobs";
@@ -34,14 +34,14 @@ pub struct Registry<'a> {
     /// For where a registry sends those who fetch blobs: without credentials.
     elsewhere: Client,
     repository: &'a Repository,
-    sources: &'a Sources,
+    sources: &'a PullSettings,
     credentials: Option<HeaderValue>,
     /// What the registry was content with last.
     authorization: Mutex<Option<HeaderValue>>,
 }
 
 impl<'a> Registry<'a> {
-    pub async fn new(sources: &'a Sources, repository: &'a Repository) -> Result<Self, Fault> {
+    pub async fn new(sources: &'a PullSettings, repository: &'a Repository) -> Result<Self, Fault> {
         Ok(Self {
             client: sources.client(Redirects::AtHome).await?,
             elsewhere: sources.client(Redirects::Anywhere).await?,

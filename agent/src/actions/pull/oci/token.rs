@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::challenge::Bearer;
 use crate::actions::pull::transfer::{STALL, may_pass, send};
-use crate::actions::pull::{Sources, lasting, transient, words};
+use crate::actions::pull::{PullSettings, lasting, transient, words};
 
 /// Bytes. Tokens are some kilobytes.
 const LARGEST: usize = 64 * 1024;
@@ -53,7 +53,7 @@ pub async fn fetch(
 }
 
 /// Where the token is. Neither a password nor a token goes over a line that others read, unless the owner said so.
-pub fn url(sources: &Sources, bearer: &Bearer, repository: &str) -> Result<Url, Fault> {
+pub fn url(sources: &PullSettings, bearer: &Bearer, repository: &str) -> Result<Url, Fault> {
     let pull = format!("repository:{repository}:pull");
     let scope = bearer.scope.as_deref().unwrap_or(&pull);
     let service = bearer.service.as_deref().map(|service| ("service", service));
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn the_password_goes_to_no_other_plain_server() {
-        let sources = Sources::plain(&["plain.example.com:5000", "other.example.com"]);
+        let sources = PullSettings::plain(&["plain.example.com:5000", "other.example.com"]);
         let asked = |realm: &str| {
             let bearer = Bearer { realm: realm.to_owned(), service: None, scope: None };
             url(&sources, &bearer, "a/b").map(String::from).map_err(|fault| fault.message)
