@@ -284,7 +284,7 @@ fn is_not_served(error: &watcher::Error) -> bool {
     match error {
         watcher::Error::InitialListFailed(error)
         | watcher::Error::WatchStartFailed(error)
-        | watcher::Error::WatchFailed(error) => error::is_gone(error),
+        | watcher::Error::WatchFailed(error) => error::is_not_found(error),
         watcher::Error::WatchError(status) => status.code == 404,
         watcher::Error::NoResourceVersion => false,
     }

@@ -23,7 +23,7 @@ use kube::{Client, Config};
 use lifecycle::{Object, ServiceAccount};
 use tower::util::MapResponseLayer;
 
-use crate::cluster::error::is_gone;
+use crate::cluster::error::{is_not_found, is_unknown_kind};
 
 /// A request that is answered by nobody ends after this: a dead link must not hold a rollout for ever.
 const READ_TIMEOUT: Duration = Duration::from_secs(20);
@@ -135,7 +135,7 @@ impl Cluster {
         gvk: &GroupVersionKind,
     ) -> Result<(ApiResource, ApiCapabilities), kube::Error> {
         let error = match kube::discovery::pinned_kind(&self.inner.own, gvk).await {
-            Err(error) if is_gone(&error) => error,
+            Err(error) if is_not_found(&error) => error,
             found_or_failed => return found_or_failed,
         };
         if !is_listed(&self.inner.own.list_api_groups().await?.groups, gvk) {
@@ -162,11 +162,6 @@ impl Kind {
             None => Api::all_with(client, &self.resource),
         }
     }
-}
-
-/// Whether a failed look-up means that the API server does not know the kind, rather than that it could not be asked.
-pub fn is_unknown_kind(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Discovery(_)) || is_gone(error)
 }
 
 /// The core group is always served and never listed.

@@ -84,7 +84,7 @@ async fn none_is_leaving(api: &Api<ManagedAddOn>) -> bool {
             leaving.is_empty()
         }
         // Without the definition there are none.
-        Err(error) if error::is_gone(&error) => true,
+        Err(error) if error::is_not_found(&error) => true,
         Err(error) => {
             tracing::warn!(%error, "the ManagedAddOns cannot be listed yet");
             false
@@ -113,7 +113,7 @@ async fn until_none_is_held(api: &Api<ManagedAddOn>) -> kube::Result<()> {
                 }
             }
             // Without the definition there are none.
-            Err(error) if error::is_gone(&error) => match served.elapsed() > SURELY_GONE {
+            Err(error) if error::is_not_found(&error) => match served.elapsed() > SURELY_GONE {
                 true => return Ok(()),
                 false => sleep(LOOK).await,
             },
@@ -140,7 +140,7 @@ async fn release(
     let name = metadata.name.as_deref().unwrap_or_default();
     match api.patch_metadata(name, &PatchParams::default(), &Patch::Merge(patch)).await {
         Ok(_) => tracing::info!(addon = name, "finalizer taken off"),
-        Err(error) if error::is_conflict(&error) || error::is_gone(&error) => {}
+        Err(error) if error::is_conflict(&error) || error::is_not_found(&error) => {}
         Err(error) => return Err(error),
     }
     Ok(())

@@ -107,7 +107,7 @@ pub async fn write(
     let object = as_others_left_it(&api, placed, release).await?;
     let params = PatchParams::apply(FIELD_MANAGER).force();
     let written = api.patch(object.name(), &params, &Patch::Apply(&object)).await;
-    match written.map_err(|e| error::of_object(&placed.object.key(), &e)) {
+    match written.map_err(|e| error::to_object_fault(&placed.object.key(), &e)) {
         Ok(written) => Ok(written.metadata.resource_version),
         Err(fault) if fault.reason == Reason::ImmutableField && is_replaceable(&placed.object) => {
             replace::anew(access, placed).await.map(|()| None)
@@ -128,7 +128,7 @@ async fn as_others_left_it(
         return Ok(object);
     }
     let living = api.get_opt(object.name()).await;
-    if let Some(living) = living.map_err(|e| error::of_object(&object.key(), &e))? {
+    if let Some(living) = living.map_err(|e| error::to_object_fault(&object.key(), &e))? {
         let living = Object(serde_json::to_value(living).unwrap_or_default());
         ignored_fields::yield_to(&mut object, &living, &others);
     }
@@ -141,7 +141,8 @@ async fn established(access: &Access<'_>, placed: &ResolvedObject) -> Result<(),
     let key = placed.object.key();
     let deadline = Instant::now() + ESTABLISHED_WITHIN;
     while Instant::now() < deadline {
-        let living = api.get(placed.object.name()).await.map_err(|e| error::of_object(&key, &e))?;
+        let living =
+            api.get(placed.object.name()).await.map_err(|e| error::to_object_fault(&key, &e))?;
         let living = Object(serde_json::to_value(living).unwrap_or_default());
         match assess(&living, Duration::ZERO) {
             health if health.status == HealthStatus::Current => return Ok(()),

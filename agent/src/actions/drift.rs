@@ -175,13 +175,13 @@ async fn list(access: &Access<'_>, placed: &ResolvedObject) -> Result<Living, Fa
     let found = match api.list_metadata(&ours).await {
         Ok(found) => found.items,
         // Its definition is gone, and with it all of them; it is looked up anew once it is back.
-        Err(error) if error::is_gone(&error) => {
+        Err(error) if error::is_not_found(&error) => {
             access.cluster.forget(placed.object.api_version(), placed.object.kind());
             Vec::new()
         }
         Err(error) => {
             let what = format!("{} could not be listed", kind.resource.plural);
-            return Err(error::of(&what, &error));
+            return Err(error::to_fault(&what, &error));
         }
     };
     let named = found.into_iter().filter_map(|item| {

@@ -61,7 +61,7 @@ impl Store {
         });
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let saved = self.maps.patch(&name, &params, &Patch::Apply(map)).await;
-        saved.map_err(|e| error::of("the evidence could not be saved", &e))?;
+        saved.map_err(|e| error::to_fault("the evidence could not be saved", &e))?;
         let outdated = evidence::outdated(self.list().await?);
         self.remove(outdated).await?;
         Ok(name)
@@ -76,7 +76,7 @@ impl Store {
     async fn list(&self) -> Result<Vec<(String, u64)>, Fault> {
         let selector = format!("{}={},{}", label::ADD_ON, self.add_on, label::EVIDENCE);
         let found = self.maps.list_metadata(&ListParams::default().labels(&selector)).await;
-        let found = found.map_err(|e| error::of("the evidence could not be listed", &e))?;
+        let found = found.map_err(|e| error::to_fault("the evidence could not be listed", &e))?;
         let named = found.items.into_iter().filter_map(|map| {
             let sequence = map.metadata.labels?.get(label::EVIDENCE)?.parse().ok()?;
             Some((map.metadata.name?, sequence))
@@ -89,7 +89,9 @@ impl Store {
             match self.maps.delete(&name, &DeleteParams::default()).await {
                 Ok(_) => {}
                 Err(error) if error::is_absent(&error, &name) => {}
-                Err(error) => return Err(error::of("old evidence could not be removed", &error)),
+                Err(error) => {
+                    return Err(error::to_fault("old evidence could not be removed", &error));
+                }
             }
         }
         Ok(())
@@ -185,7 +187,7 @@ async fn log(pods: &Api<Pod>, pod: &str, status: &Value, redaction: &Redaction) 
         ..LogParams::default()
     };
     let failed = |error: &kube::Error| {
-        error::of(&format!("  log of {container} could not be read"), error).message
+        error::to_fault(&format!("  log of {container} could not be read"), error).message
     };
     match timeout(LOG_PATIENCE, pods.logs(pod, &params)).await {
         Ok(Ok(text)) => format!("  log of {container}:\n{}", evidence::log(&text, redaction)),
@@ -217,7 +219,7 @@ async fn events(
             lines.split_off(lines.len().saturating_sub(MOST_EVENTS))
         }
         Err(error) => {
-            let why = error::of(&format!("events of {name} could not be read"), &error);
+            let why = error::to_fault(&format!("events of {name} could not be read"), &error);
             vec![evidence::line(&why.message, redaction)]
         }
     }

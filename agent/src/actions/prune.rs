@@ -105,7 +105,7 @@ async fn remove(
         let (_, api) = access.api(placed).await?;
         let how = Some(PropagationPolicy::Background);
         let deleted = delete(&api, placed.object.name(), living.uid(), how).await;
-        deleted.map_err(|error| error::of_object(&key, &error))?;
+        deleted.map_err(|error| error::to_object_fault(&key, &error))?;
     }
     let still = access.living(placed).await?.filter(|now| now.uid() == living.uid());
     remains.left.extend(still.map(|still| match still.0.metadata.finalizers {

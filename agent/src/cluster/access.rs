@@ -12,7 +12,7 @@ use lifecycle::{Fault, Object, Reason, ReleaseId, ServiceAccount};
 
 use crate::cluster::error;
 use crate::cluster::resolved::{ResolvedObject, unknown_kind};
-use crate::cluster::{Cluster, Kind, is_unknown_kind};
+use crate::cluster::{Cluster, Kind};
 
 /// Requests at once for one add-on: enough to hide latency, few enough for a small API server.
 pub const AT_ONCE: usize = 8;
@@ -39,7 +39,7 @@ impl<'a> Access<'a> {
     ) -> Result<Self, Fault> {
         let client = cluster
             .as_account(account)
-            .map_err(|e| error::of("no client for the service account", &e))?;
+            .map_err(|e| error::to_fault("no client for the service account", &e))?;
         let (account, available) = (account.clone(), available.cloned());
         Ok(Self { cluster, client, add_on, account, available })
     }
@@ -56,10 +56,10 @@ impl<'a> Access<'a> {
 
     async fn look_up(&self, object: &Object) -> Result<Kind, Fault> {
         self.cluster.kind(object).await.map_err(|error| {
-            if is_unknown_kind(&error) {
+            if error::is_unknown_kind(&error) {
                 unknown_kind(object)
             } else {
-                error::of_object(&object.key(), &error)
+                error::to_object_fault(&object.key(), &error)
             }
         })
     }
@@ -68,7 +68,7 @@ impl<'a> Access<'a> {
     pub async fn whole(&self, placed: &ResolvedObject) -> Result<Option<Object>, Fault> {
         let (_, api) = self.api(placed).await?;
         let found = api.get_opt(placed.object.name()).await;
-        let found = found.map_err(|e| error::of_object(&placed.object.key(), &e))?;
+        let found = found.map_err(|e| error::to_object_fault(&placed.object.key(), &e))?;
         Ok(found.map(|living| Object(serde_json::to_value(living).unwrap_or_default())))
     }
 
@@ -79,19 +79,20 @@ impl<'a> Access<'a> {
         match api.get_metadata(name).await {
             Ok(found) => Ok(Some(Living(found))),
             Err(error) if error::is_absent(&error, name) => Ok(None),
-            Err(error) if error::is_gone(&error) => {
+            Err(error) if error::is_not_found(&error) => {
                 self.cluster.forget(object.api_version(), object.kind());
                 match self.look_up(object).await {
                     Err(fault) if fault.reason == Reason::UnknownKind => {
                         self.is_nowhere(object).await
                     }
                     Err(fault) => Err(fault),
-                    Ok(_) => {
-                        Err(Fault { transient: true, ..error::of_object(&object.key(), &error) })
-                    }
+                    Ok(_) => Err(Fault {
+                        transient: true,
+                        ..error::to_object_fault(&object.key(), &error)
+                    }),
                 }
             }
-            Err(error) => Err(error::of_object(&object.key(), &error)),
+            Err(error) => Err(error::to_object_fault(&object.key(), &error)),
         }
     }
 
@@ -104,7 +105,7 @@ impl<'a> Access<'a> {
                 let message = format!("{key}: {} is not served any more", object.api_version());
                 Err(Fault::transient(Reason::UnknownKind, message))
             }
-            Err(error) => Err(error::of_object(&key, &error)),
+            Err(error) => Err(error::to_object_fault(&key, &error)),
         }
     }
 }
@@ -172,7 +173,7 @@ pub async fn delete(
     let preconditions = Some(Preconditions { uid, ..Preconditions::default() });
     let params = DeleteParams { preconditions, propagation_policy, ..DeleteParams::default() };
     match api.delete(name, &params).await {
-        Err(error) if !error::is_gone(&error) => Err(error),
+        Err(error) if !error::is_not_found(&error) => Err(error),
         Ok(_) | Err(_) => Ok(()),
     }
 }

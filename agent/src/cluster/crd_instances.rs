@@ -75,9 +75,9 @@ async fn living(access: &Access<'_>, placed: &ResolvedObject) -> Result<Option<D
         }
         Err(error) if error::is_absent(&error, name) => Ok(None),
         Err(error) => {
-            let fault = error::of_object(&placed.object.key(), &error);
+            let fault = error::to_object_fault(&placed.object.key(), &error);
             // Definitions are always served: a 404 that names none tells nothing.
-            Err(Fault { transient: fault.transient || error::is_gone(&error), ..fault })
+            Err(Fault { transient: fault.transient || error::is_not_found(&error), ..fault })
         }
     }
 }
@@ -98,7 +98,7 @@ async fn first_of_others(
     let mut params = ListParams::default().limit(PAGE);
     loop {
         let page = api.list(&params).await;
-        let page = page.map_err(|e| error::of(&unread(""), &e))?;
+        let page = page.map_err(|e| error::to_fault(&unread(""), &e))?;
         let others = page.items.iter().filter(|item| !is_ours(&item.metadata, access.add_on));
         for item in others {
             let object = serde_json::to_value(item).unwrap_or_default();

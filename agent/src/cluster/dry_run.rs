@@ -18,7 +18,7 @@ pub async fn dry_run(access: &Access<'_>, placed: &ResolvedObject) -> Result<Vec
     let (_, api) = access.api(placed).await?;
     match tried(access, &api, &placed.object).await {
         Ok(head) => Ok(warnings(&head)),
-        Err(error) => Err(error::of_object(&placed.object.key(), &error)),
+        Err(error) => Err(error::to_object_fault(&placed.object.key(), &error)),
     }
 }
 

@@ -1,51 +1,49 @@
-//! What a refusal of the API server means: one place turns its errors into reasons.
+//! Turns errors of the API server into faults: the one place that judges what a refusal means.
 
 use kube::core::Status;
 use lifecycle::{Fault, ObjectKey, Reason};
 
-/// A refusal or a broken connection while something was done to an object.
-pub fn of_object(key: &ObjectKey, error: &kube::Error) -> Fault {
-    let said = |words: &str| {
-        // The API server quotes values in its messages.
-        if key.kind == "Secret" {
-            "refused; the API server's words may quote it and are withheld: kubectl apply --dry-run=server tells them".to_owned()
-        } else {
-            words.to_owned()
-        }
-    };
+/// Replaces the API server's message about a Secret, which may quote its values.
+const WITHHELD: &str = "refused; the API server's message may quote the Secret and is withheld: \
+     kubectl apply --dry-run=server shows it";
+
+/// Returns the fault for a request about one of the add-on's objects that was refused or had no answer.
+pub fn to_object_fault(key: &ObjectKey, error: &kube::Error) -> Fault {
     let kube::Error::Api(status) = error else {
         return Fault::transient(Reason::CheckFailed, format!("{key}: {error}"));
     };
     let (reason, transient) = judge(status);
-    Fault { transient, ..Fault::new(reason, format!("{key}: {}", said(&status.message))) }
+    let message = if key.kind == "Secret" { WITHHELD } else { &status.message };
+    Fault { transient, ..Fault::new(reason, format!("{key}: {message}")) }
 }
 
-/// The same for what is not one of the add-on's objects. Such kinds are always served: a 404 that does not say what is
-/// missing says nothing.
-pub fn of(what: &str, error: &kube::Error) -> Fault {
+/// Returns the fault for a request about anything else, introduced by `context`. Such kinds are always served, so a 404
+/// that names no object proves nothing and is transient.
+pub fn to_fault(context: &str, error: &kube::Error) -> Fault {
     let kube::Error::Api(status) = error else {
-        return Fault::transient(Reason::CheckFailed, format!("{what}: {error}"));
+        return Fault::transient(Reason::CheckFailed, format!("{context}: {error}"));
     };
     let (reason, transient) = match judge(status) {
         (Reason::UnknownKind, _) => (Reason::CheckFailed, true),
         judged => judged,
     };
-    Fault { transient, ..Fault::new(reason, format!("{what}: {}", status.message)) }
+    Fault { transient, ..Fault::new(reason, format!("{context}: {}", status.message)) }
 }
 
+/// Returns the reason of a refusal, and whether it is transient.
 fn judge(status: &Status) -> (Reason, bool) {
-    let ends = status.message.contains("being terminated");
+    let is_terminating = status.message.contains("being terminated");
     match status.code {
         400 | 413 | 415 => (Reason::ObjectRefused, false),
         401 => (Reason::Forbidden, true),
-        403 if ends => (Reason::NamespaceMissing, true),
+        403 if is_terminating => (Reason::NamespaceMissing, true),
         403 if is_about_rights(&status.message) => (Reason::Forbidden, false),
         403 if status.message.contains("exceeded quota: ") => (Reason::QuotaExceeded, false),
         403 => (Reason::ObjectRefused, false),
-        404 if names_namespace(status) => (Reason::NamespaceMissing, false),
+        404 if is_about_namespace(status) => (Reason::NamespaceMissing, false),
         404 => (Reason::UnknownKind, false),
         409 | 408 | 429 => (Reason::CheckFailed, true),
-        422 if is_immutable(&status.message) || is_filled_in(status) => {
+        422 if is_immutable(&status.message) || is_leftover_default(status) => {
             (Reason::ImmutableField, false)
         }
         422 => (Reason::ObjectRefused, false),
@@ -54,13 +52,14 @@ fn judge(status: &Status) -> (Reason, bool) {
     }
 }
 
-/// RBAC says who cannot do what; admission says what is wrong with the object, in words of its own.
+/// Returns whether RBAC refused the request. RBAC says who cannot do what; admission says what is wrong with the object,
+/// in words of its own.
 fn is_about_rights(message: &str) -> bool {
     (message.contains(" is forbidden: User \"") && message.contains("\" cannot "))
         || message.contains("is attempting to grant RBAC permissions")
 }
 
-fn names_namespace(status: &Status) -> bool {
+fn is_about_namespace(status: &Status) -> bool {
     status.details.as_ref().is_some_and(|details| details.kind == "namespaces")
 }
 
@@ -71,7 +70,7 @@ fn is_about_schema(message: &str) -> bool {
         .any(|words| message.contains(words))
 }
 
-/// The API server has no code for it, only these words.
+/// Returns whether a field cannot be changed. The API server has no code for it, only these words.
 fn is_immutable(message: &str) -> bool {
     [
         "field is immutable",
@@ -89,32 +88,39 @@ fn is_immutable(message: &str) -> bool {
     .any(|words| message.contains(words))
 }
 
-/// A field that the API server filled in for another type of the strategy stays beside the new type. Of another mistake
-/// beside it, creating the object anew would be refused, too.
-fn is_filled_in(status: &Status) -> bool {
-    let says = |message: &str| message.contains("may not be specified when strategy");
+/// Returns whether the only problem is a default that the API server set for the former strategy type and that contradicts
+/// the new one. If there is another problem too, recreating the object would be refused as well.
+fn is_leftover_default(status: &Status) -> bool {
+    let is_strategy = |message: &str| message.contains("may not be specified when strategy");
     let causes = status.details.iter().flat_map(|details| &details.causes);
-    says(&status.message) && causes.into_iter().all(|cause| says(&cause.message))
+    is_strategy(&status.message) && causes.into_iter().all(|cause| is_strategy(&cause.message))
 }
 
-/// Quota or Pod Security refuses pods, whoever makes them.
+/// Returns whether quota or Pod Security refused a pod. They refuse it to every creator.
 pub fn is_about_pods(status: &Status) -> bool {
     let words = ["exceeded quota: ", "violates PodSecurity "];
     status.code == 403 && words.iter().any(|words| status.message.contains(words))
 }
 
-pub fn is_gone(error: &kube::Error) -> bool {
+/// Returns whether the answer is a 404: the object or its kind does not exist.
+pub fn is_not_found(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 404)
 }
 
-/// The object of this name is not there. A 404 that does not name it says that its kind is not served, as it also is not
-/// while its definition changes.
+/// Returns whether the object of this name does not exist. A 404 that does not name it means that its kind is not served,
+/// which also happens while its definition changes.
 pub fn is_absent(error: &kube::Error, name: &str) -> bool {
     let kube::Error::Api(status) = error else { return false };
-    let named = status.details.as_ref().is_some_and(|details| details.name == name);
-    status.code == 404 && (named || status.message.contains(&format!("\"{name}\"")))
+    let is_named = status.details.as_ref().is_some_and(|details| details.name == name);
+    status.code == 404 && (is_named || status.message.contains(&format!("\"{name}\"")))
 }
 
+/// Returns whether a failed look-up means that the API server does not know the kind. Otherwise it had no answer.
+pub fn is_unknown_kind(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Discovery(_)) || is_not_found(error)
+}
+
+/// Returns whether a precondition failed: someone else changed the object, or it exists already.
 pub fn is_conflict(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 409)
 }
@@ -131,12 +137,12 @@ mod tests {
             name: "a".into(),
         };
         let status = Status { code, message: message.into(), ..Status::default() };
-        let fault = of_object(&key, &kube::Error::Api(Box::new(status)));
+        let fault = to_object_fault(&key, &kube::Error::Api(Box::new(status)));
         assert_eq!((fault.reason, fault.transient), (reason, transient), "{code} {message}");
     }
 
     #[test]
-    fn refusals_are_told_apart() {
+    fn each_refusal_has_its_reason() {
         check(403, "configmaps is forbidden: User \"x\" cannot patch", Reason::Forbidden, false);
         check(
             403,
@@ -181,15 +187,15 @@ mod tests {
     }
 
     #[test]
-    fn a_404_about_what_is_always_served_passes() {
+    fn a_404_about_a_kind_that_is_always_served_is_transient() {
         let status =
             Status { code: 404, message: "404 page not found".into(), ..Status::default() };
-        let fault = of("it could not be read", &kube::Error::Api(Box::new(status)));
+        let fault = to_fault("it could not be read", &kube::Error::Api(Box::new(status)));
         assert_eq!((fault.reason, fault.transient), (Reason::CheckFailed, true));
     }
 
     #[test]
-    fn only_a_404_that_names_an_object_says_that_it_is_absent() {
+    fn only_a_404_that_names_the_object_means_that_it_is_absent() {
         let error = |code, message: &str| {
             let status = Status { code, message: message.into(), ..Status::default() };
             kube::Error::Api(Box::new(status))
@@ -201,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_about_a_secret_is_repeated() {
+    fn the_message_about_a_secret_is_withheld() {
         let key = ObjectKey {
             group: String::new(),
             kind: "Secret".into(),
@@ -213,6 +219,7 @@ mod tests {
             message: "data: Invalid value: \"hunter2\"".into(),
             ..Status::default()
         };
-        assert!(!of_object(&key, &kube::Error::Api(Box::new(status))).message.contains("hunter2"));
+        let fault = to_object_fault(&key, &kube::Error::Api(Box::new(status)));
+        assert!(!fault.message.contains("hunter2"));
     }
 }

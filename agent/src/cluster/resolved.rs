@@ -6,7 +6,7 @@ use lifecycle::plan::{Stamp, Wave};
 use lifecycle::{Fault, Object, Reason};
 
 use crate::cluster::error;
-use crate::cluster::{Cluster, Kind, is_unknown_kind};
+use crate::cluster::{Cluster, Kind};
 use crate::storage::releases::Content;
 
 /// An object and how to reach it; no kind where the API server does not know it (yet).
@@ -57,10 +57,10 @@ async fn look_up(
     cluster: &Cluster,
     object: &Object,
 ) -> Result<(Option<Kind>, Option<Kind>), Fault> {
-    let failed = |error| error::of("kinds could not be looked up", &error);
+    let failed = |error| error::to_fault("kinds could not be looked up", &error);
     match cluster.kind(object).await {
         Ok(kind) => Ok((Some(kind), None)),
-        Err(error) if is_unknown_kind(&error) => {
+        Err(error) if error::is_unknown_kind(&error) => {
             Ok((None, cluster.kind_of_any_version(object).await.map_err(failed)?))
         }
         Err(error) => Err(failed(error)),

@@ -74,7 +74,7 @@ async fn remove(access: &Access<'_>, set: &Object, pod: &Object) -> Result<(), F
     let uid = pod.0.pointer("/metadata/uid").and_then(|uid| uid.as_str()).map(str::to_owned);
     let key = format!("Pod {namespace}/{}", pod.name());
     match delete(&api, pod.name(), uid, None).await {
-        Err(error) if !error::is_conflict(&error) => Err(error::of(
+        Err(error) if !error::is_conflict(&error) => Err(error::to_fault(
             &format!("{key} is not ready, and in the way; deleting it failed"),
             &error,
         )),

@@ -176,7 +176,7 @@ impl AgentLease {
             Ok::<_, kube::Error>(())
         };
         if let Ok(Err(error)) = timeout(RETRY_PERIOD / 2, released).await
-            && !error::is_gone(&error)
+            && !error::is_not_found(&error)
         {
             tracing::debug!(%error, "could not release the agent lease; it expires by itself");
         }

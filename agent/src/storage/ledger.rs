@@ -70,7 +70,7 @@ impl Ledger {
         successors: &Successors,
     ) -> Result<Option<Self>, Fault> {
         let api: Api<ManagedAddOn> = Api::all(client);
-        let failed = |e: kube::Error| error::of("could not read the ManagedAddOn", &e);
+        let failed = |e: kube::Error| error::to_fault("could not read the ManagedAddOn", &e);
         let Some(add_on) = api.get_opt(name).await.map_err(failed)? else { return Ok(None) };
         let rollout = match load_rollout(&add_on)? {
             Some(rollout) => rollout,
@@ -112,7 +112,7 @@ impl Ledger {
                 self.add_on.status = Some(before);
                 self.refresh().await
             }
-            Err(error) if error::is_gone(&error) => Ok(SaveOutcome::Gone),
+            Err(error) if error::is_not_found(&error) => Ok(SaveOutcome::Gone),
             Err(error) => {
                 self.add_on.status = Some(before);
                 Err(error)
@@ -222,7 +222,7 @@ impl Ledger {
                 if error::is_conflict(&error) {
                     _ = self.refresh().await;
                 }
-                Err(error::of("could not change the finalizer", &error))
+                Err(error::to_fault("could not change the finalizer", &error))
             }
         }
     }

@@ -175,7 +175,7 @@ fn parse_metadata(metadata: &ObjectMeta) -> Option<Retained> {
 }
 
 fn retain_failed(what: &str, error: &kube::Error) -> Fault {
-    let fault = error::of(what, error);
+    let fault = error::to_fault(what, error);
     Fault { reason: Reason::RetainFailed, ..fault }
 }
 

@@ -43,7 +43,7 @@ impl Successors {
         let secret = new_secret(predecessor, content);
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let saved = self.secrets.patch(&secret.name_any(), &params, &Patch::Apply(&secret)).await;
-        saved.map(drop).map_err(|error| error::of("could not save the successor", &error))
+        saved.map(drop).map_err(|error| error::to_fault("could not save the successor", &error))
     }
 
     /// Returns the ledger that a `ManagedAddOn` inherits from its predecessor, if it has one.
@@ -63,7 +63,7 @@ impl Successors {
         match self.secrets.delete(&name, &DeleteParams::default()).await {
             Ok(_) => Ok(()),
             Err(error) if error::is_absent(&error, &name) => Ok(()),
-            Err(error) => Err(error::of("could not delete the saved successor", &error)),
+            Err(error) => Err(error::to_fault("could not delete the saved successor", &error)),
         }
     }
 

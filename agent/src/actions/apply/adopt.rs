@@ -53,7 +53,7 @@ pub async fn take_over(
     api.patch_metadata(placed.object.name(), &PatchParams::default(), &Patch::Merge(patch))
         .await
         .map(|_| ())
-        .map_err(|e| error::of_object(&placed.object.key(), &e))
+        .map_err(|e| error::to_object_fault(&placed.object.key(), &e))
 }
 
 /// All managers' fields in one entry of ours; status and what controllers wrote stay theirs.

@@ -19,7 +19,7 @@ const LOOK: Duration = Duration::from_millis(100);
 pub async fn anew(access: &Access<'_>, placed: &ResolvedObject) -> Result<(), Fault> {
     let key = placed.object.key();
     let (_, api) = access.api(placed).await?;
-    let failed = |e: &kube::Error| error::of_object(&key, e);
+    let failed = |e: &kube::Error| error::to_object_fault(&key, e);
     if let Some(living) = access.living(placed).await? {
         tracing::info!(object = %key, "replacing");
         let how = Some(PropagationPolicy::Foreground);

@@ -91,7 +91,7 @@ async fn may(
     let answer = reviews
         .create(&PostParams::default(), &asked)
         .await
-        .map_err(|e| error::of("the service account's rights could not be asked for", &e))?;
+        .map_err(|e| error::to_fault("the service account's rights could not be asked for", &e))?;
     Ok(answer.status.is_some_and(|status| status.allowed))
 }
 

@@ -42,7 +42,7 @@ pub async fn look(access: &Access<'_>, placed: &ResolvedObject) -> Result<Conten
 
 /// Counts everything in a namespace that neither is this add-on's nor was made for it.
 async fn in_namespace(access: &Access<'_>, namespace: &str) -> Result<usize, Fault> {
-    let failed = |e: &kube::Error| error::of("kinds could not be looked up", e);
+    let failed = |e: &kube::Error| error::to_fault("kinds could not be looked up", e);
     let known =
         Discovery::new(access.cluster.own()).run_aggregated().await.map_err(|e| failed(&e))?;
     let mut found = Found::default();
@@ -64,7 +64,7 @@ async fn in_namespace(access: &Access<'_>, namespace: &str) -> Result<usize, Fau
 async fn instances(access: &Access<'_>, placed: &ResolvedObject) -> Result<usize, Fault> {
     let (_, api) = access.api(placed).await?;
     let living = api.get(placed.object.name()).await;
-    let living = living.map_err(|e| error::of_object(&placed.object.key(), &e))?.data;
+    let living = living.map_err(|e| error::to_object_fault(&placed.object.key(), &e))?.data;
     let text = |pointer| living.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let versions = living.pointer("/spec/versions").and_then(Value::as_array);
     let mut served = versions.into_iter().flatten().filter(|version| version["served"] == true);
@@ -153,7 +153,7 @@ async fn list(
             Ok(())
         }
         // A kind that is said to be served and is not may hold anything: it is asked again.
-        Err(error) if error::is_gone(&error) => {
+        Err(error) if error::is_not_found(&error) => {
             let message = format!("{} are not served for a moment", resource.plural);
             Err(Fault::transient(Reason::CheckFailed, message))
         }
@@ -162,7 +162,7 @@ async fn list(
             Ok(())
         }
         Err(kube::Error::Api(status)) if status.code == 405 => Ok(()),
-        Err(error) => Err(error::of("its contents could not be listed", &error)),
+        Err(error) => Err(error::to_fault("its contents could not be listed", &error)),
     }
 }
 
