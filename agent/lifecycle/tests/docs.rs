@@ -4,8 +4,13 @@
 mod links;
 #[path = "docs/lists.rs"]
 mod lists;
+#[path = "docs/names.rs"]
+mod names;
 #[path = "docs/pages.rs"]
 mod pages;
+#[path = "docs/promises.rs"]
+mod promises;
+mod scene;
 
 use pages::{blocks, page};
 
