@@ -254,3 +254,73 @@ impl Metrics {
         self.drift_repaired.with_label_values(&[add_on]).inc_by(objects);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use prometheus::core::{Collector, Desc};
+
+    use super::*;
+
+    const PAGE: &str = include_str!("../../../docs/metrics.md");
+
+    #[test]
+    fn the_documented_metrics_and_their_labels_are_the_registered_ones() {
+        let metrics = Metrics::new().unwrap();
+        assert_eq!(documented(), registered(&metrics));
+    }
+
+    /// Returns the name and the labels of each row of the page's table.
+    fn documented() -> BTreeSet<(String, BTreeSet<String>)> {
+        let rows = PAGE.lines().filter(|line| line.starts_with("| `addon_agent_"));
+        let words = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+        let row = |row: &str| {
+            let cells: Vec<Vec<String>> = row.split('|').map(words).collect();
+            (cells[1].concat(), cells[3].iter().cloned().collect())
+        };
+        rows.map(row).collect()
+    }
+
+    /// Returns the name and the labels of each metric. The registry omits families without a sample, so the fields count too.
+    fn registered(metrics: &Metrics) -> BTreeSet<(String, BTreeSet<String>)> {
+        let Metrics {
+            registry,
+            phase,
+            version_info,
+            operations,
+            operation_seconds,
+            phase_seconds,
+            rollbacks,
+            rejections,
+            check_warnings,
+            drift_repaired,
+            degraded,
+            hub_connected,
+            hub_last_contact,
+            known: _,
+        } = metrics;
+        let fields: [&dyn Collector; 12] = [
+            phase,
+            version_info,
+            operations,
+            operation_seconds,
+            phase_seconds,
+            rollbacks,
+            rejections,
+            check_warnings,
+            drift_repaired,
+            degraded,
+            hub_connected,
+            hub_last_contact,
+        ];
+        let described =
+            |desc: &Desc| (desc.fq_name.clone(), desc.variable_labels.iter().cloned().collect());
+        let fields = fields.into_iter().flat_map(|field| field.desc().into_iter().map(described));
+        let gathered = registry.gather().into_iter().map(|family| {
+            let labels = family.get_metric()[0].get_label().iter();
+            (family.name().to_owned(), labels.map(|label| label.name().to_owned()).collect())
+        });
+        fields.chain(gathered).collect()
+    }
+}
