@@ -174,7 +174,7 @@ impl Agent {
                 gone.iter().for_each(|name| self.drop_driver(name));
                 let all = std::mem::take(listed);
                 let dependencies =
-                    all.iter().map(|(name, it)| (name.clone(), Arc::new(PeerState::of(it))));
+                    all.iter().map(|(name, it)| (name.clone(), Arc::new(PeerState::read(it))));
                 self.meet(|known| *known = dependencies.collect());
                 all.iter().for_each(|(name, object)| self.changed(name, object));
                 self.add_ons.send_if_modified(|known| {
@@ -187,7 +187,7 @@ impl Agent {
             }
             Event::Apply(guarded) => {
                 if let Some((name, object)) = readable(guarded) {
-                    let neighbour = Arc::new(PeerState::of(&object));
+                    let neighbour = Arc::new(PeerState::read(&object));
                     self.meet(|known| _ = known.insert(name.clone(), neighbour));
                     self.changed(&name, &object);
                     self.publish(|all| _ = all.insert(name, object));

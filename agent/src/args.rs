@@ -104,9 +104,9 @@ impl HealthGraces {
         let Self { unschedulable_grace, pod_failure_grace, no_status_grace, on_delete_grace } =
             self;
         Graces {
-            status: no_status_grace,
+            no_status: no_status_grace,
             unschedulable: unschedulable_grace,
-            trouble: pod_failure_grace,
+            pod_failure: pod_failure_grace,
             on_delete: on_delete_grace,
         }
     }
@@ -207,7 +207,7 @@ mod tests {
         let graces = settings(&["--unschedulable-grace", "10m", "--no-status-grace=0s"]).unwrap();
         let wanted = Graces {
             unschedulable: Duration::from_secs(600),
-            status: Duration::ZERO,
+            no_status: Duration::ZERO,
             ..Graces::default()
         };
         assert_eq!(graces.graces, wanted);

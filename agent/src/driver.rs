@@ -222,8 +222,8 @@ impl Driver {
             desired_version: Some(self.ledger.add_on.spec.version.clone()),
             orphaned,
             unwell: self.rest.unwell(),
-            drifted: self.rest.drift().told().cloned(),
-            unclear: DeletionIntent::of(&self.ledger.add_on) == DeletionIntent::Unconfirmed,
+            drifted: self.rest.drift().condition().cloned(),
+            unclear: DeletionIntent::read(&self.ledger.add_on) == DeletionIntent::Unconfirmed,
         }
     }
 
@@ -241,7 +241,7 @@ impl Driver {
         let phase = after.phase().name();
         tracing::info!(phase, reason = why, message, "phase changed");
         self.shared.events.record_phase(&self.ledger.add_on, after, message).await;
-        let missed_by = self.dependencies.relied_on();
+        let missed_by = self.dependencies.dependents();
         if after.phase() == lifecycle::Phase::Removing && !missed_by.is_empty() {
             self.shared.events.record_missing_dependency(&self.ledger.add_on, &missed_by).await;
         }
@@ -292,7 +292,7 @@ impl Driver {
         };
         let (name, needs, dependencies) = (&self.name, self.needs(), &self.dependencies);
         let neighbours = &mut self.neighbours;
-        let differs = |all: &PeerStates| Dependencies::of(name, &needs, all) != *dependencies;
+        let differs = |all: &PeerStates| Dependencies::new(name, &needs, all) != *dependencies;
         let concerned = async move { neighbours.wait_for(differs).await.is_ok() };
         tokio::select! {
             changed = self.changes.changed() => changed.is_ok(),
@@ -336,7 +336,7 @@ async fn is_gone(changes: &mut watch::Receiver<Arc<ManagedAddOn>>) -> bool {
 
 /// What of a `ManagedAddOn` can make an action pointless; its status and our own marks cannot.
 fn of_interest(object: &ManagedAddOn) -> (Option<i64>, bool) {
-    (object.metadata.generation, DeletionIntent::of(object) == DeletionIntent::Ordered)
+    (object.metadata.generation, DeletionIntent::read(object) == DeletionIntent::Ordered)
 }
 
 async fn differs(changes: &mut watch::Receiver<Arc<ManagedAddOn>>, acting_on: (Option<i64>, bool)) {

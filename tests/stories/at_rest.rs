@@ -140,7 +140,7 @@ pub async fn what_others_change_is_shown(_: &Bed) -> Result<()> {
     drifted("False InSync").await?;
     let patch = "patch configmap v --namespace shop --type merge --patch";
     managed.kubectl(&format!("{patch} {}", json!({"data": {"value": "theirs"}}))).await?;
-    let mended = drifted("False Mended").await?;
+    let mended = drifted("False Repaired").await?;
     let condition = mended.conditions.iter().find(|condition| condition.type_ == "Drifted");
     let message = condition.map(|condition| condition.message.clone()).unwrap_or_default();
     ensure!(message.ends_with(": ConfigMap shop/v"), "{message}");
@@ -149,10 +149,10 @@ pub async fn what_others_change_is_shown(_: &Bed) -> Result<()> {
     let added =
         json!({"data": {"added": "secret"}, "metadata": {"annotations": {"example.com/a": "b"}}});
     managed.kubectl(&format!("{patch} {added} --field-manager somebody")).await?;
-    let told = drifted("False FieldsOfOthers").await?;
+    let told = drifted("False ForeignFields").await?;
     let condition = told.conditions.iter().find(|condition| condition.type_ == "Drifted");
     let message = condition.map(|condition| condition.message.clone()).unwrap_or_default();
-    let expected = "set by others and left so: ConfigMap shop/v: data.added, metadata.annotations.example.com/a by somebody";
+    let expected = "set by other managers and left unchanged: ConfigMap shop/v: data.added, metadata.annotations.example.com/a by somebody";
     ensure!(message == expected, "{message}");
     let config = managed.kubectl("get configmap v --namespace shop --output yaml").await?;
     ensure!(config.contains("added: secret"), "{config}");

@@ -56,16 +56,16 @@ pub async fn a_rule_of_its_own_gates_an_upgrade_and_its_failure_goes_back(bed: &
     add_on.assign(&shop("1.0.0")).await?;
     until_it_waits(&add_on, "no such key: status").await?;
     answers(bed, json!({"open": 2, "version": "1.0.0"})).await?;
-    until_it_waits(&add_on, "does not say current yet").await?;
+    until_it_waits(&add_on, "does not evaluate to current yet").await?;
     answers(bed, json!({"open": 3, "version": "1.0.0"})).await?;
     add_on.until_available("1.0.0").await?;
 
     add_on.assign(&shop("1.1.0")).await?;
-    until_it_waits(&add_on, "does not say current yet").await?;
+    until_it_waits(&add_on, "does not evaluate to current yet").await?;
     answers(bed, json!({"error": "disk-full"})).await?;
     let status = add_on.until_phase(Phase::RollingBack).await?;
     let message = status.message.unwrap_or_default();
-    ensure!(message.contains("Shop ruled/main: its health rule says failed"), "{message}");
+    ensure!(message.contains("Shop ruled/main: its health rule evaluates to failed"), "{message}");
     ensure!(!message.contains("disk-full"), "contents are told: {message}");
     // What the failed version left behind fails nothing on the way back; its rule decides there, too.
     until("the old object to be back", Duration::from_secs(60), || async {
@@ -123,6 +123,6 @@ pub async fn what_was_not_whole_before_an_upgrade_does_not_fail_it(_: &Bed) -> R
         message.starts_with("1.1.0 is available; but Deployment half/web: 1 of 2"),
         "{message}"
     );
-    ensure!(message.contains("it was so before"), "{message}");
+    ensure!(message.contains("no worse than before"), "{message}");
     Ok(())
 }

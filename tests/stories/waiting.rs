@@ -54,7 +54,8 @@ pub async fn what_needs_another_add_on_waits_and_guards_it(bed: &Bed) -> Result<
     let needs = |versions| json!([{"addOn": "needed", "versions": versions}]);
     let two = spec("needing", "1.0.0").with("requires", needs(">=2, <3"));
     shop.assign(&two).await?;
-    is(&shop, Phase::Waiting, "RequirementNotMet", "needed >=2, <3, which is not here").await?;
+    is(&shop, Phase::Waiting, "RequirementNotMet", "needed >=2, <3, which is not on this cluster")
+        .await?;
     base.assign(&spec("needed", "1.0.0")).await?;
     base.until_available("1.0.0").await?;
     is(&shop, Phase::Waiting, "RequirementNotMet", "1.0.0 runs here").await?;

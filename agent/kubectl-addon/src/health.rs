@@ -1,4 +1,4 @@
-//! `health`: every object judged with what else is in the file.
+//! The subcommand `health`: assesses every object, with the pods and nodes in the same file.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,12 +8,12 @@ use lifecycle::health::{Health, HealthContext, HealthStatus, Rules, assess_with}
 use lifecycle::{Object, printable};
 use serde::Serialize;
 
-use crate::table::aligned;
+use crate::table;
 
-/// An object's health as it is printed.
+/// An object and its health, as they are printed.
 #[derive(Serialize, Debug)]
 #[serde(rename_all = "camelCase")]
-pub struct Judged<'a> {
+pub struct Row<'a> {
     api_version: &'a str,
     kind: &'a str,
     namespace: Option<&'a str>,
@@ -22,75 +22,77 @@ pub struct Judged<'a> {
     message: String,
 }
 
-impl Judged<'_> {
-    fn row(&self) -> [String; 3] {
+impl<'a> Row<'a> {
+    fn new(object: &'a Object, health: Health) -> Self {
+        let Health { status, message } = health;
+        Self {
+            api_version: object.api_version(),
+            kind: object.kind(),
+            namespace: object.namespace(),
+            name: object.name(),
+            status,
+            message: printable(&message),
+        }
+    }
+
+    fn cells(&self) -> [String; 3] {
         let name = printable(&format!("{}/{}", self.kind, self.name));
         [name, self.status.name().to_owned(), self.message.clone()]
     }
 
-    fn row_in_namespace(&self) -> [String; 4] {
-        let [name, status, message] = self.row();
+    fn cells_with_namespace(&self) -> [String; 4] {
+        let [name, status, message] = self.cells();
         [printable(self.namespace.unwrap_or("-")), name, status, message]
     }
 }
 
-/// One line an object; with its namespace first where they are of several, as two may have one name.
-pub fn table(judged: &[Judged]) -> String {
-    let namespaces: BTreeSet<&str> = judged.iter().filter_map(|one| one.namespace).collect();
-    match namespaces.len() > 1 {
-        true => aligned(judged.iter().map(Judged::row_in_namespace)),
-        false => aligned(judged.iter().map(Judged::row)),
-    }
-}
-
-/// When an object was applied is not in the file; its graces begin when it was made.
-pub fn judge<'a>(objects: &'a [Object], rules: &Rules, now: Timestamp) -> Vec<Judged<'a>> {
-    let of = |kind: &str| -> Vec<Object> {
-        let those = objects.iter().filter(|object| (object.group(), object.kind()) == ("", kind));
-        those.cloned().collect()
+/// Assesses each object, by its rule if one applies. The file does not say when an object was applied, so its grace periods
+/// begin at its creation.
+pub fn assess_all<'a>(objects: &'a [Object], rules: &Rules, now: Timestamp) -> Vec<Row<'a>> {
+    let (pods, nodes) = (select(objects, "Pod"), select(objects, "Node"));
+    let assess = |object| {
+        rules.assess(object).unwrap_or_else(|| {
+            let context = HealthContext {
+                since_apply: age(object, now),
+                now: Some(now),
+                pods: &pods,
+                nodes: &nodes,
+                ..HealthContext::default()
+            };
+            assess_with(object, &context)
+        })
     };
-    let (pods, nodes) = (of("Pod"), of("Node"));
-    let judge = |object| {
-        if let Some(told) = rules.assess(object) {
-            return judged(object, told);
-        }
-        let since = age(object, now);
-        let context = HealthContext {
-            since,
-            now: Some(now),
-            pods: &pods,
-            nodes: &nodes,
-            ..HealthContext::default()
-        };
-        judged(object, assess_with(object, &context))
-    };
-    objects.iter().map(judge).collect()
+    objects.iter().map(|object| Row::new(object, assess(object))).collect()
 }
 
-fn judged(object: &Object, health: Health) -> Judged<'_> {
-    let Health { status, message } = health;
-    Judged {
-        api_version: object.api_version(),
-        kind: object.kind(),
-        namespace: object.namespace(),
-        name: object.name(),
-        status,
-        message: printable(&message),
-    }
+/// The objects of a kind of the core group.
+fn select(objects: &[Object], kind: &str) -> Vec<Object> {
+    let selected = objects.iter().filter(|object| (object.group(), object.kind()) == ("", kind));
+    selected.cloned().collect()
 }
 
-/// Nothing for an object that was never made, as in a manifest.
+/// Zero for an object that was never created, as in a manifest.
 fn age(object: &Object, now: Timestamp) -> Duration {
-    let made = object.0.pointer("/metadata/creationTimestamp").and_then(|made| made.as_str());
-    let made = made.and_then(|made| made.parse::<Timestamp>().ok());
-    made.and_then(|made| Duration::try_from(now.duration_since(made)).ok()).unwrap_or_default()
+    let created = object.0.pointer("/metadata/creationTimestamp").and_then(|time| time.as_str());
+    let created = created.and_then(|time| time.parse::<Timestamp>().ok());
+    let age = created.and_then(|created| Duration::try_from(now.duration_since(created)).ok());
+    age.unwrap_or_default()
 }
 
-/// One JSON object a line.
-pub fn lines(judged: &[Judged]) -> anyhow::Result<String> {
+/// Formats one line per object. The namespace comes first if the objects have several, because two may have the same name.
+pub fn format_table(rows: &[Row]) -> String {
+    let namespaces: BTreeSet<&str> = rows.iter().filter_map(|row| row.namespace).collect();
+    match namespaces.len() > 1 {
+        true => table::align(rows.iter().map(Row::cells_with_namespace)),
+        false => table::align(rows.iter().map(Row::cells)),
+    }
+}
+
+/// Formats one JSON object per line.
+pub fn format_json(rows: &[Row]) -> anyhow::Result<String> {
     let mut lines = String::new();
-    for one in judged {
-        lines.push_str(&serde_json::to_string(one)?);
+    for row in rows {
+        lines.push_str(&serde_json::to_string(row)?);
         lines.push('\n');
     }
     Ok(lines)

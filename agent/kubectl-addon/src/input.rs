@@ -1,4 +1,4 @@
-//! From a file to objects as they are in it, status included, within the agent's limits.
+//! Input files: objects with their status, and health rules, within the agent's limits for bundles.
 
 use std::fs::File;
 use std::io::Read;
@@ -10,71 +10,71 @@ use lifecycle::health::Rules;
 use lifecycle::{HealthRule, LARGEST_BUNDLE, Object};
 use serde_json::Value;
 
-pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+/// Reads a file, or standard input for `-`.
+pub fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
     if path.as_os_str() == "-" {
-        return all(std::io::stdin().lock()).context("standard input cannot be read");
+        return read_limited(std::io::stdin().lock()).context("cannot read standard input");
     }
-    let cannot = || format!("{} cannot be read", path.display());
-    all(File::open(path).with_context(cannot)?).with_context(cannot)
+    let context = || format!("cannot read {}", path.display());
+    read_limited(File::open(path).with_context(context)?).with_context(context)
 }
 
-/// One byte more than is accepted is enough to be refused.
-fn all(from: impl Read) -> std::io::Result<Vec<u8>> {
+/// Reads one byte more than the limit, by which input that is too large is detected.
+fn read_limited(reader: impl Read) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    from.take(LARGEST_BUNDLE + 1).read_to_end(&mut bytes)?;
+    reader.take(LARGEST_BUNDLE + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-fn documents(bytes: &[u8]) -> anyhow::Result<Vec<Value>> {
-    ensure!(bytes.len() as u64 <= LARGEST_BUNDLE, "more than {LARGEST_BUNDLE} bytes are not read");
+fn parse_documents(bytes: &[u8]) -> anyhow::Result<Vec<Value>> {
+    ensure!(bytes.len() as u64 <= LARGEST_BUNDLE, "input is larger than {LARGEST_BUNDLE} bytes");
     yaml::documents(bytes).map_err(|fault| anyhow::anyhow!(fault.message))
 }
 
-pub fn objects(bytes: &[u8]) -> anyhow::Result<Vec<Object>> {
+/// Parses the objects of all documents and lists.
+pub fn parse_objects(bytes: &[u8]) -> anyhow::Result<Vec<Object>> {
     let mut objects = Vec::new();
-    // Empty documents are not among them.
-    for (index, document) in documents(bytes)?.into_iter().enumerate() {
+    // Empty documents are not counted.
+    for (index, document) in parse_documents(bytes)?.into_iter().enumerate() {
         unfold(document, &mut objects).with_context(|| format!("document {}", index + 1))?;
     }
     Ok(objects)
 }
 
-/// Of a `ManagedAddOn`, or a list of rules as in its `spec.health`.
-pub fn rules(bytes: &[u8]) -> anyhow::Result<Rules> {
-    let documents = documents(bytes)?;
+/// Parses and compiles the health rules of a `ManagedAddOn`, or of a list as in its `spec.health`.
+pub fn parse_rules(bytes: &[u8]) -> anyhow::Result<Rules> {
+    let documents = parse_documents(bytes)?;
     let [document] = documents.as_slice() else {
-        bail!("one document is needed: a ManagedAddOn, or a list of health rules")
+        bail!("expected one document, a ManagedAddOn or a list of health rules")
     };
-    let given = match document.get("kind").and_then(Value::as_str) {
+    let rules = match document.get("kind").and_then(Value::as_str) {
         Some("ManagedAddOn") => document.pointer("/spec/health").cloned().unwrap_or_default(),
         _ => document.clone(),
     };
-    let rules: Option<Vec<HealthRule>> =
-        serde_json::from_value(given).context("neither a ManagedAddOn nor a list of rules")?;
+    let rules: Option<Vec<HealthRule>> = serde_json::from_value(rules)
+        .context("expected a ManagedAddOn or a list of health rules")?;
     let rules = rules.unwrap_or_default();
     Rules::compile(&rules).map_err(|fault| anyhow::anyhow!(fault.message))
 }
 
-/// Takes `kind: List` and every typed list apart; empty documents are skipped.
+/// Unfolds `kind: List` and every typed list. Skips empty documents.
 fn unfold(document: Value, objects: &mut Vec<Object>) -> anyhow::Result<()> {
-    let (mut fields, kind) = match document {
+    let mut fields = match document {
         Value::Null => return Ok(()),
-        Value::Object(fields) => {
-            let kind = fields.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
-            (fields, kind)
-        }
+        Value::Object(fields) => fields,
         Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-            bail!("is no object")
+            bail!("not an object")
         }
     };
+    let kind = fields.get("kind").and_then(Value::as_str).unwrap_or_default().to_owned();
     if kind.ends_with("List")
         && let Some(Value::Array(items)) = fields.remove("items")
     {
         return items.into_iter().try_for_each(|item| unfold(item, objects));
     }
     let object = Object(Value::Object(fields));
-    ensure!(!kind.is_empty() && !object.api_version().is_empty(), "has no kind or no apiVersion");
-    ensure!(!object.name().is_empty(), "{kind} has no name");
+    ensure!(!kind.is_empty() && !object.api_version().is_empty(), "no kind or no apiVersion");
+    ensure!(!object.name().is_empty(), "{kind} without a name");
     objects.push(object);
     Ok(())
 }
@@ -83,9 +83,9 @@ fn unfold(document: Value, objects: &mut Vec<Object>) -> anyhow::Result<()> {
 mod tests {
     use super::*;
 
-    fn check(text: &str) -> Result<Vec<String>, String> {
-        let read = objects(text.as_bytes()).map_err(|error| format!("{error:#}"))?;
-        Ok(read.iter().map(|object| object.key().to_string()).collect())
+    fn parse(text: &str) -> Result<Vec<String>, String> {
+        let objects = parse_objects(text.as_bytes()).map_err(|error| format!("{error:#}"))?;
+        Ok(objects.iter().map(|object| object.key().to_string()).collect())
     }
 
     #[test]
@@ -93,47 +93,47 @@ mod tests {
         let map = |name| format!("{{apiVersion: v1, kind: ConfigMap, metadata: {{name: {name}}}}}");
         let list = format!("{{apiVersion: v1, kind: ConfigMapList, items: [{}]}}", map("b"));
         let all = format!("# nothing\n---\n{}\n---\n{list}\n", map("a"));
-        assert_eq!(check(&all), Ok(vec!["ConfigMap a".to_owned(), "ConfigMap b".to_owned()]));
-        assert_eq!(check(""), Ok(vec![]));
-        assert_eq!(check("{apiVersion: v1, kind: List, items: []}"), Ok(vec![]));
+        assert_eq!(parse(&all), Ok(vec!["ConfigMap a".to_owned(), "ConfigMap b".to_owned()]));
+        assert_eq!(parse(""), Ok(vec![]));
+        assert_eq!(parse("{apiVersion: v1, kind: List, items: []}"), Ok(vec![]));
     }
 
     #[test]
-    fn what_is_no_object_is_refused_by_its_place() {
-        for (text, told) in [
-            ("text", "document 1: is no object"),
-            ("{apiVersion: v1, kind: List, items: []}\n---\n- a", "document 2: is no object"),
-            ("{kind: Pod, metadata: {name: a}}", "document 1: has no kind or no apiVersion"),
-            ("{apiVersion: v1, kind: Pod}", "document 1: Pod has no name"),
+    fn an_error_names_the_document() {
+        for (text, error) in [
+            ("text", "document 1: not an object"),
+            ("{apiVersion: v1, kind: List, items: []}\n---\n- a", "document 2: not an object"),
+            ("{kind: Pod, metadata: {name: a}}", "document 1: no kind or no apiVersion"),
+            ("{apiVersion: v1, kind: Pod}", "document 1: Pod without a name"),
             (
                 "a: 1\na: 2",
                 "not YAML: duplicate mapping key `a` is not allowed here at line 2, column 1",
             ),
         ] {
-            assert_eq!(check(text), Err(told.to_owned()), "{text}");
+            assert_eq!(parse(text), Err(error.to_owned()), "{text}");
         }
     }
 
     #[test]
     fn rules_come_from_a_list_or_a_managed_add_on() {
         let rule = "{apiVersion: e/v1, kind: B, current: object.status.ok}";
-        let is_read = |text: &str| {
-            let rules = rules(text.as_bytes()).map_err(|error| format!("{error:#}"))?;
+        let has_rule = |text: &str| {
+            let rules = parse_rules(text.as_bytes()).map_err(|error| format!("{error:#}"))?;
             let backend = serde_json::json!({"apiVersion": "e/v1", "kind": "B"});
-            Ok::<bool, String>(rules.decide(&Object(backend)))
+            Ok::<bool, String>(rules.applies_to(&Object(backend)))
         };
         let assigned = format!("{{kind: ManagedAddOn, spec: {{health: [{rule}]}}}}");
-        assert_eq!(is_read(&format!("[{rule}]")), Ok(true));
-        assert_eq!(is_read(&assigned), Ok(true));
-        assert_eq!(is_read("{kind: ManagedAddOn, spec: {}}"), Ok(false));
+        assert_eq!(has_rule(&format!("[{rule}]")), Ok(true));
+        assert_eq!(has_rule(&assigned), Ok(true));
+        assert_eq!(has_rule("{kind: ManagedAddOn, spec: {}}"), Ok(false));
         for text in ["", "text", "{kind: Pod}", "[{kind: B}]", "[]\n---\n[]", "- current: ("] {
-            assert!(is_read(text).is_err(), "{text}");
+            assert!(has_rule(text).is_err(), "{text}");
         }
     }
 
     #[test]
-    fn too_much_is_refused() {
-        assert!(objects(&vec![b'a'; LARGEST_BUNDLE as usize + 1]).is_err());
-        assert!(check(&"---\na: 1\n".repeat(1_100)).is_err());
+    fn input_beyond_the_limits_is_refused() {
+        assert!(parse_objects(&vec![b'a'; LARGEST_BUNDLE as usize + 1]).is_err());
+        assert!(parse(&"---\na: 1\n".repeat(1_100)).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! `kubectl addon`: what the agent would say, asked without it.
+//! The plugin `kubectl addon`: evaluates add-ons as the agent does, without a cluster.
 
 use std::process::ExitCode;
 

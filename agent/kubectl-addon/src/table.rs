@@ -1,10 +1,10 @@
-//! Columns under each other, as `kubectl` prints them.
+//! Aligned columns, as `kubectl` prints them.
 
 /// Between columns.
 const GAP: &str = "  ";
 
-/// Each column is as wide as its widest cell; the last one is not filled up.
-pub fn aligned<const N: usize>(rows: impl Iterator<Item = [String; N]>) -> String {
+/// Aligns rows: each column is as wide as its widest cell, except for the last one.
+pub fn align<const N: usize>(rows: impl Iterator<Item = [String; N]>) -> String {
     let rows: Vec<[String; N]> = rows.collect();
     let mut widths = [0; N];
     for row in &rows {

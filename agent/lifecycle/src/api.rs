@@ -323,6 +323,13 @@ pub struct HistoryEntry {
     pub evidence: Option<String>,
 }
 
+impl ManagedAddOnStatus {
+    /// Returns the condition of this type.
+    pub fn condition(&self, condition_type: &str) -> Option<&Condition> {
+        self.conditions.iter().find(|condition| condition.type_ == condition_type)
+    }
+}
+
 /// Where a rollout is, as people and metrics name it.
 #[derive(
     JsonSchema,

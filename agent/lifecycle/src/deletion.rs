@@ -1,54 +1,59 @@
-//! Whether the deletion of a `ManagedAddOn` is an order to remove what it installed. Absence is not an order: the
-//! klusterlet also deletes what it brought when its record on the hub is merely missing.
+//! The meaning of a `ManagedAddOn`'s deletion: only an order removes what the add-on installed. A missing record on the hub is
+//! not an order: the klusterlet also deletes what it applied when its `ManifestWork` is merely missing there (eviction).
 
 use crate::api::ManagedAddOn;
 use crate::names::annotation;
 
-/// The klusterlet's record of what it brought; it is the owner of that.
-const RECORD: &str = "AppliedManifestWork";
+/// The kind by which the klusterlet's work agent records and owns what it applied for one `ManifestWork`.
+const APPLIED_MANIFEST_WORK: &str = "AppliedManifestWork";
 
+/// The value of the annotation `removal` for an order to uninstall.
+pub const ORDERED: &str = "ordered";
+
+/// The value of the annotation `removal` for an eviction.
+pub const EVICTED: &str = "evicted";
+
+/// The meaning of a `ManagedAddOn`'s deletion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeletionIntent {
-    /// It is not being deleted.
+    /// The `ManagedAddOn` is not being deleted.
     None,
-    /// The klusterlet may have deleted it, and the hub was not asked yet: until then nothing changes.
+    /// The klusterlet may have deleted it, and the hub did not confirm an order yet. Nothing changes until then.
     Unconfirmed,
-    /// The klusterlet deleted it, and nobody ordered that: everything stays, and it is made anew.
+    /// The klusterlet deleted it without an order. All objects stay, and the `ManagedAddOn` is recreated.
     Evicted,
-    /// What it installed is to be removed.
+    /// The hub or a user ordered the deletion. The objects of the add-on are removed.
     Ordered,
 }
 
 impl DeletionIntent {
-    pub fn of(add_on: &ManagedAddOn) -> Self {
+    /// Reads the intent: the annotation `removal` decides. Without it, the deletion of a `ManagedAddOn` that the klusterlet
+    /// owns is unconfirmed, and any other is an order.
+    pub fn read(add_on: &ManagedAddOn) -> Self {
         if add_on.metadata.deletion_timestamp.is_none() {
             return DeletionIntent::None;
         }
         let annotations = add_on.metadata.annotations.as_ref();
-        let said = annotations.and_then(|all| all.get(annotation::REMOVAL));
-        match said.map(String::as_str) {
+        let removal = annotations.and_then(|annotations| annotations.get(annotation::REMOVAL));
+        match removal.map(String::as_str) {
             Some(ORDERED) => DeletionIntent::Ordered,
             Some(EVICTED) => DeletionIntent::Evicted,
-            Some(_) | None if is_the_klusterlets(add_on) => DeletionIntent::Unconfirmed,
+            Some(_) | None if is_klusterlet_owned(add_on) => DeletionIntent::Unconfirmed,
             Some(_) | None => DeletionIntent::Ordered,
         }
     }
 }
 
-/// Values of the annotation `removal`.
-pub const ORDERED: &str = "ordered";
-pub const EVICTED: &str = "evicted";
-
-/// The klusterlet's work agent brought it, and keeps it as the hub says.
-pub fn is_the_klusterlets(add_on: &ManagedAddOn) -> bool {
-    records(add_on).next().is_some()
+/// Returns whether the klusterlet's work agent applied this `ManagedAddOn` and keeps it as the hub's `ManifestWork` has it.
+pub fn is_klusterlet_owned(add_on: &ManagedAddOn) -> bool {
+    applied_manifest_works(add_on).next().is_some()
 }
 
-/// Names and UIDs of the klusterlet's records that own it.
-pub fn records(add_on: &ManagedAddOn) -> impl Iterator<Item = (&str, &str)> {
+/// Names and UIDs of the `AppliedManifestWork`s that own this `ManagedAddOn`.
+pub fn applied_manifest_works(add_on: &ManagedAddOn) -> impl Iterator<Item = (&str, &str)> {
     let owners = add_on.metadata.owner_references.iter().flatten();
     owners
-        .filter(|owner| owner.kind == RECORD)
+        .filter(|owner| owner.kind == APPLIED_MANIFEST_WORK)
         .map(|owner| (owner.name.as_str(), owner.uid.as_str()))
 }
 
@@ -59,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_the_klusterlet_deletes_is_in_doubt() {
+    fn only_a_deletion_by_the_klusterlet_is_unconfirmed() {
         let work = json!([{"kind": "AppliedManifestWork", "name": "h-w", "uid": "u", "apiVersion": "w/v1"}]);
         let other = json!([{"kind": "ConfigMap", "name": "c", "uid": "u", "apiVersion": "v1"}]);
         let table = [
@@ -72,17 +77,17 @@ mod tests {
             (true, &work, Some("evicted"), DeletionIntent::Evicted),
             (false, &work, Some("evicted"), DeletionIntent::None),
         ];
-        for (deleted, owners, said, expected) in table {
+        for (deleted, owners, removal, expected) in table {
             assert_eq!(
-                DeletionIntent::of(&add_on(deleted, owners, said)),
+                DeletionIntent::read(&add_on(deleted, owners, removal)),
                 expected,
-                "{owners} {said:?}"
+                "{owners} {removal:?}"
             );
         }
     }
 
-    fn add_on(deleted: bool, owners: &Value, said: Option<&str>) -> ManagedAddOn {
-        let annotations = said.map(|said| json!({annotation::REMOVAL: said}));
+    fn add_on(deleted: bool, owners: &Value, removal: Option<&str>) -> ManagedAddOn {
+        let annotations = removal.map(|removal| json!({annotation::REMOVAL: removal}));
         let deletion = deleted.then_some("2026-01-01T00:00:00Z");
         serde_json::from_value(json!({
             "apiVersion": "lifecycle.open-cluster-management.io/v1alpha1", "kind": "ManagedAddOn",

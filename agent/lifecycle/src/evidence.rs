@@ -1,4 +1,4 @@
-//! What is kept of a failure before the way back destroys it: one bounded text for a person. Secrets are masked.
+//! Evidence of a failure, as one bounded text for a person, recorded before the rollback destroys it. Secrets are redacted.
 
 use std::collections::BTreeMap;
 
@@ -13,20 +13,20 @@ use crate::object::Object;
 use crate::reason::{Fault, Reason};
 use crate::redaction::Redaction;
 
-/// Lines of a log that are kept.
+/// Lines of a container's log that are recorded, the last ones.
 pub const LOG_LINES: usize = 20;
 
-/// Longer lines are cut.
-const LONGEST_LINE: usize = 400;
+/// Evidence ConfigMaps that are kept per add-on, the newest ones.
+pub const MAX_KEPT: usize = 3;
 
-/// One object's part, with its pods and logs.
-const LONGEST_PART: usize = 16 * 1024;
+/// Bytes of a line.
+const MAX_LINE: usize = 400;
 
-/// All of it; a ConfigMap holds 1 MiB.
-const LONGEST: usize = 96 * 1024;
+/// Bytes for one object, with its pods and logs.
+const MAX_PART: usize = 16 * 1024;
 
-/// Kept for each add-on; older ones are removed.
-pub const KEPT: usize = 3;
+/// Bytes in total. A ConfigMap holds 1 MiB.
+const MAX_TEXT: usize = 96 * 1024;
 
 /// What failed, of which evidence is still to be kept.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -74,115 +74,113 @@ impl Rollout {
     }
 }
 
-/// The name of the ConfigMap.
-pub fn name(add_on: &str, sequence: u64) -> String {
+/// The name of the ConfigMap with the evidence of one operation.
+pub fn config_map_name(add_on: &str, sequence: u64) -> String {
     format!("evidence-{add_on}-{sequence}")
 }
 
-/// Which of these `(name, sequence)` are to be removed: all but the newest [`KEPT`].
-pub fn outdated(kept: impl IntoIterator<Item = (String, u64)>) -> Vec<String> {
+/// Returns which of these ConfigMaps, each a name and a sequence, are to be deleted: all but the newest [`MAX_KEPT`].
+pub fn outdated(config_maps: impl IntoIterator<Item = (String, u64)>) -> Vec<String> {
     let by_sequence: BTreeMap<u64, String> =
-        kept.into_iter().map(|(name, sequence)| (sequence, name)).collect();
-    by_sequence.into_values().rev().skip(KEPT).collect()
+        config_maps.into_iter().map(|(name, sequence)| (sequence, name)).collect();
+    by_sequence.into_values().rev().skip(MAX_KEPT).collect()
 }
 
-/// The whole text.
-pub fn text(failure: &Failure, parts: &[String], redaction: &Redaction) -> String {
+/// Returns the whole text: version, reason and cause of the failure, then one part per object. Each part is cut at 16 KiB,
+/// the whole at 96 KiB.
+pub fn format(failure: &Failure, parts: &[String], redaction: &Redaction) -> String {
     let Failure { release, cause, .. } = failure;
     let head = format!(
         "version: {}\nreason: {}\ncause: {}\n",
         release.version,
         cause.reason.name(),
-        line(&cause.message, redaction)
+        format_line(&cause.message, redaction)
     );
-    let parts = parts.iter().map(|part| cut(part, LONGEST_PART));
+    let parts = parts.iter().map(|part| truncate(part, MAX_PART));
     let text = std::iter::once(head).chain(parts).collect::<Vec<_>>().join("\n");
-    cut(&text, LONGEST)
+    truncate(&text, MAX_TEXT)
 }
 
-/// What a pod says of itself: conditions that are not as they should be, and its containers.
-pub fn pod(pod: &Object, redaction: &Redaction) -> String {
+/// Formats the status of a pod: its phase, the conditions that are not `True`, and its containers.
+pub fn format_pod(pod: &Object, redaction: &Redaction) -> String {
     let text = |pointer: &str| pod.0.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    let mut lines = vec![format!(
-        "pod {}: {}",
-        pod.name(),
-        said([text("/status/phase"), text("/status/reason"), text("/status/message")])
-    )];
-    for condition in list(&pod.0, "/status/conditions") {
-        let of = |name: &str| condition[name].as_str().unwrap_or_default();
-        if of("status") != "True" {
-            lines.push(format!(
-                "  condition {} {}",
-                of("type"),
-                said([of("status"), of("reason"), of("message")])
-            ));
-        }
-    }
+    let status = [text("/status/phase"), text("/status/reason"), text("/status/message")];
+    let mut lines = vec![format!("pod {}: {}", pod.name(), join_reason(status))];
+    let conditions = list_at(&pod.0, "/status/conditions").iter();
+    lines.extend(conditions.filter(|it| it["status"] != "True").map(format_condition));
     for pointer in ["/status/initContainerStatuses", "/status/containerStatuses"] {
-        lines.extend(list(&pod.0, pointer).iter().map(container));
+        lines.extend(list_at(&pod.0, pointer).iter().map(format_container));
     }
-    lines.iter().map(|it| line(it, redaction)).collect::<Vec<_>>().join("\n")
+    lines.iter().map(|line| format_line(line, redaction)).collect::<Vec<_>>().join("\n")
 }
 
-fn container(status: &Value) -> String {
+fn format_condition(condition: &Value) -> String {
+    let text = |field: &str| condition[field].as_str().unwrap_or_default();
+    let status = join_reason([text("status"), text("reason"), text("message")]);
+    format!("  condition {} {status}", text("type"))
+}
+
+fn format_container(status: &Value) -> String {
     let name = status["name"].as_str().unwrap_or_default();
     let restarts = status["restartCount"].as_u64().unwrap_or_default();
-    let last = state(&status["lastState"]);
-    let last = if last.is_empty() { last } else { format!("; before: {last}") };
-    format!("  container {name}: {}; {restarts} restarts{last}", state(&status["state"]))
+    let before = match format_state(&status["lastState"]) {
+        before if before.is_empty() => before,
+        before => format!("; before: {before}"),
+    };
+    format!("  container {name}: {}; {restarts} restarts{before}", format_state(&status["state"]))
 }
 
-/// `waiting CrashLoopBackOff: back-off 10s`, `terminated Error, exit code 1`.
-fn state(state: &Value) -> String {
-    let Some((name, of)) = state.as_object().and_then(|state| state.iter().next()) else {
+/// Formats a container's state, such as `waiting CrashLoopBackOff: back-off 10s` or `terminated Error, exit code 1`.
+fn format_state(state: &Value) -> String {
+    let Some((name, details)) = state.as_object().and_then(|state| state.iter().next()) else {
         return String::new();
     };
-    let text = |field: &str| of[field].as_str().unwrap_or_default();
-    let said = said([name, text("reason"), text("message")]);
-    match of["exitCode"].as_i64() {
-        Some(code) => format!("{said}, exit code {code}"),
-        None => said,
+    let text = |field: &str| details[field].as_str().unwrap_or_default();
+    let state = join_reason([name, text("reason"), text("message")]);
+    match details["exitCode"].as_i64() {
+        Some(code) => format!("{state}, exit code {code}"),
+        None => state,
     }
 }
 
-/// `name reason: message`, without what is empty.
-fn said([name, reason, message]: [&str; 3]) -> String {
+/// Returns `name reason: message` without the parts that are empty.
+fn join_reason([name, reason, message]: [&str; 3]) -> String {
     let head = [name, reason].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>();
     let head = head.join(" ");
     if message.is_empty() { head } else { format!("{head}: {message}") }
 }
 
-/// One event in a line; the field names are those of core/v1.
-pub fn event(event: &Value, redaction: &Redaction) -> String {
+/// Formats an event of core/v1 as one line that begins with its time.
+pub fn format_event(event: &Value, redaction: &Redaction) -> String {
     let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    let times = event["count"].as_u64().unwrap_or(1);
-    let when = [text("/lastTimestamp"), text("/eventTime"), text("/metadata/creationTimestamp")];
-    let when = when.into_iter().find(|when| !when.is_empty()).unwrap_or_default();
-    let said = said([text("/type"), text("/reason"), text("/message")]);
-    line(&format!("event {when} ({times}x) {said}"), redaction)
+    let count = event["count"].as_u64().unwrap_or(1);
+    let times = [text("/lastTimestamp"), text("/eventTime"), text("/metadata/creationTimestamp")];
+    let time = times.into_iter().find(|time| !time.is_empty()).unwrap_or_default();
+    let details = join_reason([text("/type"), text("/reason"), text("/message")]);
+    format_line(&format!("event {time} ({count}x) {details}"), redaction)
 }
 
-/// The last lines of a log.
-pub fn log(log: &str, redaction: &Redaction) -> String {
+/// Formats the last [`LOG_LINES`] lines of a log that are not blank.
+pub fn format_log(log: &str, redaction: &Redaction) -> String {
     let lines: Vec<&str> = log.lines().filter(|line| !line.trim().is_empty()).collect();
-    let last = lines.len().saturating_sub(LOG_LINES);
-    let last = lines.into_iter().skip(last);
-    last.map(|it| format!("    {}", line(it, redaction))).collect::<Vec<_>>().join("\n")
+    let skipped = lines.len().saturating_sub(LOG_LINES);
+    let last = lines.into_iter().skip(skipped);
+    last.map(|line| format!("    {}", format_line(line, redaction))).collect::<Vec<_>>().join("\n")
 }
 
-/// One printable line, masked before it is cut.
-pub fn line(text: &str, redaction: &Redaction) -> String {
-    cut(&redaction.redact(&printable(text)), LONGEST_LINE)
+/// Returns one printable line of at most 400 bytes, redacted before it is cut.
+pub fn format_line(text: &str, redaction: &Redaction) -> String {
+    truncate(&redaction.redact(&without_control(text)), MAX_LINE)
 }
 
-/// Without escape sequences, as they colour terminals, and other control characters.
-fn printable(text: &str) -> String {
+/// Removes escape sequences, such as those that colour terminals, and replaces other control characters by blanks.
+fn without_control(text: &str) -> String {
     let mut chars = text.chars().peekable();
     let mut line = String::new();
     while let Some(c) = chars.next() {
         match c {
             '\u{1b}' if chars.peek() == Some(&'[') => {
-                // To the letter that ends the sequence.
+                // A letter ends the sequence.
                 _ = chars.by_ref().skip(1).find(|c| c.is_ascii_alphabetic());
             }
             c if c.is_control() => line.push(' '),
@@ -192,16 +190,16 @@ fn printable(text: &str) -> String {
     line
 }
 
-fn cut(text: &str, longest: usize) -> String {
-    if text.len() <= longest {
+fn truncate(text: &str, max: usize) -> String {
+    if text.len() <= max {
         return text.to_owned();
     }
-    let end = (0..=longest).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
+    let end = (0..=max).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
     format!("{}…", text.get(..end).unwrap_or_default())
 }
 
-fn list<'a>(object: &'a Value, pointer: &str) -> &'a [Value] {
-    object.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+fn list_at<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
+    value.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
 #[cfg(test)]
@@ -212,7 +210,7 @@ mod tests {
     use crate::names::annotation;
 
     #[test]
-    fn a_pod_is_told_in_a_few_lines() {
+    fn a_pod_is_formatted_in_a_few_lines() {
         let object = Object(json!({
             "metadata": {"name": "web-1", "namespace": "shop"},
             "status": {
@@ -231,32 +229,32 @@ mod tests {
         let expected = "pod web-1: Running
   condition Ready False ContainersNotReady: web
   container web: waiting CrashLoopBackOff: back-off 40s; 3 restarts; before: terminated Error, exit code 1";
-        assert_eq!(pod(&object, &Redaction::default()), expected);
+        assert_eq!(format_pod(&object, &Redaction::default()), expected);
     }
 
     #[test]
-    fn of_a_log_the_last_lines_are_kept_without_what_colours_them() {
+    fn the_last_lines_of_a_log_are_kept_without_escape_sequences() {
         let long: String =
             (1..=30).map(|n| format!("\u{1b}[31mline {n}\u{1b}[0m\tx\u{7}\n\n")).collect();
-        let kept = log(&long, &Redaction::default());
-        let lines: Vec<&str> = kept.lines().collect();
+        let log = format_log(&long, &Redaction::default());
+        let lines: Vec<&str> = log.lines().collect();
         assert_eq!((lines.len(), lines[0], lines[19]), (20, "    line 11 x ", "    line 30 x "));
-        assert!(log(&"ä".repeat(5000), &Redaction::default()).len() < 420);
-        assert_eq!(log("", &Redaction::default()), "");
+        assert!(format_log(&"ä".repeat(5000), &Redaction::default()).len() < 420);
+        assert_eq!(format_log("", &Redaction::default()), "");
     }
 
     #[test]
-    fn events_say_how_often_and_when() {
-        let seen = json!({
+    fn an_event_is_formatted_with_time_and_count() {
+        let object = json!({
             "type": "Warning", "reason": "FailedCreate", "message": "quota", "count": 4,
             "lastTimestamp": "2026-01-01T00:00:00Z",
         });
         let expected = "event 2026-01-01T00:00:00Z (4x) Warning FailedCreate: quota";
-        assert_eq!(event(&seen, &Redaction::default()), expected);
+        assert_eq!(format_event(&object, &Redaction::default()), expected);
     }
 
     #[test]
-    fn of_a_hook_before_the_first_write_only_hooks_tell() {
+    fn a_failed_hook_before_the_first_write_is_about_such_hooks_only() {
         let hook =
             |hook: &str| Object(json!({"metadata": {"annotations": {annotation::HOOK: hook}}}));
         let objects = [hook("pre-upgrade"), hook("verify"), Object(json!({"metadata": {}}))];
@@ -270,22 +268,22 @@ mod tests {
 
     #[test]
     fn the_newest_three_are_kept() {
-        let kept = |sequences: &[u64]| {
-            outdated(sequences.iter().map(|sequence| (name("shop", *sequence), *sequence)))
+        let outdated = |sequences: &[u64]| {
+            outdated(sequences.iter().map(|it| (config_map_name("shop", *it), *it)))
         };
-        assert_eq!(kept(&[2, 4, 11]), Vec::<String>::new());
-        assert_eq!(kept(&[4, 11, 2, 9, 3]), ["evidence-shop-3", "evidence-shop-2"]);
+        assert_eq!(outdated(&[2, 4, 11]), Vec::<String>::new());
+        assert_eq!(outdated(&[4, 11, 2, 9, 3]), ["evidence-shop-3", "evidence-shop-2"]);
     }
 
     #[test]
-    fn the_whole_is_bounded() {
+    fn the_whole_text_is_bounded() {
         let failure = failure(Reason::TimedOut);
         let parts = vec!["x".repeat(100_000); 20];
-        let text = text(&failure, &parts, &Redaction::default());
+        let text = format(&failure, &parts, &Redaction::default());
         assert!(
             text.starts_with("version: 1.0.0\nreason: TimedOut\ncause: not healthy in time\n\nxx")
         );
-        assert!(text.len() < LONGEST + 10);
+        assert!(text.len() < MAX_TEXT + 10);
     }
 
     fn failure(reason: Reason) -> Failure {

@@ -41,7 +41,7 @@ mod step;
 
 pub use api::*;
 pub use bundle::release::{Release, ReleaseId, ServiceAccount, Shape, digest, hex};
-pub use deletion::{DeletionIntent, EVICTED, ORDERED, is_the_klusterlets, records};
+pub use deletion::{DeletionIntent, EVICTED, ORDERED, applied_manifest_works, is_klusterlet_owned};
 pub use dependencies::{Dependencies, PeerState, PeerStates};
 pub use ledger::operation::{AssignmentKey, Operation};
 pub use ledger::retained::{Retained, RetainedState};

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::api::Deletion;
-use crate::bundle::hook::{Hook, Ran, Run};
+use crate::bundle::hook::{Hook, HookRun};
 use crate::bundle::release::{Release, ReleaseId};
 use crate::deletion::DeletionIntent;
 use crate::dependencies::Dependencies;
 use crate::evidence::Failure;
-use crate::health::{PreexistingFailure, Verdict};
+use crate::health::{HookStatus, PreexistingFailure, Verdict};
 use crate::ledger::operation::AssignmentKey;
 use crate::ledger::retained::{Retained, RetainedState};
 use crate::plan::Wave;
@@ -88,7 +88,7 @@ pub enum Action {
     /// Try the whole release without writing.
     Check { release: Release, from: Option<Release> },
     /// Begin the hooks of a release that this operation has not begun, and look how they stand.
-    Hook { release: Release, hook: Hook, run: Run, within: Duration },
+    Hook { release: Release, hook: Hook, run: HookRun, within: Duration },
     /// Write one stage of a release. A rollback leaves Jobs out.
     Apply { release: Release, stage: Wave, direction: Direction },
     /// Keep what is to be seen of a failure. Tried once, whatever comes of it.
@@ -138,7 +138,7 @@ pub enum Outcome {
     Pulled,
     Staged,
     Checked(Report),
-    Hooked(Ran),
+    Hooked(HookStatus),
     Applied(Wave),
     /// On the way back: all of a stage but for these, in words. To put them back would lose data, or cannot be done.
     AppliedBut {

@@ -1,6 +1,6 @@
-//! Hides what is secret in a line of text: the values of the add-on's own Secrets wherever they stand, and what follows the
-//! words by which programs announce secrets. What a program prints of secrets that nobody here knows, without such a
-//! word, cannot be told from other text.
+//! Redaction: replaces secret values in a text by `***`. It finds the values of the add-on's Secrets wherever they appear, and
+//! the text that follows the words by which programs announce secrets. A secret that a program prints without such a word,
+//! and that is in no Secret of the add-on, cannot be recognized.
 
 use std::collections::BTreeSet;
 
@@ -10,12 +10,15 @@ use serde_json::Value;
 
 use crate::object::Object;
 
-const HIDDEN: &str = "***";
+const REDACTED: &str = "***";
 
-/// Shorter values, such as `true` or a port, would hide what is no secret.
-const SHORTEST: usize = 6;
+/// Bytes. Shorter values, such as `true` or a port, also appear in text that is not secret.
+const MIN_LENGTH: usize = 6;
 
-/// What follows one of these and `=` or `:` is hidden, in any case of letters.
+/// Bytes that the rest of a name may have between a word and `=` or `:`.
+const MAX_NAME_REST: usize = 24;
+
+/// The value after one of these words and `=` or `:` is secret. Upper and lower case are the same.
 const WORDS: [&str; 11] = [
     "authorization",
     "password",
@@ -30,87 +33,88 @@ const WORDS: [&str; 11] = [
     "private_key",
 ];
 
-/// Token schemes whose next word is hidden.
+/// HTTP authentication schemes: the next word is secret.
 const SCHEMES: [&str; 2] = ["bearer ", "basic "];
 
-/// Values that are secret, longest first.
+/// The secret values of one add-on. The default knows none, and redacts only what words announce.
 #[derive(Clone, Debug, Default)]
 pub struct Redaction {
+    /// Longest first, so that a value that contains another is replaced as a whole.
     values: Vec<String>,
 }
 
 impl Redaction {
-    /// Hides the values of all Secrets among these.
-    pub fn of<'a>(objects: impl IntoIterator<Item = &'a Object>) -> Self {
+    /// Collects the values of all Secrets among these objects: whole, line by line, in plain text and in base64. Values of
+    /// less than six bytes are left out.
+    pub fn from_secrets<'a>(objects: impl IntoIterator<Item = &'a Object>) -> Self {
         let secrets = objects.into_iter().filter(|object| object.kind() == "Secret");
-        let values: BTreeSet<String> = secrets.flat_map(values).collect();
+        let values: BTreeSet<String> = secrets.flat_map(secret_values).collect();
         let mut values: Vec<String> = values.into_iter().collect();
         values.sort_by_key(|value| std::cmp::Reverse(value.len()));
         Self { values }
     }
 
-    pub fn redact(&self, line: &str) -> String {
-        let known = self
+    /// Returns the text with `***` in place of each secret.
+    pub fn redact(&self, text: &str) -> String {
+        let text = self
             .values
             .iter()
-            .fold(line.to_owned(), |line, value| line.replace(value.as_str(), HIDDEN));
-        let schemes = SCHEMES.iter().fold(known, |line, scheme| hide_after(&line, scheme, false));
-        let words = WORDS.iter().fold(schemes, |line, word| hide_after(&line, word, true));
-        hide_user_info(&words)
+            .fold(text.to_owned(), |text, value| text.replace(value.as_str(), REDACTED));
+        let text =
+            SCHEMES.iter().fold(text, |text, scheme| redact_after(&text, scheme, |_| Some(0)));
+        let text = WORDS.iter().fold(text, |text, word| redact_after(&text, word, find_assigned));
+        redact_user_info(&text)
     }
 }
 
-/// Whole, line by line, and in base64, as the API server shows them.
-fn values(secret: &Object) -> Vec<String> {
-    let text = |field: &str| {
+fn secret_values(secret: &Object) -> Vec<String> {
+    let strings = |field: &str| {
         let fields = secret.0[field].as_object();
         let values = fields.into_iter().flat_map(|fields| fields.values());
         values.filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>()
     };
-    let encoded = text("data");
-    let given = text("stringData");
+    let (data, string_data) = (strings("data"), strings("stringData"));
     let decode = |value: &String| String::from_utf8(BASE64_STANDARD.decode(value).ok()?).ok();
     let encode = |value: &String| BASE64_STANDARD.encode(value);
     let plain: Vec<String> =
-        encoded.iter().filter_map(decode).chain(given.iter().cloned()).collect();
+        data.iter().filter_map(decode).chain(string_data.iter().cloned()).collect();
     let lines = plain.iter().flat_map(|value| value.lines()).map(|line| line.trim().to_owned());
-    let encoded = encoded.iter().cloned().chain(given.iter().map(encode));
+    let encoded = data.iter().cloned().chain(string_data.iter().map(encode));
     let all = lines.chain(plain.iter().cloned()).chain(encoded);
-    all.filter(|value| value.len() >= SHORTEST).collect()
+    all.filter(|value| value.len() >= MIN_LENGTH).collect()
 }
 
-/// Hides the word after each `word`; with `named` only where `=` or `:` stands between.
-fn hide_after(line: &str, word: &str, named: bool) -> String {
-    let mut hidden = String::new();
-    let mut rest = line;
-    while let Some(at) = find(rest, word) {
-        let (before, after) = rest.split_at(at + word.len());
-        hidden.push_str(before);
+/// Redacts the value after each `word`. `find_value` returns where it starts in the text that follows the word.
+fn redact_after(text: &str, word: &str, find_value: fn(&str) -> Option<usize>) -> String {
+    let mut redacted = String::new();
+    let mut rest = text;
+    while let Some(start) = find_ignoring_case(rest, word) {
+        let (before, after) = rest.split_at(start + word.len());
+        redacted.push_str(before);
         rest = after;
-        let lead = if named { introduction(rest) } else { Some(0) };
-        let Some(lead) = lead else { continue };
-        let (introduction, value) = rest.split_at(lead);
-        let end = value.find(ends).unwrap_or(value.len());
-        if end > 0 && !value.starts_with(HIDDEN) {
-            hidden.push_str(introduction);
-            hidden.push_str(HIDDEN);
+        let Some(value_start) = find_value(rest) else { continue };
+        let (between, value) = rest.split_at(value_start);
+        let end = value.find(is_value_end).unwrap_or(value.len());
+        if end > 0 && !value.starts_with(REDACTED) {
+            redacted.push_str(between);
+            redacted.push_str(REDACTED);
             rest = value.get(end..).unwrap_or_default();
         }
     }
-    hidden + rest
+    redacted + rest
 }
 
-/// ASCII letters alone are compared without case, so that places stay the same.
-fn find(text: &str, word: &str) -> Option<usize> {
+/// Ignores the case of ASCII letters only: positions in the lowercase text are those in the text.
+fn find_ignoring_case(text: &str, word: &str) -> Option<usize> {
     text.to_ascii_lowercase().find(word)
 }
 
-/// How long what stands between a word and its value is: the rest of the name, quotes, `=` or `:`, blanks.
-fn introduction(text: &str) -> Option<usize> {
+/// Returns where an assigned value starts: after the rest of a name, quotes, `=` or `:`, and blanks.
+fn find_assigned(text: &str) -> Option<usize> {
     let sign = text.find(['=', ':'])?;
     let name = text.get(..sign)?;
-    let named = name.chars().all(|c| c.is_ascii_alphanumeric() || "_-\"'\\ ".contains(c));
-    if !named || name.len() > 24 {
+    let is_name = name.chars().all(|c| c.is_ascii_alphanumeric() || "_-\"'\\ ".contains(c));
+    if !is_name || name.len() > MAX_NAME_REST {
         return None;
     }
     let after = text.get(sign + 1..)?;
@@ -118,26 +122,26 @@ fn introduction(text: &str) -> Option<usize> {
     Some(sign + 1 + value)
 }
 
-fn ends(c: char) -> bool {
+fn is_value_end(c: char) -> bool {
     c.is_whitespace() || "\"',;&\\})]".contains(c)
 }
 
-/// `scheme://user:password@host`
-fn hide_user_info(line: &str) -> String {
-    let mut hidden = String::new();
-    let mut rest = line;
-    while let Some(at) = rest.find("://") {
-        let (before, after) = rest.split_at(at + 3);
-        hidden.push_str(before);
+/// Redacts user and password in URLs: `scheme://user:password@host`.
+fn redact_user_info(text: &str) -> String {
+    let mut redacted = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find("://") {
+        let (before, after) = rest.split_at(start + 3);
+        redacted.push_str(before);
         let authority = after.find(|c: char| c.is_whitespace() || "/?#\"'".contains(c));
         let authority = after.get(..authority.unwrap_or(after.len())).unwrap_or_default();
         rest = after;
-        if let Some(user) = authority.rfind('@') {
-            hidden.push_str(HIDDEN);
-            rest = after.get(user..).unwrap_or_default();
+        if let Some(user_info) = authority.rfind('@') {
+            redacted.push_str(REDACTED);
+            rest = after.get(user_info..).unwrap_or_default();
         }
     }
-    hidden + rest
+    redacted + rest
 }
 
 #[cfg(test)]
@@ -147,9 +151,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_programs_announce_as_secret_is_hidden() {
+    fn values_that_programs_announce_as_secret_are_redacted() {
         let table = [
-            ("nothing to hide here: 3 of 5", "nothing to hide here: 3 of 5"),
+            ("nothing to redact here: 3 of 5", "nothing to redact here: 3 of 5"),
             ("Authorization: Bearer abc.def.ghi", "Authorization: *** ***"),
             ("sent bearer abc.def, got 401", "sent bearer ***, got 401"),
             ("password=hunter2 user=x", "password=*** user=x"),
@@ -171,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn values_of_the_add_ons_secrets_are_hidden_wherever_they_stand() {
+    fn values_of_the_add_ons_secrets_are_redacted_wherever_they_appear() {
         let secret = Object(json!({
             "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"},
             "data": {"key": "c3dvcmRmaXNoLTE=", "port": "NTQzMg=="},
@@ -180,7 +184,7 @@ mod tests {
         let config = Object(json!({
             "apiVersion": "v1", "kind": "ConfigMap", "data": {"plain": "not-a-secret"},
         }));
-        let redaction = Redaction::of([&secret, &config]);
+        let redaction = Redaction::from_secrets([&secret, &config]);
         for (line, expected) in [
             ("connecting with swordfish-1 to 5432", "connecting with *** to 5432"),
             ("raw c3dvcmRmaXNoLTE=", "raw ***"),
@@ -193,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn no_line_stops_it() {
+    fn no_line_makes_it_panic() {
         for line in [
             "password",
             "password=",

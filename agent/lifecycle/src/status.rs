@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use crate::api::{ManagedAddOnStatus, OperationResult, Phase};
-use crate::at_rest::Drifted;
+use crate::at_rest::DriftCondition;
 use crate::ledger::rollout::Rollout;
 use crate::ledger::state::State;
 use crate::reason::Reason;
@@ -22,7 +22,7 @@ pub struct StatusContext {
     /// What of the release at rest is not well.
     pub unwell: Option<String>,
     /// Whether others change the release at rest; absent until somebody looked.
-    pub drifted: Option<Drifted>,
+    pub drifted: Option<DriftCondition>,
     /// It is being deleted, and it is not known yet whether that is an order.
     pub unclear: bool,
 }
@@ -148,11 +148,9 @@ fn conditions(
     ];
     let drifted = beside.drifted.as_ref().filter(|_| at_rest);
     let drifted = drifted.map(|told| (told, printable(&told.message)));
-    rows.extend(
-        drifted
-            .as_ref()
-            .map(|(told, message)| ["Drifted", truth(told.drifted), told.reason, message.as_str()]),
-    );
+    rows.extend(drifted.as_ref().map(|(told, message)| {
+        ["Drifted", truth(told.is_drifted), told.reason.name(), message.as_str()]
+    }));
     // An install has none: there is nothing to go back to.
     let safety = rollout.operation.as_ref().and_then(|operation| operation.safety.as_ref());
     let safety = safety.map(|safety| (safety, printable(&safety.message())));

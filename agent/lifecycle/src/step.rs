@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::bundle::hook::{Hook, Run};
+use crate::bundle::hook::Hook;
 use crate::deletion::DeletionIntent;
 use crate::health::Verdict;
 use crate::ledger::rollout::{RetryState, Rollout};
@@ -171,7 +171,9 @@ fn due(rollout: &Rollout, seen: &Observation) -> Option<Action> {
             Some(RetryFrom::Check) => Some(Action::Check { release: target()?, from }),
         },
         State::Verifying { .. } => match seen.verdict {
-            Some(Verdict::AwaitingHooks { begun: false, .. }) if rollout.verify_run().is_some() => {
+            Some(Verdict::AwaitingHooks { started: false, .. })
+                if rollout.verify_run().is_some() =>
+            {
                 hooks(rollout, seen, Hook::Verify)
             }
             _ => None,
@@ -185,7 +187,7 @@ fn due(rollout: &Rollout, seen: &Observation) -> Option<Action> {
 
 fn hooks(rollout: &Rollout, seen: &Observation, hook: Hook) -> Option<Action> {
     let operation = rollout.operation.as_ref()?;
-    let (release, run) = (operation.target.clone()?, Run::of(operation));
+    let (release, run) = (operation.target.clone()?, operation.hook_run());
     Some(Action::Hook { release, hook, run, within: seen.policy().timeout })
 }
 

@@ -197,7 +197,7 @@ fn calm(mut scene: Scene) -> Scene {
     scene.report.safety = None;
     let needs = [need("base >=2")];
     let base = [("base".to_owned(), Arc::new(running("2.0.0")))];
-    scene.seen.dependencies = Dependencies::of("shop", &needs, &base.into_iter().collect());
+    scene.seen.dependencies = Dependencies::new("shop", &needs, &base.into_iter().collect());
     let held = scene.rollout.state == State::Waiting { reason: Reason::RollbackUnsafe };
     if held { scene.retry("calm") } else { scene.look() }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::api::ListParams;
-use lifecycle::at_rest::{ForeignFields, Mending, added};
+use lifecycle::at_rest::{ForeignFields, Repairs, find_foreign_fields};
 use lifecycle::bundle::ignored_fields;
 use lifecycle::names::label;
 use lifecycle::plan::{Wave, is_job};
@@ -37,34 +37,34 @@ pub async fn repair(
     release: &[ResolvedObject],
     rollout: &Rollout,
     known: &mut Known,
-) -> Mending {
-    let mut mending = Mending::default();
+) -> Repairs {
+    let mut repairs = Repairs::default();
     let mut unseen = known.clone();
     // In the order of applying: what others stand on is there first.
     for &stage in Wave::ALL {
         let of_stage = release.iter().filter(|placed| placed.stage() == stage);
         for (places, living) in look(access, of_stage).await {
             let Some(living) = living else {
-                mending.unseen = true;
+                repairs.is_incomplete = true;
                 continue;
             };
             for placed in &places {
                 let key = placed.object.key();
                 unseen.remove(&key);
                 let added = beside(placed, release, living.get(&key));
-                mending.added.insert(key, added);
+                repairs.foreign_fields.insert(key, added);
             }
             let (left, places): (Vec<&ResolvedObject>, Vec<&ResolvedObject>) =
                 places.iter().partition(|placed| is_left(&placed.object.key(), &living, rollout));
             note(&left, &living, known);
             match places.iter().any(|placed| is_job(&placed.object)) {
                 true => note(&places, &living, known),
-                false => put_back(access, release, &places, &living, known, &mut mending).await,
+                false => put_back(access, release, &places, &living, known, &mut repairs).await,
             }
         }
     }
     known.retain(|key, _| !unseen.contains_key(key));
-    mending
+    repairs
 }
 
 /// What others added to an object.
@@ -76,7 +76,7 @@ fn beside(
     let Some(living) = living else { return Vec::new() };
     let object = &placed.object;
     let shared = ignored_fields::pointers(object, release.iter().map(|other| &other.object));
-    added(object, &shared, &living.managed)
+    find_foreign_fields(object, &shared, &living.managed)
 }
 
 /// What is gone altogether can be put back.
@@ -102,7 +102,7 @@ async fn put_back(
     places: &[&ResolvedObject],
     living: &Living,
     known: &mut Known,
-    mending: &mut Mending,
+    repairs: &mut Repairs,
 ) {
     let seen = |key: &ObjectKey| living.get(key).map(|living| &living.version);
     let changed = places.iter().filter(|placed| {
@@ -122,15 +122,15 @@ async fn put_back(
             Ok(Some(version)) => {
                 if seen(&key) != Some(&version) {
                     tracing::info!(object = %key, "put back as its version says");
-                    mending.mended.push(key.clone());
+                    repairs.restored.push(key.clone());
                 }
                 known.insert(key, version);
             }
-            Ok(None) => mending.mended.push(key),
+            Ok(None) => repairs.restored.push(key),
             Err(fault) => {
                 tracing::warn!(object = %key, cause = fault.message, "not put back");
                 known.remove(&key);
-                mending.unmended.push((key, fault.message));
+                repairs.failed.push((key, fault.message));
             }
         }
     }

@@ -47,7 +47,7 @@ impl Store {
 
     /// Saves one, and forgets all but the newest few; returns its name.
     pub async fn save(&self, failure: &Failure, text: String) -> Result<String, Fault> {
-        let name = evidence::name(&self.add_on, failure.sequence);
+        let name = evidence::config_map_name(&self.add_on, failure.sequence);
         let sequence = failure.sequence.to_string();
         let map = json!({
             "apiVersion": "v1",
@@ -114,7 +114,7 @@ pub async fn collect(
     for unwell in looked.iter().take(MOST_OBJECTS) {
         parts.push(part(access, unwell, redaction, until));
     }
-    evidence::text(failure, &each(parts).await, redaction)
+    evidence::format(failure, &each(parts).await, redaction)
 }
 
 async fn part(
@@ -123,7 +123,7 @@ async fn part(
     redaction: &Redaction,
     until: Instant,
 ) -> String {
-    let head = evidence::line(&format!("{}: {}", unwell.key, unwell.said), redaction);
+    let head = evidence::format_line(&format!("{}: {}", unwell.key, unwell.said), redaction);
     let lines = timeout_at(until, of_object(access, unwell, redaction)).await;
     format!("{head}\n{}\n", lines.unwrap_or_else(|_| "not read in time".to_owned()))
 }
@@ -161,7 +161,7 @@ async fn of_pod(
     pod: &Object,
     redaction: &Redaction,
 ) -> Vec<String> {
-    let mut lines = vec![evidence::pod(pod, redaction)];
+    let mut lines = vec![evidence::format_pod(pod, redaction)];
     lines.extend(events(access, namespace, pod.name(), redaction).await);
     let pods: Api<Pod> = Api::namespaced(access.client.clone(), namespace);
     let mut logs = Vec::new();
@@ -190,8 +190,10 @@ async fn log(pods: &Api<Pod>, pod: &str, status: &Value, redaction: &Redaction) 
         error::to_fault(&format!("  log of {container} could not be read"), error).message
     };
     match timeout(LOG_PATIENCE, pods.logs(pod, &params)).await {
-        Ok(Ok(text)) => format!("  log of {container}:\n{}", evidence::log(&text, redaction)),
-        Ok(Err(error)) => evidence::line(&failed(&error), redaction),
+        Ok(Ok(text)) => {
+            format!("  log of {container}:\n{}", evidence::format_log(&text, redaction))
+        }
+        Ok(Err(error)) => evidence::format_line(&failed(&error), redaction),
         Err(_) => format!("  log of {container} could not be read in time"),
     }
 }
@@ -213,14 +215,15 @@ async fn events(
         Ok(found) => {
             let events =
                 found.items.into_iter().filter_map(|event| serde_json::to_value(event).ok());
-            let mut lines: Vec<String> = events.map(|it| evidence::event(&it, redaction)).collect();
+            let mut lines: Vec<String> =
+                events.map(|it| evidence::format_event(&it, redaction)).collect();
             // They begin with their times.
             lines.sort();
             lines.split_off(lines.len().saturating_sub(MOST_EVENTS))
         }
         Err(error) => {
             let why = error::to_fault(&format!("events of {name} could not be read"), &error);
-            vec![evidence::line(&why.message, redaction)]
+            vec![evidence::format_line(&why.message, redaction)]
         }
     }
 }

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use lifecycle::bundle::hook::{Hook, Run};
+use lifecycle::bundle::hook::{Hook, HookRun};
 use lifecycle::health::{
     Graces, Health, HealthContext, HealthStatus, PreexistingFailure, Rules, Tolerance, Verdict,
-    absent, assess, assess_with, pod_labels, verdict,
+    assess, assess_absent, assess_with, pod_labels,
 };
 use lifecycle::plan::{Wave, is_job};
 use lifecycle::redaction::Redaction;
@@ -57,7 +57,7 @@ pub struct Terms<'a> {
     pub before: &'a [PreexistingFailure],
     pub excused_after: Duration,
     /// The operation whose verifying hooks are to be looked at; none on the way back.
-    pub proves: Option<Run>,
+    pub proves: Option<HookRun>,
 }
 
 pub async fn look(access: &Access<'_>, release: &[ResolvedObject], terms: &Terms<'_>) -> Verdict {
@@ -68,13 +68,13 @@ pub async fn look(access: &Access<'_>, release: &[ResolvedObject], terms: &Terms
     look_into(access, &mut looked, terms).await;
     ask_rules(&mut looked, terms).await;
     let excused = excuse(&mut looked, terms);
-    let verdict = verdict(looked.into_iter().map(|looked| (looked.object, looked.health)));
-    let verdict = verdict.but(&excused);
+    let verdict = Verdict::combine(looked.into_iter().map(|looked| (looked.object, looked.health)));
+    let verdict = verdict.with_tolerated(&excused);
     let verdict = match &terms.proves {
-        Some(run) if verdict.well().is_some() => proved(access, release, run, verdict).await,
+        Some(run) if verdict.is_healthy() => proved(access, release, run, verdict).await,
         _ => verdict,
     };
-    verdict.redacted(&Redaction::of(release.iter().map(|placed| &placed.object)))
+    verdict.redacted(&Redaction::from_secrets(release.iter().map(|placed| &placed.object)))
 }
 
 /// What of the running version is not whole, as far as it can be seen.
@@ -89,29 +89,29 @@ pub async fn ill(access: &Access<'_>, running: &[ResolvedObject]) -> Vec<Preexis
             (living, health)
         })
         .collect();
-    lifecycle::health::ill(judged.iter().map(|(living, health)| (living, health)))
+    lifecycle::health::preexisting_failures(judged.iter().map(|(living, health)| (living, health)))
 }
 
 fn excuse(looked: &mut [Looked<'_>], terms: &Terms<'_>) -> Vec<String> {
     let excuse = Tolerance {
-        before: terms.before,
-        since: terms.since,
+        failures: terms.before,
+        since_apply: terms.since,
         grace: terms.excused_after,
-        back: terms.jobs == Jobs::No,
+        requires_new_pods: terms.jobs != Jobs::No,
     };
     let living = looked.iter_mut().filter_map(|l| Some((l.living.as_ref()?, &mut l.health)));
-    excuse.make(&mut living.collect::<Vec<_>>())
+    excuse.apply(&mut living.collect::<Vec<_>>())
 }
 
 /// All is well; what do the hooks say?
 async fn proved(
     access: &Access<'_>,
     release: &[ResolvedObject],
-    run: &Run,
+    run: &HookRun,
     well: Verdict,
 ) -> Verdict {
     match hooks::stand(access, release, Hook::Verify, run).await {
-        Ok(ran) => well.proved_by(ran),
+        Ok(ran) => well.with_hooks(ran),
         Err(fault) => Verdict::InProgress(fault.message),
     }
 }
@@ -145,20 +145,25 @@ pub async fn unwell(
 
 async fn one<'a>(access: &Access<'_>, placed: &'a ResolvedObject, terms: &Terms<'_>) -> Looked<'a> {
     let object = &placed.object;
-    let context =
-        HealthContext { since: terms.since, graces: terms.graces, ..HealthContext::default() };
+    let context = HealthContext {
+        since_apply: terms.since,
+        graces: terms.graces,
+        ..HealthContext::default()
+    };
     match access.whole(placed).await {
         Ok(Some(living)) => {
             Looked { object, health: assess_with(&living, &context), living: Some(living) }
         }
-        Ok(None) => Looked { object, health: absent(object, terms.running_jobs), living: None },
+        Ok(None) => {
+            Looked { object, health: assess_absent(object, terms.running_jobs), living: None }
+        }
         Err(fault) => Looked { object, health: Health::unknown(fault.message), living: None },
     }
 }
 
 /// What the release's own rules decide, they decide alone.
 async fn ask_rules(looked: &mut [Looked<'_>], terms: &Terms<'_>) {
-    let ruled = looked.iter_mut().filter(|looked| terms.rules.decide(looked.object));
+    let ruled = looked.iter_mut().filter(|looked| terms.rules.applies_to(looked.object));
     let (living, healths): (Vec<Object>, Vec<&mut Health>) =
         ruled.filter_map(|looked| Some((looked.living.take()?, &mut looked.health))).unzip();
     if living.is_empty() {
@@ -171,7 +176,7 @@ async fn ask_rules(looked: &mut [Looked<'_>], terms: &Terms<'_>) {
 
 /// Judges workloads that are not well anew, with their pods, and with the nodes where these may excuse them.
 async fn look_into(access: &Access<'_>, looked: &mut [Looked<'_>], terms: &Terms<'_>) {
-    let by_us = looked.iter_mut().filter(|looked| !terms.rules.decide(looked.object));
+    let by_us = looked.iter_mut().filter(|looked| !terms.rules.applies_to(looked.object));
     let unwell = by_us.filter_map(|looked| {
         let living = looked.living.as_ref().filter(|living| pod_labels(living).is_some())?;
         is_unwell(&looked.health).then_some((living, &mut looked.health))
@@ -183,8 +188,8 @@ async fn look_into(access: &Access<'_>, looked: &mut [Looked<'_>], terms: &Terms
     each(unwell.into_iter().map(|(living, health)| async move {
         let pods = pods::pods(access, living).await;
         let now = Some(Timestamp::now());
-        let (since, graces) = (terms.since, terms.graces);
-        let context = HealthContext { since, now, pods: &pods, nodes, graces };
+        let (since_apply, graces) = (terms.since, terms.graces);
+        let context = HealthContext { since_apply, now, pods: &pods, nodes, graces };
         *health = assess_with(living, &context);
     }))
     .await;

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use lifecycle::Fault;
-use lifecycle::bundle::hook::{Hook, Ran, Run, is_of, job, ran};
+use lifecycle::bundle::hook::{Hook, HookRun, is_of, job};
+use lifecycle::health::{HookStatus, assess_hooks};
 
 use crate::actions::apply::anew;
 use crate::actions::check::owned;
@@ -15,9 +16,9 @@ pub async fn run(
     access: &Access<'_>,
     release: &[ResolvedObject],
     hook: Hook,
-    run: &Run,
+    run: &HookRun,
     within: Duration,
-) -> Result<Ran, Fault> {
+) -> Result<HookStatus, Fault> {
     let hooks: Vec<&ResolvedObject> = of(release, hook).collect();
     for begun in each(hooks.iter().map(|placed| begin(access, placed, run, within))).await {
         begun?;
@@ -30,14 +31,14 @@ pub async fn stand(
     access: &Access<'_>,
     release: &[ResolvedObject],
     hook: Hook,
-    run: &Run,
-) -> Result<Ran, Fault> {
+    run: &HookRun,
+) -> Result<HookStatus, Fault> {
     let looks =
         each(of(release, hook).map(|placed| async {
             access.whole(placed).await.map(|living| (&placed.object, living))
         }));
     let hooks: Result<Vec<_>, Fault> = looks.await.into_iter().collect();
-    Ok(ran(hooks?, run))
+    Ok(assess_hooks(hooks?, run))
 }
 
 pub fn of(release: &[ResolvedObject], hook: Hook) -> impl Iterator<Item = &ResolvedObject> {
@@ -47,7 +48,7 @@ pub fn of(release: &[ResolvedObject], hook: Hook) -> impl Iterator<Item = &Resol
 async fn begin(
     access: &Access<'_>,
     placed: &ResolvedObject,
-    run: &Run,
+    run: &HookRun,
     within: Duration,
 ) -> Result<(), Fault> {
     owned(access, placed, false).await?;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lifecycle::at_rest::{Degradation, Drift, Mending};
+use lifecycle::at_rest::{Degradation, Drift, Repairs};
 use lifecycle::health::{Rules, Verdict};
 use lifecycle::{Fault, ManagedAddOnStatus, Reason, Release, Rollout};
 use tokio::time::Instant;
@@ -49,8 +49,8 @@ impl Rest {
         let rest = Self::of(rollout.release_at_rest().cloned(), every);
         let Some(status) = status else { return rest };
         Self {
-            drift: Drift::told_before(status),
-            wellness: Degradation::told_before(status),
+            drift: Drift::from_status(status),
+            wellness: Degradation::from_status(status),
             ..rest
         }
     }
@@ -76,7 +76,7 @@ impl Rest {
     }
 
     pub(super) fn unwell(&self) -> Option<String> {
-        self.wellness.unwell().map(str::to_owned)
+        self.wellness.problem().map(str::to_owned)
     }
 
     pub(super) fn drift(&self) -> &Drift {
@@ -117,12 +117,12 @@ impl Driver {
         let Some(kept) = self.rest.release.clone() else { return };
         let mut known = std::mem::take(&mut self.rest.known);
         match self.put_back(&kept, &mut known).await {
-            Ok(mending) => {
-                let repaired = u64::try_from(mending.mended.len()).unwrap_or(u64::MAX);
+            Ok(repairs) => {
+                let repaired = u64::try_from(repairs.restored.len()).unwrap_or(u64::MAX);
                 self.shared.metrics.count_repairs(&self.name, repaired);
                 // What was not looked at may have changed.
-                self.rest.well_with = self.rest.well_with.take().filter(|_| mending.is_whole());
-                self.rest.drift = std::mem::take(&mut self.rest.drift).see(&mending, now());
+                self.rest.well_with = self.rest.well_with.take().filter(|_| repairs.is_complete());
+                self.rest.drift = std::mem::take(&mut self.rest.drift).record(&repairs, now());
             }
             Err(fault) => {
                 tracing::warn!(cause = fault.message, "drift could not be mended");
@@ -132,7 +132,7 @@ impl Driver {
         self.rest.known = known;
     }
 
-    async fn put_back(&mut self, kept: &Release, known: &mut Known) -> Result<Mending, Fault> {
+    async fn put_back(&mut self, kept: &Release, known: &mut Known) -> Result<Repairs, Fault> {
         let Some(content) = self.content(&kept.id).await? else { return Err(gone()) };
         let placed = self.placed(&content).await?;
         let access = self.access(&content)?;
@@ -154,7 +154,7 @@ impl Driver {
         self.rest.well_with = (verdict == Verdict::Healthy).then(|| self.rest.known.clone());
         let before = self.rest.unwell();
         let wellness = std::mem::take(&mut self.rest.wellness);
-        self.rest.wellness = wellness.see(&verdict, elapsed, watching.grace);
+        self.rest.wellness = wellness.record(&verdict, elapsed, watching.grace);
         self.tell_unwell(before).await;
     }
 

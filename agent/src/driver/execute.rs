@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lifecycle::bundle::hook::{Hook, Run};
+use lifecycle::bundle::hook::{Hook, HookRun};
 use lifecycle::evidence::Failure;
 use lifecycle::names::annotation;
 use lifecycle::plan::{Wave, is_job};
@@ -112,7 +112,7 @@ impl Driver {
         &mut self,
         release: &Release,
         hook: Hook,
-        run: &Run,
+        run: &HookRun,
         within: Duration,
     ) -> Result<Outcome, Fault> {
         let Some(content) = self.content(&release.id).await? else { return Ok(Outcome::Missing) };
@@ -146,7 +146,7 @@ impl Driver {
         // Hooks before the first write meet the Secrets of the version that runs.
         let running = self.running().await?;
         let running = running.iter().flat_map(|running| &running.objects);
-        let redaction = Redaction::of(content.objects.iter().chain(running));
+        let redaction = Redaction::from_secrets(content.objects.iter().chain(running));
         let terms = self.at_rest(&rules);
         let access = self.access(&content)?;
         let text = evidence::collect(&access, &placed, &terms, failure, &redaction).await;

@@ -24,7 +24,7 @@ impl Driver {
         let verdict = self.verdict().await;
         let assignment = self.assignment().await;
         let slot = self.needs_slot(&assignment) && self.take_slot();
-        self.dependencies = Dependencies::of(&self.name, &self.needs(), &self.neighbours.borrow());
+        self.dependencies = Dependencies::new(&self.name, &self.needs(), &self.neighbours.borrow());
         let object = &self.ledger.add_on;
         let annotations = object.metadata.annotations.as_ref();
         let note = |name| annotations.and_then(|all| all.get(name));
@@ -37,7 +37,7 @@ impl Driver {
             retry: note(annotation::RETRY).cloned(),
             paused: note(annotation::PAUSED).is_some_and(|paused| paused == "true"),
             any_time: note(annotation::IGNORE_WINDOWS) == Some(&object.spec.version),
-            deletion_intent: DeletionIntent::of(object),
+            deletion_intent: DeletionIntent::read(object),
             deletion: policy.and_then(|policy| policy.deletion).unwrap_or(Deletion::Uninstall),
             finalizer: finalizers.iter().any(|finalizer| finalizer == FINALIZER),
             slot,
@@ -123,7 +123,7 @@ impl Driver {
             running_jobs: &running_jobs,
             before: &self.ledger.rollout.before,
             // What is excused must not meet the time-out.
-            excused_after: self.shared.graces.trouble.min(policy.timeout / 2),
+            excused_after: self.shared.graces.pod_failure.min(policy.timeout / 2),
             proves: self.ledger.rollout.verify_run(),
         };
         Ok(health::look(&self.access(content)?, &placed, &terms).await)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::Api;
 use kube::core::{ApiResource, DynamicObject};
-use lifecycle::health::{Verdict, in_the_way, waits_for_pods};
+use lifecycle::health::{Verdict, find_stuck_pod, may_have_stuck_pod};
 use lifecycle::{Fault, Object, ReleaseId};
 
 use super::Driver;
@@ -47,7 +47,7 @@ impl Driver {
             return Ok(());
         }
         let placed = self.placed(&content).await?;
-        let (access, grace) = (self.access(&content)?, self.shared.graces.trouble);
+        let (access, grace) = (self.access(&content)?, self.shared.graces.pod_failure);
         let sets = placed.iter().filter(|placed| is_stateful_set(&placed.object));
         let cleared = each(sets.map(|set| clear(&access, set, grace))).await;
         cleared.into_iter().collect()
@@ -59,9 +59,9 @@ fn is_stateful_set(object: &Object) -> bool {
 }
 
 async fn clear(access: &Access<'_>, set: &ResolvedObject, grace: Duration) -> Result<(), Fault> {
-    let living = access.whole(set).await?.filter(waits_for_pods);
+    let living = access.whole(set).await?.filter(may_have_stuck_pod);
     let Some(living) = living else { return Ok(()) };
-    match in_the_way(&living, &pods(access, &living).await, now(), grace) {
+    match find_stuck_pod(&living, &pods(access, &living).await, now(), grace) {
         Some(pod) => remove(access, &living, pod).await,
         None => Ok(()),
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use kube::ResourceExt;
 use lifecycle::names::annotation::{MCA_UID, ORPHANED};
 use lifecycle::names::label;
-use lifecycle::{Fault, ManagedAddOn, Reason, is_the_klusterlets};
+use lifecycle::{Fault, ManagedAddOn, Reason, is_klusterlet_owned};
 
 use crate::hub_state::HubState;
 use crate::names::WRITER;
@@ -34,7 +34,7 @@ fn act(hub: &HubState, add_on: &ManagedAddOn) -> Option<Act> {
         return None;
     }
     let orphaned = add_on.annotations().contains_key(ORPHANED);
-    if is_the_klusterlets(add_on) {
+    if is_klusterlet_owned(add_on) {
         return (is_ours(add_on) || orphaned)
             .then_some(Act::HandOver { name: add_on.name_any(), uid: add_on.uid()? });
     }

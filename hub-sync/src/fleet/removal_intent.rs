@@ -11,7 +11,7 @@ use std::sync::Arc;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch};
 use kube::{Api, Client, ResourceExt};
 use lifecycle::names::annotation;
-use lifecycle::{DeletionIntent, EVICTED, ManagedAddOn, ORDERED, records};
+use lifecycle::{DeletionIntent, EVICTED, ManagedAddOn, ORDERED, applied_manifest_works};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
@@ -165,13 +165,14 @@ fn carries(work: &DynamicObject, add_on: &str) -> bool {
 }
 
 fn questions(add_ons: &BTreeMap<String, Arc<ManagedAddOn>>) -> Vec<Question> {
-    let unclear =
-        add_ons.values().filter(|add_on| DeletionIntent::of(add_on) == DeletionIntent::Unconfirmed);
+    let unclear = add_ons
+        .values()
+        .filter(|add_on| DeletionIntent::read(add_on) == DeletionIntent::Unconfirmed);
     unclear.filter_map(|add_on| question(add_on)).collect()
 }
 
 fn question(add_on: &ManagedAddOn) -> Option<Question> {
-    let records = records(add_on)
+    let records = applied_manifest_works(add_on)
         .map(|(name, uid)| Record { name: name.to_owned(), uid: uid.to_owned() })
         .collect();
     Some(Question { name: add_on.name_any(), uid: add_on.uid()?, records })

@@ -1,142 +1,191 @@
-//! Whether others change the release at rest.
+//! Drift: others change the release at rest.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use strum::{IntoStaticStr, VariantArray};
 
-use super::{ForeignFields, saved};
+use super::foreign_fields::ForeignFields;
 use crate::api::ManagedAddOnStatus;
 use crate::object::ObjectKey;
 
-/// So many looks in a row at which an object had to be put back mean that somebody fights for it.
+/// An object that had to be restored at this many comparisons in a row is contested: something else keeps changing it.
 const CONTESTED: u32 = 3;
 
-/// Objects that are named, and fields of each; the others are counted.
-const NAMED: usize = 3;
+/// Objects in a message, and paths of an object. The others are counted.
+const MAX_NAMED: usize = 3;
 
-/// What one look found changed.
+/// The result of one comparison of a release at rest with its living objects, and of the repairs that followed.
 #[derive(Clone, Debug, Default)]
-pub struct Mending {
-    /// Put back as the release says.
-    pub mended: Vec<ObjectKey>,
-    /// Not put back, and why.
-    pub unmended: Vec<(ObjectKey, String)>,
-    /// What others added to each object that was seen.
-    pub added: BTreeMap<ObjectKey, Vec<ForeignFields>>,
-    /// Not everything could be looked at.
-    pub unseen: bool,
+pub struct Repairs {
+    /// Objects that differed and were restored.
+    pub restored: Vec<ObjectKey>,
+    /// Objects that differ and could not be restored, each with the cause.
+    pub failed: Vec<(ObjectKey, String)>,
+    /// The foreign fields of each object that was compared.
+    pub foreign_fields: BTreeMap<ObjectKey, Vec<ForeignFields>>,
+    /// Whether some objects could not be listed.
+    pub is_incomplete: bool,
 }
 
-impl Mending {
-    /// Everything was seen, and is as the release says.
-    pub fn is_whole(&self) -> bool {
-        !self.unseen && self.unmended.is_empty()
+impl Repairs {
+    /// Returns whether every object was compared and is as its release has it.
+    pub fn is_complete(&self) -> bool {
+        !self.is_incomplete && self.failed.is_empty()
     }
 }
 
-/// What is told of it.
+/// The content of the condition `Drifted`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Drifted {
-    pub drifted: bool,
-    pub reason: &'static str,
+pub struct DriftCondition {
+    /// Whether the condition is `True`.
+    pub is_drifted: bool,
+    /// The reason of the condition.
+    pub reason: DriftReason,
+    /// The message of the condition. Without a time unless something was repaired, so that it stays the same.
     pub message: String,
 }
 
+/// The reasons of the condition `Drifted`, the worst first.
+#[derive(IntoStaticStr, VariantArray, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DriftReason {
+    /// True: an object differs and could not be restored.
+    RepairFailed,
+    /// True: the same object had to be restored at three comparisons in a row.
+    Contested,
+    /// False: something differed and was restored.
+    Repaired,
+    /// False: nothing differs, and others set fields that the release does not name.
+    ForeignFields,
+    /// False: nothing differs.
+    InSync,
+}
+
+impl DriftReason {
+    /// Every reason, in the order of its documentation.
+    pub const ALL: &'static [Self] = Self::VARIANTS;
+
+    /// The name, as the condition has it.
+    pub fn name(self) -> &'static str {
+        self.into()
+    }
+}
+
+/// The drift of a release at rest, over all comparisons since it came to rest.
 #[derive(Clone, Debug, Default)]
 pub struct Drift {
-    told: Option<Drifted>,
-    /// At how many looks in a row each object had to be put back.
+    condition: Option<DriftCondition>,
+    /// At how many comparisons in a row each object had to be restored.
     in_a_row: BTreeMap<ObjectKey, u32>,
-    /// What others added, as far as it was seen.
-    added: BTreeMap<ObjectKey, Vec<ForeignFields>>,
+    /// Foreign fields as of the last comparison of each object.
+    foreign_fields: BTreeMap<ObjectKey, Vec<ForeignFields>>,
 }
 
 impl Drift {
-    /// What an agent told that ran before this one.
-    pub fn told_before(status: &ManagedAddOnStatus) -> Self {
-        let told = saved(status, "Drifted").and_then(|condition| {
-            let reason = REASONS.iter().find(|reason| **reason == condition.reason)?;
-            let (drifted, message) = (condition.status == "True", condition.message.clone());
-            Some(Drifted { drifted, reason, message })
+    /// Continues from the condition `Drifted` in a saved status, after a restart.
+    pub fn from_status(status: &ManagedAddOnStatus) -> Self {
+        let condition = status.condition("Drifted").and_then(|condition| {
+            let reason = *DriftReason::ALL.iter().find(|it| it.name() == condition.reason)?;
+            let (is_drifted, message) = (condition.status == "True", condition.message.clone());
+            Some(DriftCondition { is_drifted, reason, message })
         });
-        Self { told, ..Self::default() }
+        Self { condition, ..Self::default() }
     }
 
-    /// Absent until somebody looked.
-    pub fn told(&self) -> Option<&Drifted> {
-        self.told.as_ref()
+    /// The condition to report. None before the first comparison.
+    pub fn condition(&self) -> Option<&DriftCondition> {
+        self.condition.as_ref()
     }
 
-    pub fn see(self, look: &Mending, now: Timestamp) -> Self {
-        let in_a_row: BTreeMap<ObjectKey, u32> = look
-            .mended
-            .iter()
-            .map(|key| (key.clone(), self.in_a_row.get(key).map_or(1, |times| times + 1)))
-            .collect();
-        let contested: Vec<&ObjectKey> =
-            in_a_row.iter().filter(|(_, times)| **times >= CONTESTED).map(|(key, _)| key).collect();
-        let mut added = self.added;
-        added.extend(look.added.clone());
-        let told = told(look, &contested, now)
-            .or_else(|| beside(&added))
-            .or(self.told.filter(|told| told.reason == MENDED));
-        Self { told: told.or_else(|| Some(as_released())), in_a_row, added }
+    /// Records one comparison. A repair stays reported until there is something else to report.
+    pub fn record(self, repairs: &Repairs, now: Timestamp) -> Self {
+        let in_a_row = count_in_a_row(&self.in_a_row, &repairs.restored);
+        let mut foreign_fields = self.foreign_fields;
+        foreign_fields.extend(repairs.foreign_fields.clone());
+        let condition = report_failure(repairs)
+            .or_else(|| report_contested(&in_a_row))
+            .or_else(|| report_repairs(repairs, now))
+            .or_else(|| report_foreign_fields(&foreign_fields))
+            .or(self.condition.filter(|condition| condition.reason == DriftReason::Repaired))
+            .unwrap_or_else(in_sync);
+        Self { condition: Some(condition), in_a_row, foreign_fields }
     }
 }
 
-const NOT_MENDED: &str = "RepairFailed";
-const CONTESTED_REASON: &str = "Contested";
-const MENDED: &str = "Mended";
-const FIELDS_OF_OTHERS: &str = "FieldsOfOthers";
-const AS_RELEASED: &str = "InSync";
-const REASONS: [&str; 5] = [NOT_MENDED, CONTESTED_REASON, MENDED, FIELDS_OF_OTHERS, AS_RELEASED];
+fn count_in_a_row(
+    before: &BTreeMap<ObjectKey, u32>,
+    restored: &[ObjectKey],
+) -> BTreeMap<ObjectKey, u32> {
+    let count = |key| before.get(key).map_or(1, |times| times + 1);
+    restored.iter().map(|key| (key.clone(), count(key))).collect()
+}
 
-/// What this look adds; the worst first. What is put back again and again is told without a time, so that it is told once.
-fn told(look: &Mending, contested: &[&ObjectKey], now: Timestamp) -> Option<Drifted> {
-    let drifted = |reason, message| Some(Drifted { drifted: true, reason, message });
-    if let [(first, why), more @ ..] = look.unmended.as_slice() {
-        let more =
-            if more.is_empty() { String::new() } else { format!(" (and {} more)", more.len()) };
-        return drifted(NOT_MENDED, format!("{first} differs and was not put back: {why}{more}"));
-    }
-    if !contested.is_empty() {
-        let what = named(contested.iter().copied());
-        return drifted(
-            CONTESTED_REASON,
-            format!("changed by somebody again and again: {what}; see who in its managedFields"),
-        );
-    }
-    (!look.mended.is_empty()).then(|| {
-        let message = format!("{} put back at {now}: {}", look.mended.len(), named(&look.mended));
-        Drifted { drifted: false, reason: MENDED, message }
+fn report_failure(repairs: &Repairs) -> Option<DriftCondition> {
+    let [(first, cause), others @ ..] = repairs.failed.as_slice() else { return None };
+    let others = match others.len() {
+        0 => String::new(),
+        count => format!(" (and {count} more)"),
+    };
+    let message = format!("{first} differs and could not be restored: {cause}{others}");
+    Some(DriftCondition { is_drifted: true, reason: DriftReason::RepairFailed, message })
+}
+
+fn report_contested(in_a_row: &BTreeMap<ObjectKey, u32>) -> Option<DriftCondition> {
+    let contested = in_a_row.iter().filter(|(_, times)| **times >= CONTESTED);
+    let contested: Vec<&ObjectKey> = contested.map(|(key, _)| key).collect();
+    let message = || {
+        let names = join_names(contested.iter().copied());
+        format!("changed again after each repair: {names}; see the managers in managedFields")
+    };
+    (!contested.is_empty()).then(|| DriftCondition {
+        is_drifted: true,
+        reason: DriftReason::Contested,
+        message: message(),
     })
 }
 
-/// What the release says is so all the same. Told without a time, so that it is told once.
-fn beside(added: &BTreeMap<ObjectKey, Vec<ForeignFields>>) -> Option<Drifted> {
-    let each = added.iter().flat_map(|(key, added)| added.iter().map(move |it| (key, it)));
-    let each = each.map(|(key, ForeignFields { manager, fields })| {
-        format!("{key}: {} by {manager}", listed(fields, ", "))
-    });
-    let each: Vec<String> = each.collect();
-    let message = format!("set by others and left so: {}", listed(&each, "; "));
-    let told = Drifted { drifted: false, reason: FIELDS_OF_OTHERS, message };
-    (!each.is_empty()).then_some(told)
+fn report_repairs(repairs: &Repairs, now: Timestamp) -> Option<DriftCondition> {
+    let restored = &repairs.restored;
+    let message = || format!("{} restored at {now}: {}", restored.len(), join_names(restored));
+    (!restored.is_empty()).then(|| DriftCondition {
+        is_drifted: false,
+        reason: DriftReason::Repaired,
+        message: message(),
+    })
 }
 
-fn as_released() -> Drifted {
-    Drifted { drifted: false, reason: AS_RELEASED, message: String::new() }
+fn report_foreign_fields(
+    foreign_fields: &BTreeMap<ObjectKey, Vec<ForeignFields>>,
+) -> Option<DriftCondition> {
+    let each = foreign_fields.iter().flat_map(|(key, all)| all.iter().map(move |it| (key, it)));
+    let each: Vec<String> = each
+        .map(|(key, ForeignFields { manager, paths })| {
+            format!("{key}: {} by {manager}", join_first(paths, ", "))
+        })
+        .collect();
+    let message =
+        || format!("set by other managers and left unchanged: {}", join_first(&each, "; "));
+    (!each.is_empty()).then(|| DriftCondition {
+        is_drifted: false,
+        reason: DriftReason::ForeignFields,
+        message: message(),
+    })
 }
 
-fn named<'a>(keys: impl IntoIterator<Item = &'a ObjectKey>) -> String {
-    listed(&keys.into_iter().map(ToString::to_string).collect::<Vec<_>>(), ", ")
+fn in_sync() -> DriftCondition {
+    DriftCondition { is_drifted: false, reason: DriftReason::InSync, message: String::new() }
 }
 
-fn listed(items: &[String], separator: &str) -> String {
-    let shown = items.iter().take(NAMED).cloned().collect::<Vec<_>>().join(separator);
-    match items.len().saturating_sub(NAMED) {
-        0 => shown,
-        more => format!("{shown} (and {more} more)"),
+fn join_names<'a>(keys: impl IntoIterator<Item = &'a ObjectKey>) -> String {
+    join_first(&keys.into_iter().map(ToString::to_string).collect::<Vec<_>>(), ", ")
+}
+
+/// Joins the first [`MAX_NAMED`] items and counts the others.
+fn join_first(items: &[String], separator: &str) -> String {
+    let first = items.iter().take(MAX_NAMED).cloned().collect::<Vec<_>>().join(separator);
+    match items.len().saturating_sub(MAX_NAMED) {
+        0 => first,
+        others => format!("{first} (and {others} more)"),
     }
 }
 
@@ -145,140 +194,151 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_told_after_each_look() {
+    fn each_comparison_is_reported() {
         let table: [(&str, &[&str]); 6] = [
             ("nothing", &["False InSync: "]),
-            ("a", &["False Mended: 1 put back at 2026-01-01T00:00:00Z: ConfigMap shop/a"]),
+            ("a", &["False Repaired: 1 restored at 2026-01-01T00:00:00Z: ConfigMap shop/a"]),
             (
                 "a nothing nothing",
-                &["False Mended: 1 put back at 2026-01-01T00:00:00Z: ConfigMap shop/a"; 3],
+                &["False Repaired: 1 restored at 2026-01-01T00:00:00Z: ConfigMap shop/a"; 3],
             ),
             (
                 "abcde",
                 &[
-                    "False Mended: 5 put back at 2026-01-01T00:00:00Z: ConfigMap shop/a, ConfigMap shop/b, ConfigMap shop/c (and 2 more)",
+                    "False Repaired: 5 restored at 2026-01-01T00:00:00Z: ConfigMap shop/a, ConfigMap shop/b, ConfigMap shop/c (and 2 more)",
                 ],
             ),
             (
                 "!ab nothing",
                 &[
-                    "True RepairFailed: ConfigMap shop/a differs and was not put back: forbidden (and 1 more)",
+                    "True RepairFailed: ConfigMap shop/a differs and could not be restored: forbidden (and 1 more)",
                     "False InSync: ",
                 ],
             ),
             (
                 "a a a a nothing",
                 &[
-                    "False Mended: 1 put back at 2026-01-01T00:00:00Z: ConfigMap shop/a",
-                    "False Mended: 1 put back at 2026-01-01T00:01:00Z: ConfigMap shop/a",
-                    "True Contested: changed by somebody again and again: ConfigMap shop/a; see who in its managedFields",
-                    "True Contested: changed by somebody again and again: ConfigMap shop/a; see who in its managedFields",
+                    "False Repaired: 1 restored at 2026-01-01T00:00:00Z: ConfigMap shop/a",
+                    "False Repaired: 1 restored at 2026-01-01T00:01:00Z: ConfigMap shop/a",
+                    "True Contested: changed again after each repair: ConfigMap shop/a; see the managers in managedFields",
+                    "True Contested: changed again after each repair: ConfigMap shop/a; see the managers in managedFields",
                     "False InSync: ",
                 ],
             ),
         ];
-        for (looks, told) in table {
-            assert_eq!(see(looks), told, "{looks}");
+        for (comparisons, expected) in table {
+            assert_eq!(record(comparisons), expected, "{comparisons}");
         }
     }
 
     #[test]
-    fn what_others_add_is_told_while_it_is_there() {
+    fn foreign_fields_are_reported_while_they_exist() {
         let table: [(&str, &[&str]); 5] = [
             (
                 "+a +a",
-                &["False FieldsOfOthers: set by others and left so: ConfigMap shop/a: data.a by kubectl";
+                &["False ForeignFields: set by other managers and left unchanged: ConfigMap shop/a: data.a by kubectl";
                     2],
             ),
-            // What could not be looked at is as it was.
+            // An object that was not compared keeps its foreign fields.
             (
                 "+a nothing",
-                &["False FieldsOfOthers: set by others and left so: ConfigMap shop/a: data.a by kubectl";
+                &["False ForeignFields: set by other managers and left unchanged: ConfigMap shop/a: data.a by kubectl";
                     2],
             ),
             (
                 "+a -a",
                 &[
-                    "False FieldsOfOthers: set by others and left so: ConfigMap shop/a: data.a by kubectl",
+                    "False ForeignFields: set by other managers and left unchanged: ConfigMap shop/a: data.a by kubectl",
                     "False InSync: ",
                 ],
             ),
             (
                 "a +abcd",
                 &[
-                    "False Mended: 1 put back at 2026-01-01T00:00:00Z: ConfigMap shop/a",
-                    "False FieldsOfOthers: set by others and left so: ConfigMap shop/a: data.a by kubectl; \
+                    "False Repaired: 1 restored at 2026-01-01T00:00:00Z: ConfigMap shop/a",
+                    "False ForeignFields: set by other managers and left unchanged: ConfigMap shop/a: data.a by kubectl; \
                      ConfigMap shop/b: data.b by kubectl; ConfigMap shop/c: data.c by kubectl (and 1 more)",
                 ],
             ),
             (
                 "+a !b",
                 &[
-                    "False FieldsOfOthers: set by others and left so: ConfigMap shop/a: data.a by kubectl",
-                    "True RepairFailed: ConfigMap shop/b differs and was not put back: forbidden",
+                    "False ForeignFields: set by other managers and left unchanged: ConfigMap shop/a: data.a by kubectl",
+                    "True RepairFailed: ConfigMap shop/b differs and could not be restored: forbidden",
                 ],
             ),
         ];
-        for (looks, told) in table {
-            assert_eq!(see(looks), told, "{looks}");
+        for (comparisons, expected) in table {
+            assert_eq!(record(comparisons), expected, "{comparisons}");
         }
     }
 
     #[test]
-    fn what_was_told_is_told_on_after_a_restart() {
+    fn a_report_continues_after_a_restart() {
         let status = serde_json::json!({"conditions": [{
-            "type": "Drifted", "status": "False", "reason": "Mended", "message": "1 put back",
+            "type": "Drifted", "status": "False", "reason": "Repaired", "message": "1 restored",
             "lastTransitionTime": "2026-01-01T00:00:00Z",
         }]});
         let status = serde_json::from_value(status).expect("a status");
-        let drift = Drift::told_before(&status).see(&Mending::default(), Timestamp::UNIX_EPOCH);
-        assert_eq!(drift.told().map(|told| told.message.as_str()), Some("1 put back"));
-        assert_eq!(Drift::default().told(), None);
+        let drift = Drift::from_status(&status).record(&Repairs::default(), Timestamp::UNIX_EPOCH);
+        assert_eq!(
+            drift.condition().map(|condition| condition.message.as_str()),
+            Some("1 restored")
+        );
+        assert_eq!(Drift::default().condition(), None);
     }
 
-    /// A look a minute; letters are objects that are put back; or not, after `!`; or have a field of others, after `+`, or
-    /// none, after `-`.
-    fn see(looks: &str) -> Vec<String> {
+    /// Records one comparison a minute and returns the reports. Letters are objects that are restored; that cannot be
+    /// restored, after `!`; that have a foreign field, after `+`, or none any more, after `-`.
+    fn record(comparisons: &str) -> Vec<String> {
         let mut drift = Drift::default();
         let mut now: Timestamp = "2026-01-01T00:00:00Z".parse().expect("a time");
-        let mut told = Vec::new();
-        for look in looks.split(' ') {
-            drift = drift.see(&mending(look), now);
+        let mut reports = Vec::new();
+        for comparison in comparisons.split(' ') {
+            drift = drift.record(&repairs(comparison), now);
             now = now.saturating_add(std::time::Duration::from_secs(60)).expect("a duration");
-            told.extend(drift.told().map(|Drifted { drifted, reason, message }| {
-                format!("{} {reason}: {message}", if *drifted { "True" } else { "False" })
+            reports.extend(drift.condition().map(|condition| {
+                let status = if condition.is_drifted { "True" } else { "False" };
+                format!("{status} {}: {}", condition.reason.name(), condition.message)
             }));
         }
-        told
+        reports
     }
 
-    fn mending(look: &str) -> Mending {
-        let key = |name: char| ObjectKey {
+    fn repairs(comparison: &str) -> Repairs {
+        let mut repairs = Repairs::default();
+        let (sign, names) = match comparison.strip_prefix(['!', '+', '-']) {
+            Some(names) => (comparison.chars().next(), names),
+            None => (None, comparison),
+        };
+        match sign {
+            _ if names == "nothing" => {}
+            Some('!') => {
+                repairs.failed =
+                    names.chars().map(|it| (key(it), "forbidden".to_owned())).collect();
+            }
+            Some('+') => {
+                let with_field = |it| (key(it), vec![foreign_field(it)]);
+                repairs.foreign_fields = names.chars().map(with_field).collect();
+            }
+            Some(_) => {
+                repairs.foreign_fields = names.chars().map(|it| (key(it), Vec::new())).collect();
+            }
+            None => repairs.restored = names.chars().map(key).collect(),
+        }
+        repairs
+    }
+
+    fn key(name: char) -> ObjectKey {
+        ObjectKey {
             group: String::new(),
             kind: "ConfigMap".to_owned(),
             namespace: Some("shop".to_owned()),
             name: name.to_string(),
-        };
-        let fields = |name| ForeignFields {
-            manager: "kubectl".to_owned(),
-            fields: vec![format!("data.{name}")],
-        };
-        let mut mending = Mending::default();
-        match (look, look.chars().next()) {
-            ("nothing", _) => {}
-            (_, Some('!')) => {
-                let names = look.chars().skip(1);
-                mending.unmended = names.map(|it| (key(it), "forbidden".to_owned())).collect();
-            }
-            (_, Some('+')) => {
-                let names = look.chars().skip(1);
-                mending.added = names.map(|it| (key(it), vec![fields(it)])).collect();
-            }
-            (_, Some('-')) => {
-                mending.added = look.chars().skip(1).map(|it| (key(it), Vec::new())).collect();
-            }
-            (names, _) => mending.mended = names.chars().map(key).collect(),
         }
-        mending
+    }
+
+    fn foreign_field(name: char) -> ForeignFields {
+        ForeignFields { manager: "kubectl".to_owned(), paths: vec![format!("data.{name}")] }
     }
 }

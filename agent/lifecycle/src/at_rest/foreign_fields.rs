@@ -1,4 +1,5 @@
-//! Fields that others add to our objects. They stay, and are shown: by path and field manager, never by value.
+//! Foreign fields: fields of an add-on's objects that another field manager sets and the bundle does not name. They survive, and
+//! are reported by path and field manager, never by value.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,116 +9,130 @@ use serde_json::Value;
 use crate::names::{CONTROLLERS, FIELD_MANAGER};
 use crate::object::Object;
 
-/// What one field manager added to one object.
+/// The foreign fields of one object that one field manager sets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ForeignFields {
+    /// The name of the field manager.
     pub manager: String,
-    /// Paths, in order.
-    pub fields: Vec<String>,
+    /// Paths in order, such as `spec.template.spec.containers[sidecar]`.
+    pub paths: Vec<String>,
 }
 
-/// What the bundle does not name in an object and others do, by the managed fields of the living one. What `shared` points
-/// at is others' anyway.
-pub fn added(
+/// Returns the foreign fields of an object, from the bundle's object and the `managedFields` of the living one. `ignored` are
+/// JSON pointers to fields that are left to other managers; they are not reported. Nor are fields of Kubernetes' own
+/// controllers and what controllers write on every object they reconcile.
+pub fn find_foreign_fields(
     object: &Object,
-    shared: &[String],
+    ignored: &[String],
     managed: &[ManagedFieldsEntry],
 ) -> Vec<ForeignFields> {
     let mut by_manager: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
-    let root = Place { told: String::new(), pointer: String::new(), ours: Some(&object.0) };
-    for entry in managed.iter().filter(|entry| is_told(entry)) {
+    let root = Place { path: String::new(), pointer: String::new(), ours: Some(&object.0) };
+    for entry in managed.iter().filter(|entry| is_reported(entry)) {
         let (Some(manager), Some(fields)) = (&entry.manager, &entry.fields_v1) else { continue };
-        root.collect(&fields.0, shared, by_manager.entry(manager).or_default());
+        root.collect(&fields.0, ignored, by_manager.entry(manager).or_default());
     }
-    let told = by_manager.into_iter().filter(|(_, fields)| !fields.is_empty());
-    told.map(|(manager, fields)| ForeignFields {
-        manager: manager.to_owned(),
-        fields: fields.into_iter().collect(),
-    })
-    .collect()
+    let foreign = by_manager.into_iter().filter(|(_, paths)| !paths.is_empty());
+    foreign
+        .map(|(manager, paths)| ForeignFields {
+            manager: manager.to_owned(),
+            paths: paths.into_iter().collect(),
+        })
+        .collect()
 }
 
-fn is_told(entry: &ManagedFieldsEntry) -> bool {
+fn is_reported(entry: &ManagedFieldsEntry) -> bool {
     let manager = entry.manager.as_deref().unwrap_or_default();
     entry.subresource.as_deref() != Some("status")
         && manager != FIELD_MANAGER
         && !CONTROLLERS.contains(&manager)
 }
 
-/// A place in an object, with what the bundle has there.
+/// A place in an object, with the value that the bundle has there.
 struct Place<'a> {
-    told: String,
+    /// For the report: list items by name.
+    path: String,
+    /// A JSON pointer: list items by position.
     pointer: String,
     ours: Option<&'a Value>,
 }
 
 impl<'a> Place<'a> {
-    /// `fields` is a trie as in `FieldsV1`; a node's own mark is `.`.
-    fn collect(&self, fields: &Value, shared: &[String], found: &mut BTreeSet<String>) {
+    /// Collects the paths of foreign fields. `fields` is a trie as in Kubernetes' `FieldsV1`: `.` marks the node itself.
+    fn collect(&self, fields: &Value, ignored: &[String], paths: &mut BTreeSet<String>) {
         for (name, below) in fields.as_object().into_iter().flatten() {
-            let Some(place) = self.step(name) else { continue };
-            if shared.contains(&place.pointer) || is_bookkeeping(&place.pointer) {
+            let Some(place) = self.enter(name) else { continue };
+            if ignored.contains(&place.pointer) || is_bookkeeping(&place.pointer) {
                 continue;
             }
             let is_leaf = below.as_object().is_some_and(serde_json::Map::is_empty);
             let is_new_item =
                 name.starts_with("k:") && place.ours.is_none() && below.get(".").is_some();
             match (is_leaf || is_new_item, place.ours) {
-                (false, _) => place.collect(below, shared, found),
-                (true, None) => _ = found.insert(place.told),
+                (false, _) => place.collect(below, ignored, paths),
+                (true, None) => _ = paths.insert(place.path),
                 (true, Some(_)) => {}
             }
         }
     }
 
-    /// `f:` is a field, `k:` an item of a list by its keys, `v:` one of a set, `i:` one by its number.
-    fn step(&self, name: &str) -> Option<Place<'a>> {
-        let (what, name) = name.split_once(':')?;
-        if what == "f" {
-            let told = if self.told.is_empty() {
-                name.to_owned()
-            } else {
-                format!("{}.{name}", self.told)
-            };
-            let escaped = name.replace('~', "~0").replace('/', "~1");
-            let ours = self.ours.and_then(|ours| ours.get(name));
-            return Some(Place { told, pointer: format!("{}/{escaped}", self.pointer), ours });
+    /// Enters one node of the trie: `f:` is a field, `k:` a list item by its keys, `v:` a set item by its value, `i:` a list
+    /// item by its position.
+    fn enter(&self, name: &str) -> Option<Place<'a>> {
+        let (node, name) = name.split_once(':')?;
+        if node == "f" {
+            return Some(self.enter_field(name));
         }
         let value: Value = serde_json::from_str(name).ok()?;
         let items = self.ours.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-        let at = match what {
+        let position = match node {
             "k" => items.iter().position(|item| has_keys(item, &value)),
             "v" => items.iter().position(|item| item == &value),
             _ => value.as_u64().and_then(|number| usize::try_from(number).ok()),
         };
-        // Other keys may be values.
-        let item = value.get("name").and_then(Value::as_str).unwrap_or_default();
-        let number = at.map_or("-".to_owned(), |at| at.to_string());
-        Some(Place {
-            told: format!("{}[{item}]", self.told),
+        Some(self.enter_item(&value, items, position))
+    }
+
+    fn enter_field(&self, name: &str) -> Place<'a> {
+        let path = match self.path.as_str() {
+            "" => name.to_owned(),
+            path => format!("{path}.{name}"),
+        };
+        let escaped = name.replace('~', "~0").replace('/', "~1");
+        let ours = self.ours.and_then(|ours| ours.get(name));
+        Place { path, pointer: format!("{}/{escaped}", self.pointer), ours }
+    }
+
+    fn enter_item(&self, keys: &Value, items: &'a [Value], position: Option<usize>) -> Place<'a> {
+        // Only names are reported: other keys may be values.
+        let name = keys.get("name").and_then(Value::as_str).unwrap_or_default();
+        let number = position.map_or("-".to_owned(), |position| position.to_string());
+        Place {
+            path: format!("{}[{name}]", self.path),
             pointer: format!("{}/{number}", self.pointer),
-            ours: at.and_then(|at| items.get(at)),
-        })
+            ours: position.and_then(|position| items.get(position)),
+        }
     }
 }
 
-/// A key that the bundle leaves out has its default.
+/// Returns whether a list item has these keys. A key that the bundle leaves out has its default, so it matches.
 fn has_keys(item: &Value, keys: &Value) -> bool {
     let mut keys = keys.as_object().into_iter().flatten();
     keys.all(|(key, value)| item.get(key).is_none_or(|ours| ours == value))
 }
 
-/// What controllers note on whatever they work on.
+/// Returns whether controllers write this field on every object they reconcile: status, finalizers, owners, and annotations of
+/// Kubernetes' domains.
 fn is_bookkeeping(pointer: &str) -> bool {
     let annotation = pointer.strip_prefix("/metadata/annotations/").unwrap_or_default();
     let domain = annotation.split_once("~1").map_or("", |(domain, _)| domain);
     matches!(pointer, "/status" | "/metadata/finalizers" | "/metadata/ownerReferences")
         || annotation == "deprecated.daemonset.template.generation"
-        || ["kubernetes.io", "k8s.io"].iter().any(|of| is_in(domain, of))
+        || ["kubernetes.io", "k8s.io"].iter().any(|parent| is_within(domain, parent))
 }
 
-fn is_in(domain: &str, of: &str) -> bool {
-    domain.strip_suffix(of).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+fn is_within(domain: &str, parent: &str) -> bool {
+    domain.strip_suffix(parent).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 #[cfg(test)]
@@ -128,12 +143,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_others_add_is_told_by_path() {
+    fn foreign_fields_are_reported_by_path() {
         let table: [(&str, Value, &[&str]); 9] = [
             ("a field", json!({"f:spec": {"f:paused": {}}}), &["spec.paused"]),
             ("one of ours", json!({"f:spec": {"f:replicas": {}}}), &[]),
             (
-                "a mark of its own, and Kubernetes'",
+                "an annotation and a label, but none of Kubernetes",
                 json!({"f:metadata": {
                     "f:annotations": {".": {}, "f:example.com/a": {}, "f:deployment.kubernetes.io/revision": {}},
                     "f:finalizers": {".": {}, "v:\"example.com/f\"": {}},
@@ -142,7 +157,7 @@ mod tests {
                 &["metadata.annotations.example.com/a", "metadata.labels.team"],
             ),
             (
-                "a container, told as one",
+                "a container, reported as one",
                 containers(
                     json!({"k:{\"name\":\"sidecar\"}": {".": {}, "f:image": {}, "f:name": {}}}),
                 ),
@@ -169,15 +184,15 @@ mod tests {
             ("a status in the object itself", json!({"f:status": {"f:ready": {}}}), &[]),
             ("nothing", json!({}), &[]),
         ];
-        for (what, fields, told) in table {
-            let added = added(&deployment(), &[], &[entry("kubectl", None, fields)]);
-            let fields: Vec<String> = added.into_iter().flat_map(|added| added.fields).collect();
-            assert_eq!(fields, told, "{what}");
+        for (case, fields, expected) in table {
+            let found = find_foreign_fields(&deployment(), &[], &[entry("kubectl", None, fields)]);
+            let paths: Vec<String> = found.into_iter().flat_map(|it| it.paths).collect();
+            assert_eq!(paths, expected, "{case}");
         }
     }
 
     #[test]
-    fn who_adds_what_may_be_no_news() {
+    fn status_and_kubernetes_own_managers_are_not_reported() {
         let fields = || json!({"f:spec": {"f:paused": {}}});
         let table = [
             ("kubectl", None, 1),
@@ -186,39 +201,41 @@ mod tests {
             ("kube-controller-manager", None, 0),
             (FIELD_MANAGER, None, 0),
         ];
-        for (manager, subresource, told) in table {
-            let added = added(&deployment(), &[], &[entry(manager, subresource, fields())]);
-            assert_eq!(added.len(), told, "{manager} {subresource:?}");
+        for (manager, subresource, expected) in table {
+            let managed = [entry(manager, subresource, fields())];
+            let found = find_foreign_fields(&deployment(), &[], &managed);
+            assert_eq!(found.len(), expected, "{manager} {subresource:?}");
         }
     }
 
     #[test]
-    fn each_manager_is_told_once() {
+    fn each_manager_is_reported_once() {
         let fields = |name: &str| json!({"f:spec": {format!("f:{name}"): {}}});
         let managed = [
             entry("kubectl", None, fields("b")),
             entry("helm", None, fields("c")),
             entry("kubectl", Some("scale"), fields("a")),
         ];
-        let added = added(&deployment(), &[], &managed);
-        let told: Vec<_> = added.iter().map(|it| (&*it.manager, it.fields.join(" "))).collect();
-        assert_eq!(told, [("helm", "spec.c".to_owned()), ("kubectl", "spec.a spec.b".to_owned())]);
+        let found = find_foreign_fields(&deployment(), &[], &managed);
+        let paths: Vec<_> = found.iter().map(|it| (&*it.manager, it.paths.join(" "))).collect();
+        assert_eq!(paths, [("helm", "spec.c".to_owned()), ("kubectl", "spec.a spec.b".to_owned())]);
     }
 
     #[test]
-    fn what_is_named_as_others_is_no_news() {
+    fn ignored_fields_are_not_reported() {
         let fields = json!({"f:spec": {"f:paused": {}, "f:template": {"f:spec": {"f:containers": {
             "k:{\"name\":\"main\"}": {"f:tty": {}},
         }}}}});
-        let left = |shared: &[&str]| {
-            let shared: Vec<String> = shared.iter().map(|it| (*it).to_owned()).collect();
+        let count = |ignored: &[&str]| {
+            let ignored: Vec<String> = ignored.iter().map(|it| (*it).to_owned()).collect();
             let managed = [entry("kubectl", None, fields.clone())];
-            added(&deployment(), &shared, &managed).into_iter().flat_map(|it| it.fields).count()
+            let found = find_foreign_fields(&deployment(), &ignored, &managed);
+            found.into_iter().flat_map(|it| it.paths).count()
         };
-        assert_eq!(left(&["/spec/replicas"]), 2);
-        assert_eq!(left(&["/spec/paused"]), 1);
-        assert_eq!(left(&["/spec/paused", "/spec/template/spec/containers/0/tty"]), 0);
-        assert_eq!(left(&["/spec"]), 0);
+        assert_eq!(count(&["/spec/replicas"]), 2);
+        assert_eq!(count(&["/spec/paused"]), 1);
+        assert_eq!(count(&["/spec/paused", "/spec/template/spec/containers/0/tty"]), 0);
+        assert_eq!(count(&["/spec"]), 0);
     }
 
     fn deployment() -> Object {

@@ -3,11 +3,10 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use strum::{EnumString, IntoStaticStr};
 
-use crate::health::{HealthStatus, assess};
-use crate::ledger::operation::Operation;
 use crate::names::annotation;
 use crate::object::Object;
 use crate::plan::is_job;
@@ -34,26 +33,15 @@ pub enum Hook {
     Verify,
 }
 
-/// What a run of hooks came to.
+/// The mark of an operation on the Jobs that it runs as hooks.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ran {
-    /// Some are not begun; the first of them.
-    NotBegun(String),
-    /// What is awaited.
-    NotYet(String),
-    Well,
-    /// One failed, in its own words.
-    Badly(String),
-}
+pub struct HookRun(String);
 
-/// An operation's mark on what it ran.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Run(String);
-
-impl Run {
-    /// A ledger that was rebuilt counts from 1 again, so the time is in it, too.
-    pub fn of(operation: &Operation) -> Self {
-        Self(format!("{}-{}", operation.sequence, operation.started.as_second()))
+impl HookRun {
+    /// The mark of the operation with this sequence and start. A rebuilt ledger counts from 1 again; the start distinguishes
+    /// its operations from earlier ones.
+    pub fn new(sequence: u64, started: Timestamp) -> Self {
+        Self(format!("{sequence}-{}", started.as_second()))
     }
 }
 
@@ -115,7 +103,7 @@ fn is_pre_delete(object: &Object) -> bool {
 }
 
 /// The Job as it is run: marked, ended by the API server when the rollout's time is over, and kept until it was read.
-pub fn job(object: &Object, run: &Run, within: Duration) -> Object {
+pub fn job(object: &Object, run: &HookRun, within: Duration) -> Object {
     let mut job = object.clone();
     job.mark("annotations", annotation::OPERATION, &run.0);
     if let Some(spec) = job.0.get_mut("spec").and_then(Value::as_object_mut) {
@@ -131,36 +119,8 @@ pub fn job(object: &Object, run: &Run, within: Duration) -> Object {
 }
 
 /// The living Job is this operation's.
-pub fn is_of(living: &Object, run: &Run) -> bool {
+pub fn is_of(living: &Object, run: &HookRun) -> bool {
     living.annotation(annotation::OPERATION) == Some(&run.0)
-}
-
-/// How these hooks stand, each with its living Job: a failure decides, then what is not begun, then what is not done.
-pub fn ran<'a>(hooks: impl IntoIterator<Item = (&'a Object, Option<Object>)>, run: &Run) -> Ran {
-    let (mut not_begun, mut not_yet) = (None, None);
-    for (hook, living) in hooks {
-        let key = hook.key();
-        let Some(living) = living.filter(|living| is_of(living, run)) else {
-            not_begun.get_or_insert(key.to_string());
-            continue;
-        };
-        let health = assess(&living, Duration::ZERO);
-        if health.status == HealthStatus::Failed {
-            return Ran::Badly(format!("{key}: {}", health.message));
-        }
-        if !is_complete(&living) {
-            not_yet.get_or_insert(format!("{key} to end"));
-        }
-    }
-    match (not_begun, not_yet) {
-        (Some(first), _) => Ran::NotBegun(first),
-        (None, Some(first)) => Ran::NotYet(first),
-        (None, None) => Ran::Well,
-    }
-}
-
-fn is_complete(living: &Object) -> bool {
-    crate::health::is_true(living, "Complete")
 }
 
 #[cfg(test)]
@@ -175,18 +135,8 @@ mod tests {
         }))
     }
 
-    fn run(mark: &str) -> Run {
-        Run(mark.to_owned())
-    }
-
-    /// Begun by the operation `1`, with a condition of this type.
-    fn living(name: &str, condition: &str) -> Object {
-        let mut job = job(&hook(name, json!({})), &run("1"), Duration::from_secs(60));
-        job.0["status"] = json!({
-            "startTime": "2026-01-01T00:00:00Z",
-            "conditions": [{"type": condition, "status": "True", "message": "m"}],
-        });
-        job
+    fn run(sequence: u64) -> HookRun {
+        HookRun::new(sequence, Timestamp::UNIX_EPOCH)
     }
 
     #[test]
@@ -200,46 +150,10 @@ mod tests {
                 100_000,
             ),
         ] {
-            let job = job(&hook("a", given), &run("7-1"), Duration::from_secs(900));
-            assert!(is_of(&job, &run("7-1")) && !is_of(&job, &run("8-1")));
+            let job = job(&hook("a", given), &run(7), Duration::from_secs(900));
+            assert!(is_of(&job, &run(7)) && !is_of(&job, &run(8)));
             assert_eq!(job.0["spec"]["activeDeadlineSeconds"], deadline);
             assert_eq!(job.0["spec"]["ttlSecondsAfterFinished"], kept);
-        }
-    }
-
-    #[test]
-    fn a_failure_decides_then_what_is_not_begun_then_what_is_not_done() {
-        let (a, b) = (hook("a", json!({})), hook("b", json!({})));
-        let both =
-            |one: Option<Object>, other: Option<Object>| ran([(&a, one), (&b, other)], &run("1"));
-        let (done, failed) =
-            (|name| Some(living(name, "Complete")), |name| Some(living(name, "Failed")));
-        let runs = |name| Some(living(name, "SuccessCriteriaMet"));
-        assert_eq!(both(done("a"), done("b")), Ran::Well);
-        assert_eq!(both(None, None), Ran::NotBegun("Job n/a".into()));
-        assert_eq!(both(done("a"), None), Ran::NotBegun("Job n/b".into()));
-        assert_eq!(both(runs("a"), None), Ran::NotBegun("Job n/b".into()));
-        assert_eq!(both(runs("a"), done("b")), Ran::NotYet("Job n/a to end".into()));
-        let told = "Job n/b: job failed: m".to_owned();
-        assert_eq!(both(None, failed("b")), Ran::Badly(told));
-        assert_eq!(ran([], &run("1")), Ran::Well);
-        // What an earlier operation ran says nothing about this one.
-        assert_eq!(ran([(&a, failed("a"))], &run("2")), Ran::NotBegun("Job n/a".into()));
-    }
-
-    #[test]
-    fn only_what_is_well_otherwise_is_verified() {
-        use crate::health::Verdict;
-        let what = || "Job n/a".to_owned();
-        let awaited = Verdict::InProgress("a pod".to_owned());
-        assert_eq!(awaited.clone().proved_by(Ran::Badly(what())), awaited);
-        for (ran, verdict) in [
-            (Ran::Well, Verdict::Healthy),
-            (Ran::Badly(what()), Verdict::Failed(what())),
-            (Ran::NotBegun(what()), Verdict::AwaitingHooks { what: what(), begun: false }),
-            (Ran::NotYet(what()), Verdict::AwaitingHooks { what: what(), begun: true }),
-        ] {
-            assert_eq!(Verdict::Healthy.proved_by(ran), verdict);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Fields of living objects, read leniently: what is missing or misshapen is as if it were not there.
+//! Fields of living objects, read leniently: a missing or malformed field counts as absent.
 
 use std::collections::BTreeMap;
 
@@ -7,59 +7,68 @@ use serde_json::Value;
 
 use crate::object::Object;
 
-/// A condition as its writer left it.
+/// A condition of a status, as its controller wrote it.
 pub(super) struct Condition<'a> {
     pub status: &'a str,
     pub reason: &'a str,
     pub message: &'a str,
-    /// When it last changed, or was last confirmed where its kind says that.
-    pub at: Option<Timestamp>,
+    /// The last update, for kinds that record it, otherwise the last transition.
+    pub updated: Option<Timestamp>,
 }
 
 impl Condition<'_> {
-    /// Its message after these words, where it has one.
-    pub fn after(&self, words: &str) -> String {
-        after(words, self.message)
+    pub fn is_true(&self) -> bool {
+        self.status == "True"
     }
 
-    /// Its message, or these words where it has none.
-    pub fn or(&self, words: &str) -> String {
-        if self.message.is_empty() { words } else { self.message }.to_owned()
+    pub fn is_false(&self) -> bool {
+        self.status == "False"
+    }
+
+    /// Returns `text: message`, or the text alone if the condition has no message.
+    pub fn explain(&self, text: &str) -> String {
+        append_reason(text, self.message)
+    }
+
+    /// Returns the message, or `default` if the condition has none.
+    pub fn message_or(&self, default: &str) -> String {
+        if self.message.is_empty() { default } else { self.message }.to_owned()
     }
 }
 
-/// Words, and why where that is told.
-pub(super) fn after(words: &str, why: &str) -> String {
-    if why.is_empty() { words.to_owned() } else { format!("{words}: {why}") }
+/// Returns `text: reason`, or the text alone if the reason is empty.
+pub(super) fn append_reason(text: &str, reason: &str) -> String {
+    if reason.is_empty() { text.to_owned() } else { format!("{text}: {reason}") }
 }
 
-/// A condition, unless it speaks of an older generation.
-pub(super) fn condition<'a>(object: &'a Object, kind: &str) -> Option<Condition<'a>> {
-    let found = conditions(object).find(|condition| field(condition, "type") == kind)?;
-    if is_outdated(object, found) {
+/// Returns the condition of this type, unless it is of an older generation.
+pub(super) fn find_condition<'a>(object: &'a Object, name: &str) -> Option<Condition<'a>> {
+    let condition = conditions(object).find(|condition| text_field(condition, "type") == name)?;
+    if is_outdated(object, condition) {
         return None;
     }
     Some(Condition {
-        status: field(found, "status"),
-        reason: field(found, "reason"),
-        message: field(found, "message"),
-        at: time(field(found, "lastUpdateTime"))
-            .or_else(|| time(field(found, "lastTransitionTime"))),
+        status: text_field(condition, "status"),
+        reason: text_field(condition, "reason"),
+        message: text_field(condition, "message"),
+        updated: parse_time(text_field(condition, "lastUpdateTime"))
+            .or_else(|| parse_time(text_field(condition, "lastTransitionTime"))),
     })
 }
 
-pub(crate) fn is_true(object: &Object, kind: &str) -> bool {
-    condition(object, kind).is_some_and(|condition| condition.status == "True")
+/// Returns whether the condition of this type is `True` and of the newest generation.
+pub(super) fn has_true(object: &Object, condition: &str) -> bool {
+    find_condition(object, condition).is_some_and(|condition| condition.is_true())
 }
 
-/// The types of the conditions that speak of an older generation.
-pub(super) fn outdated(object: &Object) -> impl Iterator<Item = &str> {
-    let old = conditions(object).filter(|condition| is_outdated(object, condition));
-    old.map(|condition| field(condition, "type"))
+/// The types of the conditions that are of an older generation.
+pub(super) fn outdated_conditions(object: &Object) -> impl Iterator<Item = &str> {
+    let outdated = conditions(object).filter(|condition| is_outdated(object, condition));
+    outdated.map(|condition| text_field(condition, "type"))
 }
 
 fn is_outdated(object: &Object, condition: &Value) -> bool {
-    let generation = count(object, "/metadata/generation");
+    let generation = count_at(object, "/metadata/generation");
     let observed = condition.get("observedGeneration").and_then(Value::as_i64);
     observed.is_some_and(|observed| observed < generation)
 }
@@ -68,29 +77,39 @@ fn conditions(object: &Object) -> impl Iterator<Item = &Value> {
     object.0.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten()
 }
 
-pub(super) fn field<'a>(value: &'a Value, name: &str) -> &'a str {
+/// The text of a field; empty if absent.
+pub(super) fn text_field<'a>(value: &'a Value, name: &str) -> &'a str {
     value.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
-pub(super) fn text<'a>(object: &'a Object, pointer: &str) -> &'a str {
+/// The text at a JSON pointer; empty if absent.
+pub(super) fn text_at<'a>(object: &'a Object, pointer: &str) -> &'a str {
     object.0.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
-pub(super) fn number(object: &Object, pointer: &str) -> Option<i64> {
+/// The whole number at a JSON pointer.
+pub(super) fn number_at(object: &Object, pointer: &str) -> Option<i64> {
     object.0.pointer(pointer).and_then(Value::as_i64)
 }
 
-pub(super) fn count(object: &Object, pointer: &str) -> i64 {
-    number(object, pointer).unwrap_or(0)
+/// The whole number at a JSON pointer; zero if absent.
+pub(super) fn count_at(object: &Object, pointer: &str) -> i64 {
+    number_at(object, pointer).unwrap_or(0)
 }
 
-pub(super) fn time(text: &str) -> Option<Timestamp> {
+/// Parses a time as in RFC 3339.
+pub(super) fn parse_time(text: &str) -> Option<Timestamp> {
     text.parse().ok()
 }
 
-/// A map of strings, such as labels or a selector.
-pub(super) fn map(object: &Object, pointer: &str) -> Option<BTreeMap<String, String>> {
+/// The map of strings at a JSON pointer, such as labels or a selector.
+pub(super) fn strings_at(object: &Object, pointer: &str) -> Option<BTreeMap<String, String>> {
     let fields = object.0.pointer(pointer)?.as_object()?;
     let pair = |(name, value): (&String, &Value)| Some((name.clone(), value.as_str()?.to_owned()));
     Some(fields.iter().filter_map(pair).collect())
+}
+
+/// Returns whether the object is being deleted.
+pub(super) fn is_terminating(object: &Object) -> bool {
+    object.0.pointer("/metadata/deletionTimestamp").is_some()
 }

@@ -1,49 +1,57 @@
-//! What any object may tell of itself, and the rule for kinds without one of their own.
+//! Rules for every kind, and the rule for kinds without one of their own.
 
 use serde_json::Value;
 
-use super::fields::{condition, number, outdated};
-use super::{Health, HealthContext};
+use super::context::HealthContext;
+use super::fields::{find_condition, number_at, outdated_conditions};
+use super::status::Health;
 use crate::object::Object;
 use crate::plan::is_built_in;
 
-/// What decides for every kind: an older generation, or the conditions `Reconciling` and `Stalled`.
-pub(super) fn told(object: &Object) -> Option<Health> {
-    let is = |kind| condition(object, kind).filter(|condition| condition.status == "True");
-    behind(object)
-        .or_else(|| is("Reconciling").map(|c| Health::in_progress(c.or("is reconciling"))))
-        .or_else(|| is("Stalled").map(|c| Health::failed(c.or("is stalled"))))
+/// Returns the health that decides for every kind, if there is one: an older generation, or the conditions
+/// `Reconciling` and `Stalled` of kstatus.
+pub(super) fn assess_any_kind(object: &Object) -> Option<Health> {
+    let find_true = |name| find_condition(object, name).filter(|condition| condition.is_true());
+    assess_generation(object)
+        .or_else(|| {
+            let reconciling = find_true("Reconciling")?;
+            Some(Health::in_progress(reconciling.message_or("is reconciling")))
+        })
+        .or_else(|| Some(Health::failed(find_true("Stalled")?.message_or("is stalled"))))
 }
 
-/// The status speaks of an older generation than the object's.
-pub(super) fn behind(object: &Object) -> Option<Health> {
-    let observed = number(object, "/status/observedGeneration")?;
-    let generation = number(object, "/metadata/generation")?;
+/// Returns `InProgress` if the status is of an older generation than the object.
+pub(super) fn assess_generation(object: &Object) -> Option<Health> {
+    let observed = number_at(object, "/status/observedGeneration")?;
+    let generation = number_at(object, "/metadata/generation")?;
     (observed < generation).then(|| {
-        Health::in_progress(format!("generation {generation}, of which {observed} is observed"))
+        Health::in_progress(format!(
+            "generation is {generation}, observed generation is {observed}"
+        ))
     })
 }
 
-pub(super) fn generic(object: &Object, context: &HealthContext) -> Health {
-    if outdated(object).any(|kind| kind == "Ready") {
-        return Health::in_progress("is ready or not, but of an older generation");
+/// The health of a kind without a rule of its own, by its condition `Ready`.
+pub(super) fn assess_by_ready(object: &Object, context: &HealthContext) -> Health {
+    if outdated_conditions(object).any(|name| name == "Ready") {
+        return Health::in_progress("condition Ready is of an older generation");
     }
-    if context.since < context.graces.status {
-        if is_silent(object) && !is_built_in(object.group()) {
+    if context.since_apply < context.graces.no_status {
+        if has_no_status(object) && !is_built_in(object.group()) {
             return Health::in_progress("has no status yet");
         }
-        if outdated(object).next().is_some() {
+        if outdated_conditions(object).next().is_some() {
             return Health::in_progress("has conditions of an older generation");
         }
     }
-    match condition(object, "Ready") {
-        Some(ready) if ready.status != "True" => Health::in_progress(ready.after("is not ready")),
+    match find_condition(object, "Ready") {
+        Some(ready) if !ready.is_true() => Health::in_progress(ready.explain("is not ready")),
         _ => Health::current(),
     }
 }
 
-/// Kubernetes' own kinds that have a status have it at once, and most have none.
-pub(super) fn is_silent(object: &Object) -> bool {
+/// Returns whether the status is absent or empty.
+pub(super) fn has_no_status(object: &Object) -> bool {
     match object.0.get("status") {
         None | Some(Value::Null) => true,
         Some(status) => status.as_object().is_some_and(|fields| fields.is_empty()),

@@ -1,130 +1,137 @@
-//! What was not whole before an upgrade and is no worse after it does not fail it: at the edge some node is always off.
-//! Only workloads whose pods can be counted are excused; `docs/health.md` says what "no worse" means in numbers.
+//! Preexisting failures: workloads that lacked pods before an upgrade do not fail it while they are no worse. At the edge
+//! some node is always off. Only workloads whose pods are counted are tolerated; `docs/health.md` defines "no worse" in
+//! numbers.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::fields::{count, number};
-use super::generic::behind;
-use super::workload::{replicas, updated};
-use super::{Health, HealthStatus};
+use super::fields::{count_at, number_at};
+use super::generic::assess_generation;
+use super::status::{Health, HealthStatus};
+use super::workload::{desired_replicas, updated_replicas};
 use crate::object::{Object, ObjectKey};
 
-/// So many are remembered: the ledger is small, and where more is not whole an upgrade has no business.
-const MOST: usize = 16;
+/// At most this many workloads are recorded: the ledger is small, and nobody should upgrade where more are unhealthy.
+const MAX_RECORDED: usize = 16;
 
-/// A workload that was not whole before the first write.
+/// A workload that lacked pods before the first write of an upgrade.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct PreexistingFailure {
+    /// The workload: a Deployment, StatefulSet or DaemonSet.
     pub key: ObjectKey,
-    /// Pods that were wanted and not there.
+    /// Desired pods minus those that were available, at least 1.
     pub missing: i64,
 }
 
-/// What of the running version is not whole, each living object with its health.
-pub fn ill<'a>(
-    looked: impl IntoIterator<Item = (&'a Object, &'a Health)>,
+/// Returns the workloads of the running version that lack pods, from its living objects and their health. At most 16.
+pub fn preexisting_failures<'a>(
+    objects: impl IntoIterator<Item = (&'a Object, &'a Health)>,
 ) -> Vec<PreexistingFailure> {
-    let one = |(living, health): (&Object, &Health)| {
-        let pods = Pods::of(living)?;
-        let missing = pods.wanted - pods.there;
-        let is_ill = health.status != HealthStatus::Current && missing > 0;
-        is_ill.then(|| PreexistingFailure { key: living.key(), missing })
+    let failure = |(object, health): (&Object, &Health)| {
+        let pods = PodCounts::read(object)?;
+        let missing = pods.desired - pods.available;
+        let is_failure = health.status != HealthStatus::Current && missing > 0;
+        is_failure.then(|| PreexistingFailure { key: object.key(), missing })
     };
-    looked.into_iter().filter_map(one).take(MOST).collect()
+    objects.into_iter().filter_map(failure).take(MAX_RECORDED).collect()
 }
 
-/// How long what was not whole gets to become so, and whether anything else has to be.
+/// The rule that a preexisting failure which is no worse does not fail a rollout.
 #[derive(Clone, Copy, Debug)]
 pub struct Tolerance<'a> {
-    pub before: &'a [PreexistingFailure],
-    pub since: Duration,
+    /// The failures that were recorded before the first write.
+    pub failures: &'a [PreexistingFailure],
+    /// Time spent since the release was applied.
+    pub since_apply: Duration,
+    /// For so long a tolerated workload is `InProgress`, so that the release may still repair it.
     pub grace: Duration,
-    /// Going back promises no more than what was.
-    pub back: bool,
+    /// Whether nothing is tolerated before one new pod is available: a version without any has proved nothing. False in
+    /// a rollback, which promises no more than what was there before.
+    pub requires_new_pods: bool,
 }
 
 impl Tolerance<'_> {
-    /// Changes what is excused: awaited for the grace, `Current` after that; returns a word about each. A version of which
-    /// no pod at all is there has proved nothing, so then only the way back is excused.
-    pub fn make(&self, looked: &mut [(&Object, &mut Health)]) -> Vec<String> {
-        let mut excused = Vec::new();
-        if !self.back && !looked.iter().any(|(living, _)| has_new_pods(living)) {
-            return excused;
+    /// Changes the health of tolerated workloads: to `InProgress` for the grace period, then to `Current`. Returns one
+    /// message for each of them.
+    pub fn apply(&self, objects: &mut [(&Object, &mut Health)]) -> Vec<String> {
+        let mut tolerated = Vec::new();
+        if self.requires_new_pods && !objects.iter().any(|(object, _)| has_new_pods(object)) {
+            return tolerated;
         }
-        for (living, health) in looked {
-            let Some(better) = self.one(living, health) else { continue };
-            excused.push(format!("{}: {}", living.key(), better.message));
+        for (object, health) in objects {
+            let Some(better) = self.tolerate(object, health) else { continue };
+            tolerated.push(format!("{}: {}", object.key(), better.message));
             **health = better;
         }
-        excused
+        tolerated
     }
 
-    fn one(&self, living: &Object, health: &Health) -> Option<Health> {
-        match health.status {
-            HealthStatus::InProgress | HealthStatus::Failed => {}
-            HealthStatus::Current
-            | HealthStatus::Terminating
-            | HealthStatus::NotFound
-            | HealthStatus::Unknown => return None,
-        }
-        let ill = self.before.iter().find(|ill| ill.key == living.key())?;
-        if behind(living).is_some() || Pods::of(living)?.missing()? > ill.missing {
+    /// Returns the health that counts instead, if the workload is tolerated.
+    fn tolerate(&self, object: &Object, health: &Health) -> Option<Health> {
+        if !health.status.is_in_progress_or_failed() {
             return None;
         }
-        let message = format!("{}; it was so before", health.message);
-        if self.since < self.grace {
+        let key = object.key();
+        let failure = self.failures.iter().find(|failure| failure.key == key)?;
+        let is_observed = assess_generation(object).is_none();
+        if !is_observed || PodCounts::read(object)?.missing()? > failure.missing {
+            return None;
+        }
+        let message = format!("{}; no worse than before", health.message);
+        if self.since_apply < self.grace {
             return Some(Health::in_progress(message));
         }
-        Some(Health::current_but(message))
+        Some(Health::current_with(message))
     }
 }
 
-/// Pods of a workload, as its status counts them.
-struct Pods {
-    wanted: i64,
+/// The pods of a workload, as its status counts them.
+struct PodCounts {
+    desired: i64,
     updated: i64,
-    there: i64,
-    /// Pods of an older template are among those that are there.
-    mixed: bool,
+    available: i64,
+    /// Whether pods of an older template may be among the available ones.
+    has_old_pods: bool,
 }
 
-impl Pods {
-    /// None for kinds of which it cannot be told.
-    fn of(living: &Object) -> Option<Self> {
-        let count = |pointer| count(living, pointer);
-        match (living.group(), living.kind()) {
+impl PodCounts {
+    /// None for kinds that do not count their pods.
+    fn read(object: &Object) -> Option<Self> {
+        let count = |pointer| count_at(object, pointer);
+        match (object.group(), object.kind()) {
             ("apps", "Deployment") => Some(Self {
-                wanted: replicas(living),
+                desired: desired_replicas(object),
                 updated: count("/status/updatedReplicas"),
-                there: count("/status/availableReplicas"),
-                mixed: count("/status/replicas") > count("/status/updatedReplicas"),
+                available: count("/status/availableReplicas"),
+                has_old_pods: count("/status/replicas") > count("/status/updatedReplicas"),
             }),
             ("apps", "StatefulSet") => Some(Self {
-                wanted: replicas(living),
-                updated: updated(living),
-                there: count("/status/readyReplicas"),
-                mixed: false,
+                desired: desired_replicas(object),
+                updated: updated_replicas(object),
+                available: count("/status/readyReplicas"),
+                has_old_pods: false,
             }),
             ("apps", "DaemonSet") => Some(Self {
-                wanted: number(living, "/status/desiredNumberScheduled")?,
+                desired: number_at(object, "/status/desiredNumberScheduled")?,
                 updated: count("/status/updatedNumberScheduled"),
-                there: count("/status/numberAvailable"),
-                mixed: false,
+                available: count("/status/numberAvailable"),
+                has_old_pods: false,
             }),
             _ => None,
         }
     }
 
-    /// Pods that are not there or not of the newest template. Where both are counted apart, each has to be in bounds.
+    /// Pods that are not available or not of the newest template, whichever are more. None while old pods make the counts
+    /// say nothing about the new ones.
     fn missing(&self) -> Option<i64> {
-        (!self.mixed).then(|| self.wanted - self.updated.min(self.there))
+        (!self.has_old_pods).then(|| self.desired - self.updated.min(self.available))
     }
 }
 
-fn has_new_pods(living: &Object) -> bool {
-    let pods = Pods::of(living).filter(|_| behind(living).is_none());
-    pods.is_some_and(|pods| !pods.mixed && pods.updated.min(pods.there) > 0)
+fn has_new_pods(object: &Object) -> bool {
+    let is_observed = assess_generation(object).is_none();
+    let pods = PodCounts::read(object).filter(|_| is_observed);
+    pods.is_some_and(|pods| !pods.has_old_pods && pods.updated.min(pods.available) > 0)
 }

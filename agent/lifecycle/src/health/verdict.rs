@@ -1,117 +1,104 @@
 //! The health of a release: of all its objects together.
 
-use super::{Health, HealthStatus};
-use crate::bundle::hook::Ran;
+use super::hooks::HookStatus;
+use super::status::{Health, HealthStatus};
 use crate::object::Object;
 use crate::redaction::Redaction;
 
+/// The health of a release. Each text is a message for a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
+    /// All objects are `Current`.
     Healthy,
-    /// But for what was not whole before and is no worse, in words.
-    HealthyBut(String),
-    /// Not yet; what is awaited.
+    /// All objects are `Current` except for preexisting failures that are tolerated, which the message names.
+    Tolerated(String),
+    /// Some objects are not `Current`, and none is `Failed`; the message names the first.
     InProgress(String),
-    /// An object says it failed, in its own words.
+    /// An object is `Failed`; the message names it.
     Failed(String),
-    /// All is well, but what verifies it has not ended, or not even begun; which.
+    /// All objects are `Current`, and hooks that verify the release did not succeed yet.
     AwaitingHooks {
-        what: String,
-        begun: bool,
+        /// The first such hook, as in "waiting for Job shop/smoke to end".
+        awaited: String,
+        /// Whether all these hooks were started.
+        started: bool,
     },
 }
 
 impl Verdict {
-    /// What is excused is told with what is well.
-    pub fn but(self, excused: &[String]) -> Self {
-        match (self, excused) {
-            (Verdict::Healthy, [one]) => Verdict::HealthyBut(one.clone()),
-            (Verdict::Healthy, [one, more @ ..]) => {
-                Verdict::HealthyBut(format!("{one} (and {} more)", more.len()))
+    /// Returns one verdict for many objects: the first failure decides, then the first object that is not `Current`. The
+    /// message counts the others.
+    pub fn combine<'a>(healths: impl IntoIterator<Item = (&'a Object, Health)>) -> Self {
+        let mut unhealthy = Vec::new();
+        for (object, health) in healths {
+            let message = || format!("{}: {}", object.key(), health.message);
+            match health.status {
+                HealthStatus::Current => {}
+                HealthStatus::Failed => return Verdict::Failed(message()),
+                HealthStatus::InProgress
+                | HealthStatus::Terminating
+                | HealthStatus::NotFound
+                | HealthStatus::Unknown => unhealthy.push(message()),
             }
-            (other, _) => other,
+        }
+        first_of(&unhealthy).map_or(Verdict::Healthy, Verdict::InProgress)
+    }
+
+    /// Adds the messages of tolerated failures to a healthy verdict.
+    pub fn with_tolerated(self, tolerated: &[String]) -> Self {
+        match (self, first_of(tolerated)) {
+            (Verdict::Healthy, Some(message)) => Verdict::Tolerated(message),
+            (verdict, _) => verdict,
         }
     }
 
-    /// Well, with what there is to say of it.
-    pub fn well(&self) -> Option<&str> {
+    /// Returns the verdict with the status of the hooks that verify the release. They count only if everything else is
+    /// healthy.
+    pub fn with_hooks(self, hooks: HookStatus) -> Self {
+        if !self.is_healthy() {
+            return self;
+        }
+        match hooks {
+            HookStatus::Succeeded => self,
+            HookStatus::Failed(message) => Verdict::Failed(message),
+            HookStatus::NotStarted(awaited) => Verdict::AwaitingHooks { awaited, started: false },
+            HookStatus::Running(awaited) => Verdict::AwaitingHooks { awaited, started: true },
+        }
+    }
+
+    /// Returns whether the verdict is `Healthy` or `Tolerated`.
+    pub fn is_healthy(&self) -> bool {
+        self.healthy_message().is_some()
+    }
+
+    /// Returns the message of a healthy verdict: the tolerated failures, or nothing. None if the verdict is not healthy.
+    pub fn healthy_message(&self) -> Option<&str> {
         match self {
             Verdict::Healthy => Some(""),
-            Verdict::HealthyBut(what) => Some(what),
+            Verdict::Tolerated(message) => Some(message),
             Verdict::InProgress(_) | Verdict::Failed(_) | Verdict::AwaitingHooks { .. } => None,
         }
     }
 
-    /// An object's own words may tell what is secret.
+    /// Replaces secret values in the message: an object may repeat them in its status.
     pub fn redacted(self, redaction: &Redaction) -> Self {
         match self {
             Verdict::Healthy => Verdict::Healthy,
-            Verdict::HealthyBut(what) => Verdict::HealthyBut(redaction.redact(&what)),
-            Verdict::InProgress(what) => Verdict::InProgress(redaction.redact(&what)),
-            Verdict::Failed(what) => Verdict::Failed(redaction.redact(&what)),
-            Verdict::AwaitingHooks { what, begun } => {
-                Verdict::AwaitingHooks { what: redaction.redact(&what), begun }
+            Verdict::Tolerated(message) => Verdict::Tolerated(redaction.redact(&message)),
+            Verdict::InProgress(message) => Verdict::InProgress(redaction.redact(&message)),
+            Verdict::Failed(message) => Verdict::Failed(redaction.redact(&message)),
+            Verdict::AwaitingHooks { awaited, started } => {
+                Verdict::AwaitingHooks { awaited: redaction.redact(&awaited), started }
             }
         }
     }
-
-    /// Hooks that verify a release count once it is well otherwise.
-    pub fn proved_by(self, ran: Ran) -> Self {
-        match (self, ran) {
-            (verdict, _) if verdict.well().is_none() => verdict,
-            (well, Ran::Well) => well,
-            (_, Ran::Badly(what)) => Verdict::Failed(what),
-            (_, Ran::NotBegun(what)) => Verdict::AwaitingHooks { what, begun: false },
-            (_, Ran::NotYet(what)) => Verdict::AwaitingHooks { what, begun: true },
-        }
-    }
 }
 
-/// One verdict for many objects: the first failure decides, then the first that is awaited.
-pub fn verdict<'a>(healths: impl IntoIterator<Item = (&'a Object, Health)>) -> Verdict {
-    let mut awaited = Vec::new();
-    for (object, health) in healths {
-        let said = || format!("{}: {}", object.key(), health.message);
-        match health.status {
-            HealthStatus::Current => {}
-            HealthStatus::Failed => return Verdict::Failed(said()),
-            HealthStatus::InProgress
-            | HealthStatus::Terminating
-            | HealthStatus::NotFound
-            | HealthStatus::Unknown => awaited.push(said()),
-        }
-    }
-    match awaited.len() {
-        0 => Verdict::Healthy,
-        1 => Verdict::InProgress(awaited.remove(0)),
-        more => Verdict::InProgress(format!("{} (and {} more)", awaited.remove(0), more - 1)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn no_verdict_tells_what_a_secret_of_the_release_holds() {
-        let secret =
-            Object(json!({"kind": "Secret", "stringData": {"password": "hunter2hunter2"}}));
-        let redaction = Redaction::of([&secret]);
-        let words = || "bad login hunter2hunter2".to_owned();
-        let (begun, hidden) = (true, "bad login ***".to_owned());
-        for (told, wanted) in [
-            (Verdict::Healthy, Verdict::Healthy),
-            (Verdict::HealthyBut(words()), Verdict::HealthyBut(hidden.clone())),
-            (Verdict::InProgress(words()), Verdict::InProgress(hidden.clone())),
-            (Verdict::Failed(words()), Verdict::Failed(hidden.clone())),
-            (
-                Verdict::AwaitingHooks { what: words(), begun },
-                Verdict::AwaitingHooks { what: hidden.clone(), begun },
-            ),
-        ] {
-            assert_eq!(told.redacted(&redaction), wanted);
-        }
+/// Returns the first message, with the number of the others.
+fn first_of(messages: &[String]) -> Option<String> {
+    match messages {
+        [] => None,
+        [only] => Some(only.clone()),
+        [first, others @ ..] => Some(format!("{first} (and {} more)", others.len())),
     }
 }

@@ -1,147 +1,161 @@
-//! Deployments, StatefulSets, ReplicaSets and ReplicationControllers.
+//! Deployments, StatefulSets, ReplicaSets and ReplicationControllers: kinds whose controller counts replicas.
 
-use super::fields::{Condition, condition, count, number, text};
-use super::{Health, HealthContext, HealthStatus};
+use super::context::HealthContext;
+use super::fields::{Condition, count_at, find_condition, number_at, text_at};
+use super::status::{Health, HealthStatus};
 use crate::object::Object;
 
-/// Its health is the numbers of its replicas, which its controller counts.
-pub(super) fn is_counted(object: &Object) -> bool {
+/// Returns whether the health of this kind is the counts of its replicas.
+pub(super) fn has_replica_counts(object: &Object) -> bool {
     let kinds = ["Deployment", "StatefulSet", "ReplicaSet"];
     object.group() == "apps" && kinds.contains(&object.kind())
         || (object.group(), object.kind()) == ("", "ReplicationController")
 }
 
-pub(super) fn deployment(object: &Object, context: &HealthContext) -> Health {
-    if let Some(late) = condition(object, "Progressing")
-        && late.reason == "ProgressDeadlineExceeded"
-        && !context.predates(late.at)
+/// A Deployment is `Failed` when its progress deadline is exceeded since the apply, or when pods are refused for longer
+/// than the grace period. Otherwise its counts decide.
+pub(super) fn assess_deployment(object: &Object, context: &HealthContext) -> Health {
+    if let Some(progressing) = find_condition(object, "Progressing")
+        && progressing.reason == "ProgressDeadlineExceeded"
+        && !context.predates_apply(progressing.updated)
     {
-        return Health::failed(late.or("its progress deadline is exceeded"));
+        return Health::failed(progressing.message_or("its progress deadline is exceeded"));
     }
-    let health = deployed(object);
-    match refusal(object) {
+    let health = assess_deployment_counts(object);
+    match find_refusal(object) {
         Some(refusal) if health.status == HealthStatus::InProgress => {
-            refused(&health.message, &refusal, context)
+            assess_refusal(&health.message, &refusal, context)
         }
         _ => health,
     }
 }
 
-fn deployed(object: &Object) -> Health {
-    let wanted = replicas(object);
+fn assess_deployment_counts(object: &Object) -> Health {
+    let desired = desired_replicas(object);
     let counts = [
-        ("updated", count(object, "/status/updatedReplicas")),
-        ("ready", count(object, "/status/readyReplicas")),
-        ("available", count(object, "/status/availableReplicas")),
+        ("updated", count_at(object, "/status/updatedReplicas")),
+        ("ready", count_at(object, "/status/readyReplicas")),
+        ("available", count_at(object, "/status/availableReplicas")),
     ];
-    if let Some(short) = short(wanted, counts) {
-        return Health::in_progress(short);
+    if let Some(shortage) = describe_shortage(desired, counts) {
+        return Health::in_progress(shortage);
     }
-    match (surplus(object, wanted), condition(object, "Available")) {
-        (None, Some(available)) if available.status != "True" => {
-            Health::in_progress(available.after("is not available"))
+    match (describe_surplus(object, desired), find_condition(object, "Available")) {
+        (None, Some(available)) if !available.is_true() => {
+            Health::in_progress(available.explain("is not available"))
         }
         (None, _) => Health::current(),
         (Some(surplus), _) => Health::in_progress(surplus),
     }
 }
 
-pub(super) fn replica_set(object: &Object, context: &HealthContext) -> Health {
-    let wanted = replicas(object);
+/// A ReplicaSet or ReplicationController is `Current` when all its pods are labelled, ready and available.
+pub(super) fn assess_replica_set(object: &Object, context: &HealthContext) -> Health {
+    let desired = desired_replicas(object);
     let counts = [
-        ("labelled", count(object, "/status/fullyLabeledReplicas")),
-        ("ready", count(object, "/status/readyReplicas")),
-        ("available", count(object, "/status/availableReplicas")),
+        ("labelled", count_at(object, "/status/fullyLabeledReplicas")),
+        ("ready", count_at(object, "/status/readyReplicas")),
+        ("available", count_at(object, "/status/availableReplicas")),
     ];
-    match (short(wanted, counts).or_else(|| surplus(object, wanted)), refusal(object)) {
-        (Some(short), Some(refusal)) => refused(&short, &refusal, context),
-        (Some(short), None) => Health::in_progress(short),
-        (None, Some(refusal)) => Health::in_progress(refusal.or("pods are refused")),
+    let shortage = describe_shortage(desired, counts);
+    match (shortage.or_else(|| describe_surplus(object, desired)), find_refusal(object)) {
+        (Some(message), Some(refusal)) => assess_refusal(&message, &refusal, context),
+        (Some(message), None) => Health::in_progress(message),
+        (None, Some(refusal)) => Health::in_progress(refusal.message_or("pods are refused")),
         (None, None) => Health::current(),
     }
 }
 
-/// Pods that a quota, Pod Security or a webhook keeps from being made.
-fn refusal(object: &Object) -> Option<Condition<'_>> {
-    condition(object, "ReplicaFailure").filter(|condition| condition.status == "True")
+/// Returns the condition by which a controller reports that a quota, Pod Security or a webhook refuses its pods.
+fn find_refusal(object: &Object) -> Option<Condition<'_>> {
+    find_condition(object, "ReplicaFailure").filter(|condition| condition.is_true())
 }
 
-fn refused(short: &str, refusal: &Condition, context: &HealthContext) -> Health {
-    let message = format!("{short} ({})", refusal.or("pods are refused"));
-    if context.lasting(refusal.at) >= context.graces.trouble {
+/// Returns `Failed` once pods were refused for longer than the grace period, `InProgress` until then.
+fn assess_refusal(shortage: &str, refusal: &Condition, context: &HealthContext) -> Health {
+    let message = format!("{shortage} ({})", refusal.message_or("pods are refused"));
+    if context.problem_age(refusal.updated) >= context.graces.pod_failure {
         return Health::failed(message);
     }
     Health::in_progress(message)
 }
 
-fn short<'a>(wanted: i64, counts: impl IntoIterator<Item = (&'a str, i64)>) -> Option<String> {
-    let (what, have) = counts.into_iter().find(|(_, have)| *have < wanted)?;
-    Some(format!("{have} of {wanted} replicas {what}"))
+/// Describes the first count that is below the desired one.
+fn describe_shortage<'a>(
+    desired: i64,
+    counts: impl IntoIterator<Item = (&'a str, i64)>,
+) -> Option<String> {
+    let (what, count) = counts.into_iter().find(|(_, count)| *count < desired)?;
+    Some(format!("{count} of {desired} replicas {what}"))
 }
 
-/// Pods of an earlier template still run; those of a Deployment stay until the new ones are available.
-fn surplus(object: &Object, wanted: i64) -> Option<String> {
-    let extra = count(object, "/status/replicas") - wanted;
-    let unavailable = count(object, "/status/unavailableReplicas");
-    if extra > 0 && unavailable > 0 {
+/// Describes pods of an older template that still run. Those of a Deployment stay until the new ones are available.
+fn describe_surplus(object: &Object, desired: i64) -> Option<String> {
+    let surplus = count_at(object, "/status/replicas") - desired;
+    let unavailable = count_at(object, "/status/unavailableReplicas");
+    if surplus > 0 && unavailable > 0 {
         return Some(format!("{unavailable} new replicas not available"));
     }
-    (extra > 0).then(|| format!("{extra} old replicas pending termination"))
+    (surplus > 0).then(|| format!("{surplus} old replicas pending termination"))
 }
 
-pub(super) fn stateful_set(object: &Object, context: &HealthContext) -> Health {
-    let wanted = replicas(object);
-    let ripens = count(object, "/spec/minReadySeconds") > 0;
-    let ready = ("ready", count(object, "/status/readyReplicas"));
-    let available = ("available", count(object, "/status/availableReplicas"));
-    if let Some(short) = short(wanted, [ready].into_iter().chain(ripens.then_some(available))) {
-        return Health::in_progress(short);
+/// A StatefulSet is `Current` when all its pods are ready and of the newest revision, or as many as its partition asks
+/// for. With `minReadySeconds` they have to be available. With `OnDelete` pods are updated when they are deleted.
+pub(super) fn assess_stateful_set(object: &Object, context: &HealthContext) -> Health {
+    let desired = desired_replicas(object);
+    let has_min_ready = count_at(object, "/spec/minReadySeconds") > 0;
+    let ready = ("ready", count_at(object, "/status/readyReplicas"));
+    let available = ("available", count_at(object, "/status/availableReplicas"));
+    let counts = [ready].into_iter().chain(has_min_ready.then_some(available));
+    let shortage = describe_shortage(desired, counts);
+    if let Some(message) = shortage.or_else(|| describe_surplus(object, desired)) {
+        return Health::in_progress(message);
     }
-    if let Some(surplus) = surplus(object, wanted) {
-        return Health::in_progress(surplus);
+    if text_at(object, "/spec/updateStrategy/type") == "OnDelete" {
+        return assess_on_delete(updated_replicas(object), desired, context);
     }
-    if text(object, "/spec/updateStrategy/type") == "OnDelete" {
-        return left_to_others(updated(object), wanted, context);
-    }
-    rolled(object, wanted)
+    assess_revision(object, desired)
 }
 
-fn rolled(object: &Object, wanted: i64) -> Health {
-    let partition = count(object, "/spec/updateStrategy/rollingUpdate/partition");
-    let (updated, due) = (updated(object), wanted - partition);
-    if updated < due {
-        return Health::in_progress(format!("{updated} of {due} replicas updated"));
+fn assess_revision(object: &Object, desired: i64) -> Health {
+    let partition = count_at(object, "/spec/updateStrategy/rollingUpdate/partition");
+    let (updated, required) = (updated_replicas(object), desired - partition);
+    if updated < required {
+        return Health::in_progress(format!("{updated} of {required} replicas updated"));
     }
-    let (now, next) = revisions(object);
-    let everywhere = partition > 0 || now == next;
-    Health::current_when(everywhere, || format!("revision {next} is not everywhere yet"))
+    let (current, update) = revisions(object);
+    let is_everywhere = partition > 0 || current == update;
+    Health::current_if(is_everywhere, || format!("not all replicas are of revision {update} yet"))
 }
 
-/// With one revision only, the current replicas are the updated ones.
-pub(super) fn updated(object: &Object) -> i64 {
-    let (now, next) = revisions(object);
-    let current = if now == next { count(object, "/status/currentReplicas") } else { 0 };
-    count(object, "/status/updatedReplicas").max(current)
+/// The replicas of a StatefulSet that are of the newest revision. With one revision only, the current replicas are the
+/// updated ones.
+pub(super) fn updated_replicas(object: &Object) -> i64 {
+    let (current, update) = revisions(object);
+    let count = if current == update { count_at(object, "/status/currentReplicas") } else { 0 };
+    count_at(object, "/status/updatedReplicas").max(count)
 }
 
 fn revisions(object: &Object) -> (&str, &str) {
-    (text(object, "/status/currentRevision"), text(object, "/status/updateRevision"))
+    (text_at(object, "/status/currentRevision"), text_at(object, "/status/updateRevision"))
 }
 
-/// With `OnDelete` pods are replaced when somebody deletes them. An operator does so at once, so it gets a grace; where
-/// nobody does, waiting would only end in going back, so the pods that run count then.
-pub(super) fn left_to_others(updated: i64, wanted: i64, context: &HealthContext) -> Health {
-    if updated >= wanted {
+/// Assesses a workload with `OnDelete`, all of whose pods are ready. Its pods are replaced when somebody deletes them:
+/// an operator begins at once and gets a grace period. Without one, waiting would only end in a rollback, so the pods
+/// that run count.
+pub(super) fn assess_on_delete(updated: i64, desired: i64, context: &HealthContext) -> Health {
+    if updated >= desired {
         return Health::current();
     }
-    let told = format!("{updated} of {wanted} pods updated, the others when they are deleted");
-    if context.since < context.graces.on_delete {
-        return Health::in_progress(told);
+    let message =
+        format!("{updated} of {desired} pods updated, the others when they are deleted (OnDelete)");
+    if context.since_apply < context.graces.on_delete {
+        return Health::in_progress(message);
     }
-    Health::current_but(told)
+    Health::current_with(message)
 }
 
-/// Kubernetes' own default is one.
-pub(super) fn replicas(object: &Object) -> i64 {
-    number(object, "/spec/replicas").unwrap_or(1)
+/// The number of replicas that the spec asks for. Kubernetes' default is one.
+pub(super) fn desired_replicas(object: &Object) -> i64 {
+    number_at(object, "/spec/replicas").unwrap_or(1)
 }

@@ -5,6 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::{Deserialize, Serialize};
 
 use crate::api::{HistoryEntry, OperationKind, OperationResult};
+use crate::bundle::hook::HookRun;
 use crate::bundle::release::Release;
 use crate::ledger::history;
 use crate::ledger::rollout::Rollout;
@@ -78,6 +79,11 @@ impl AssignmentKey {
 }
 
 impl Operation {
+    /// The mark on the Jobs that this operation runs as hooks.
+    pub(crate) fn hook_run(&self) -> HookRun {
+        HookRun::new(self.sequence, self.started)
+    }
+
     pub fn entry(&self) -> HistoryEntry {
         let target = self.target.as_ref().map(|target| target.version.to_string());
         HistoryEntry {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::api::{HistoryEntry, ManagedAddOnStatus, OperationKind, Phase};
-use crate::bundle::hook::Run;
+use crate::bundle::hook::HookRun;
 use crate::bundle::release::Release;
 use crate::evidence::Failure;
 use crate::health::PreexistingFailure;
@@ -189,13 +189,13 @@ impl Rollout {
     }
 
     /// The operation whose verifying hooks are part of health now. Going to an older version re-runs none.
-    pub fn verify_run(&self) -> Option<Run> {
+    pub fn verify_run(&self) -> Option<HookRun> {
         let operation = self.operation.as_ref()?;
         let runs_hooks = match operation.kind {
             OperationKind::Install | OperationKind::Upgrade => true,
             OperationKind::Rollback | OperationKind::Uninstall => false,
         };
-        (runs_hooks && matches!(self.state, State::Verifying { .. })).then(|| Run::of(operation))
+        (runs_hooks && matches!(self.state, State::Verifying { .. })).then(|| operation.hook_run())
     }
 
     /// What has to run beside what runs here, and beside what is being written.

@@ -131,7 +131,7 @@ impl Assignment {
                 .requires
                 .iter()
                 .flatten()
-                .map(Requirement::read)
+                .map(Requirement::parse)
                 .collect::<Result<_, _>>()?,
             policy: Policy::read(spec.policy.as_ref())?,
         })

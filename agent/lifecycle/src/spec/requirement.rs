@@ -1,4 +1,4 @@
-//! Requirements: the other add-ons that a version needs on its cluster.
+//! Requirements: other add-ons that an assignment needs on the same cluster.
 
 use semver::{Version, VersionReq};
 use serde::{Deserialize, Serialize};
@@ -7,30 +7,31 @@ use crate::api::RequirementSpec;
 use crate::reason::{Fault, Reason};
 use crate::spec::version_range;
 
-/// Another add-on that has to run on this cluster, in one of these versions.
+/// Another add-on that has to run on this cluster in one of these versions. Displayed as `base >=2`.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Requirement {
-    /// The name of its `ManagedAddOn`.
+    /// The name of the other add-on.
     pub add_on: String,
-    /// The versions that meet the requirement. A pre-release meets it when its release does.
+    /// The versions of it that satisfy this requirement.
     pub versions: VersionReq,
 }
 
 impl Requirement {
-    /// Reads an entry of `spec.requires`.
+    /// Parses one entry of `spec.requires`.
     ///
     /// # Errors
-    /// `InvalidAssignment` when `versions` is not a range.
-    pub fn read(requirement: &RequirementSpec) -> Result<Self, Fault> {
+    /// [`Reason::InvalidAssignment`] if the range is not one of semantic versions.
+    pub fn parse(requirement: &RequirementSpec) -> Result<Self, Fault> {
         let RequirementSpec { add_on, versions } = requirement;
-        let range = version_range::range(versions).map_err(|e| {
-            Fault::new(Reason::InvalidAssignment, format!("requires {add_on} {versions:?}: {e}"))
+        let range = version_range::range(versions).map_err(|error| {
+            let message = format!("requires {add_on} {versions:?}: {error}");
+            Fault::new(Reason::InvalidAssignment, message)
         })?;
         Ok(Self { add_on: add_on.clone(), versions: range })
     }
 
-    /// Returns whether this version of the other add-on meets the requirement.
+    /// Returns whether this version of the other add-on satisfies the requirement. A pre-release does if its release does.
     pub fn allows(&self, version: &Version) -> bool {
         version_range::contains(&self.versions, version)
     }

@@ -6,8 +6,7 @@ use jiff::Timestamp;
 
 use super::{TRIES_TO_CHECK, TRIES_TO_WRITE, begin, rollback, timed_out};
 use crate::api::{OperationKind, OperationResult};
-use crate::bundle::hook::Ran;
-use crate::health::Verdict;
+use crate::health::{HookStatus, Verdict};
 use crate::ledger::rollout::Rollout;
 use crate::ledger::state::{RetryFrom, State};
 use crate::observation::{Observation, Outcome, Report};
@@ -130,15 +129,15 @@ pub(super) fn pre_upgrade(
         rollout.keep_evidence(&fault).reject(fault, RetryFrom::Check, seen, now)
     };
     match seen.outcome.as_ref() {
-        Some(Outcome::Hooked(Ran::Well)) => checked(rollout, seen, now),
-        Some(Outcome::Hooked(Ran::Badly(what))) => {
+        Some(Outcome::Hooked(HookStatus::Succeeded)) => checked(rollout, seen, now),
+        Some(Outcome::Hooked(HookStatus::Failed(what))) => {
             refuse(rollout, format!("a hook before the upgrade failed: {what}"))
         }
-        Some(Outcome::Hooked(Ran::NotYet(what) | Ran::NotBegun(what))) if late => {
+        Some(Outcome::Hooked(HookStatus::Running(what) | HookStatus::NotStarted(what))) if late => {
             let why = format!("a hook before the upgrade took too long: waiting for {what}");
             refuse(rollout, why)
         }
-        Some(Outcome::Hooked(Ran::NotYet(what) | Ran::NotBegun(what))) => {
+        Some(Outcome::Hooked(HookStatus::Running(what) | HookStatus::NotStarted(what))) => {
             let waiting = format!("waiting for {what}");
             rollout.retry(&Fault::transient(Reason::Progressing, waiting), seen.jitter)
         }
@@ -303,26 +302,26 @@ pub(super) fn verify(
             rollout.fail(timed_out("its health could not be told in time"), seen, now)
         }
         None => Rollout { state: to(healthy, failing), ..rollout },
-        Some(verdict @ (Verdict::Healthy | Verdict::HealthyBut(_))) if soaked >= policy.soak => {
-            let but = verdict.well().unwrap_or_default().to_owned();
+        Some(verdict @ (Verdict::Healthy | Verdict::Tolerated(_))) if soaked >= policy.soak => {
+            let but = verdict.healthy_message().unwrap_or_default().to_owned();
             rollout.say("").to(State::Pruning { spent: Duration::ZERO, but })
         }
-        Some(verdict @ (Verdict::Healthy | Verdict::HealthyBut(_))) => {
+        Some(verdict @ (Verdict::Healthy | Verdict::Tolerated(_))) => {
             let state = to(Some(soaked), Duration::ZERO);
-            let but = noted(verdict.well().unwrap_or_default());
+            let but = noted(verdict.healthy_message().unwrap_or_default());
             let message = format!("healthy; watching whether it stays so{but}");
             Rollout { state, ..rollout }.say(message)
         }
         Some(Verdict::Failed(what)) if longer(failing) >= FAILED_GRACE => {
             rollout.fail(Fault::new(Reason::Unhealthy, what.clone()), seen, now)
         }
-        Some(Verdict::AwaitingHooks { what, .. }) if spent >= policy.timeout => {
-            rollout.fail(timed_out(format!("not verified in time: {what}")), seen, now)
+        Some(Verdict::AwaitingHooks { awaited, .. }) if spent >= policy.timeout => {
+            rollout.fail(timed_out(format!("not verified in time: {awaited}")), seen, now)
         }
         // The soak comes after: it also sees what the verification left behind.
-        Some(Verdict::AwaitingHooks { what, .. }) => {
+        Some(Verdict::AwaitingHooks { awaited, .. }) => {
             let state = to(healthy, Duration::ZERO);
-            Rollout { state, ..rollout }.say(format!("healthy; verifying: waiting for {what}"))
+            Rollout { state, ..rollout }.say(format!("healthy; verifying: waiting for {awaited}"))
         }
         Some(Verdict::Failed(what) | Verdict::InProgress(what)) if spent >= policy.timeout => {
             rollout.fail(timed_out(format!("not healthy in time: {what}")), seen, now)

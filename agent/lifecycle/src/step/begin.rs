@@ -64,8 +64,9 @@ pub(super) fn refusal<'a>(
 pub(super) fn conflict(rollout: &Rollout, seen: &Observation) -> Option<Fault> {
     let assignment = seen.assignment.as_ref().ok().filter(|_| !runs(rollout, seen))?;
     let from = rollout.current.as_ref().map(|current| &current.version);
-    let broken = from.and_then(|from| seen.dependencies.broken(from, &assignment.release.version));
-    broken.or_else(|| seen.dependencies.circle(&assignment.requires))
+    let broken =
+        from.and_then(|from| seen.dependencies.find_broken(from, &assignment.release.version));
+    broken.or_else(|| seen.dependencies.find_cycle(&assignment.requires))
 }
 
 /// What is asked runs here already.
@@ -94,7 +95,7 @@ pub(super) fn held(rollout: &Rollout, seen: &Observation, now: Timestamp) -> Opt
 
 fn unmet(rollout: &Rollout, seen: &Observation) -> Option<Fault> {
     let assignment = seen.assignment.as_ref().ok().filter(|_| !runs(rollout, seen))?;
-    seen.dependencies.unmet(&assignment.requires)
+    seen.dependencies.find_unmet(&assignment.requires)
 }
 
 /// What runs already is nothing new, and what was prepared in its window is gone on with.

@@ -171,18 +171,22 @@ fn verify(
     match &seen.verdict {
         None if late => give_up(rollout, "its health could not be told in time", now),
         None => stay(rollout, healthy),
-        Some(Verdict::Healthy | Verdict::HealthyBut(_)) if soaked >= policy.soak => {
+        Some(Verdict::Healthy | Verdict::Tolerated(_)) if soaked >= policy.soak => {
             going.on(rollout, RollbackStep::Prune)
         }
-        Some(Verdict::Healthy | Verdict::HealthyBut(_)) => {
+        Some(Verdict::Healthy | Verdict::Tolerated(_)) => {
             stay(rollout, Some(soaked)).say(going.cause.message.clone())
         }
         Some(
-            Verdict::InProgress(what) | Verdict::Failed(what) | Verdict::AwaitingHooks { what, .. },
+            Verdict::InProgress(what)
+            | Verdict::Failed(what)
+            | Verdict::AwaitingHooks { awaited: what, .. },
         ) if late => give_up(rollout, &format!("not healthy in time: {what}"), now),
         // What the failed version left behind may look like failure for a while.
         Some(
-            Verdict::InProgress(what) | Verdict::Failed(what) | Verdict::AwaitingHooks { what, .. },
+            Verdict::InProgress(what)
+            | Verdict::Failed(what)
+            | Verdict::AwaitingHooks { awaited: what, .. },
         ) => {
             let message = format!("{}; waiting for {what}", going.cause.message);
             stay(rollout, None).say(message)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use lifecycle::at_rest::Drifted;
+use lifecycle::at_rest::{DriftCondition, DriftReason};
 use lifecycle::{Phase, Safety};
 
 use crate::pages::{first_column, page, section};
@@ -45,7 +45,8 @@ fn the_table_of_conditions_has_every_condition() {
     let mut scene = scene.assign("1.5.0").until(Phase::Available).settled();
     scene.beside.orphaned = Some("no hub".to_owned());
     let message = "ConfigMap a/b".to_owned();
-    scene.beside.drifted = Some(Drifted { drifted: true, reason: "Contested", message });
+    scene.beside.drifted =
+        Some(DriftCondition { is_drifted: true, reason: DriftReason::Contested, message });
     let saved = scene.look().saved;
     let shown = saved.conditions.iter().map(|condition| condition.type_.as_str());
     let text = page(PAGE);

@@ -215,7 +215,7 @@ impl Book {
             _ => {}
         }
         self.healthy = match (&look.seen.verdict, look.before.phase()) {
-            (Some(Verdict::Healthy | Verdict::HealthyBut(_)), Phase::Verifying) => {
+            (Some(Verdict::Healthy | Verdict::Tolerated(_)), Phase::Verifying) => {
                 let more = |so_far: Duration| so_far.saturating_add(look.seen.elapsed.min(VOUCHED));
                 Some(self.healthy.map_or(Duration::ZERO, more))
             }
@@ -384,9 +384,10 @@ fn nothing_new_starts_beside_what_does_not_fit(
     if !starts(before, after) {
         return;
     }
-    assert_eq!(seen.dependencies.unmet(&assignment.requires), None);
+    assert_eq!(seen.dependencies.find_unmet(&assignment.requires), None);
     let from = before.current.as_ref().map(|current| &current.version);
-    let broken = from.and_then(|from| seen.dependencies.broken(from, &assignment.release.version));
+    let broken =
+        from.and_then(|from| seen.dependencies.find_broken(from, &assignment.release.version));
     assert_eq!(broken, None);
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use lifecycle::bundle::hook::Ran;
+use lifecycle::health::HookStatus;
 use lifecycle::health::Verdict;
 use lifecycle::plan::Wave;
 use lifecycle::{
@@ -34,7 +34,7 @@ enum Ending {
     Cut,
     Fault(Fault),
     /// Hooks end so, where hooks were to be run.
-    Hooks(Ran),
+    Hooks(HookStatus),
     Missing,
     Left,
     /// Something that nobody waits for.
@@ -106,8 +106,8 @@ fn ending() -> impl Strategy<Value = Ending> {
         2 => Just(Ending::Cut),
         3 => transient,
         2 => lasting,
-        1 => Just(Ending::Hooks(Ran::Badly("a job".to_owned()))),
-        1 => Just(Ending::Hooks(Ran::NotYet("a job".to_owned()))),
+        1 => Just(Ending::Hooks(HookStatus::Failed("a job".to_owned()))),
+        1 => Just(Ending::Hooks(HookStatus::Running("a job".to_owned()))),
         1 => Just(Ending::Missing),
         1 => Just(Ending::Left),
         2 => stray().prop_map(Ending::Stray),
@@ -117,12 +117,12 @@ fn ending() -> impl Strategy<Value = Ending> {
 fn verdict() -> impl Strategy<Value = Option<Verdict>> {
     prop_oneof![
         12 => Just(Some(Verdict::Healthy)),
-        1 => Just(Some(Verdict::HealthyBut("a pod".to_owned()))),
+        1 => Just(Some(Verdict::Tolerated("a pod".to_owned()))),
         2 => Just(Some(Verdict::InProgress("a pod".to_owned()))),
         2 => Just(Some(Verdict::Failed("crash loop".to_owned()))),
         1 => Just(None),
-        1 => any::<bool>().prop_map(|begun| {
-            Some(Verdict::AwaitingHooks { what: "a job".to_owned(), begun })
+        1 => any::<bool>().prop_map(|started| {
+            Some(Verdict::AwaitingHooks { awaited: "a job".to_owned(), started })
         }),
     ]
 }
@@ -140,7 +140,7 @@ fn stray() -> impl Strategy<Value = Outcome> {
             Outcome::Pulled,
             Outcome::Staged,
             Outcome::Checked(Report::default()),
-            Outcome::Hooked(Ran::NotYet("a job".to_owned())),
+            Outcome::Hooked(HookStatus::Running("a job".to_owned())),
             Outcome::Evidence("stray".to_owned()),
             Outcome::Retained,
             Outcome::FinalizerRemoved,
@@ -189,10 +189,12 @@ impl Others {
         match self {
             Others::None => Vec::new(),
             Others::BaseRuns => vec![("base", running("2.0.0"))],
-            Others::BaseMoves => vec![("base", PeerState { moving: true, ..running("2.0.0") })],
+            Others::BaseMoves => {
+                vec![("base", PeerState { is_changing: true, ..running("2.0.0") })]
+            }
             Others::TillRelies => {
-                let relies_on = vec![need("shop >=1, <1.2")];
-                vec![("till", PeerState { relies_on, ..running("1.0.0") })]
+                let active_requirements = vec![need("shop >=1, <1.2")];
+                vec![("till", PeerState { active_requirements, ..running("1.0.0") })]
             }
         }
     }

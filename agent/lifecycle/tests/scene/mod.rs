@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use lifecycle::bundle::hook::Ran;
+use lifecycle::health::HookStatus;
 use lifecycle::health::Verdict;
 use lifecycle::spec::maintenance_window::Windows;
 use lifecycle::{
@@ -191,7 +191,7 @@ impl Scene {
         let all = others.iter().map(|(name, it)| ((*name).to_owned(), Arc::new(it.clone())));
         let all: PeerStates = all.collect();
         let needs = self.spec.requires.clone();
-        self.with(|seen| seen.dependencies = Dependencies::of("shop", &needs, &all))
+        self.with(|seen| seen.dependencies = Dependencies::new("shop", &needs, &all))
     }
 
     /// Looks again when the clock shows this.
@@ -294,8 +294,8 @@ impl Scene {
     }
 
     /// What was to be run before the upgrade, or to verify it, ended so.
-    pub fn hooked(self, ran: Ran) -> Self {
-        self.ends(Some(Outcome::Hooked(ran)))
+    pub fn hooked(self, status: HookStatus) -> Self {
+        self.ends(Some(Outcome::Hooked(status)))
     }
 
     pub fn with_hooks(mut self) -> Self {
@@ -462,10 +462,10 @@ impl Scene {
                 Outcome::Staged
             }
             Action::Check { .. } => Outcome::Checked(self.report.clone()),
-            Action::Hook { .. } => Outcome::Hooked(Ran::Well),
+            Action::Hook { .. } => Outcome::Hooked(HookStatus::Succeeded),
             Action::Apply { stage, .. } => Outcome::Applied(stage),
             Action::Evidence { failure } => {
-                Outcome::Evidence(lifecycle::evidence::name("add-on", failure.sequence))
+                Outcome::Evidence(lifecycle::evidence::config_map_name("add-on", failure.sequence))
             }
             Action::Prune { .. } => Outcome::Pruned { left: Vec::new() },
             Action::Retain { keep } => {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use lifecycle::bundle::hook::Ran;
+use lifecycle::health::HookStatus;
 use lifecycle::health::Verdict;
 use lifecycle::plan::Wave;
 use lifecycle::{Action, Outcome, Release, ReleaseId, Report, Retained, RetainedState};
@@ -46,7 +46,7 @@ impl Cluster {
             }
             Action::Check { .. } | Action::Apply { .. } => Outcome::Missing,
             // None of its releases has one.
-            Action::Hook { .. } => Outcome::Hooked(Ran::Well),
+            Action::Hook { .. } => Outcome::Hooked(HookStatus::Succeeded),
             Action::Evidence { .. } => Outcome::Evidence("kept".to_owned()),
             Action::Prune { keep, of, only_extensions, .. } => {
                 self.prune(keep.as_ref(), of, *only_extensions, half)

@@ -106,13 +106,12 @@ fn how_it_stood_before_is_remembered_from_the_check_to_the_end() {
 fn what_is_no_worse_than_before_is_told_with_the_success() {
     let mut scene = Scene::upgrading(Phase::Checking);
     scene.report.before = ill("a");
-    let but = || Verdict::HealthyBut("DaemonSet n/a: 1 of 2 pods; it was so before".to_owned());
+    let but = || Verdict::Tolerated("DaemonSet n/a: 1 of 2 pods; no worse than before".to_owned());
     let scene = scene.until(Phase::Verifying).shows(but(), 30).is(Phase::Verifying);
-    let told =
-        "healthy; watching whether it stays so; but DaemonSet n/a: 1 of 2 pods; it was so before";
+    let told = "healthy; watching whether it stays so; but DaemonSet n/a: 1 of 2 pods; no worse than before";
     assert_eq!(scene.message(), told);
     let scene = scene.shows(but(), 1).is(Phase::Pruning).restart().done().is(Phase::Available);
-    let told = "1.5.0 is available; but DaemonSet n/a: 1 of 2 pods; it was so before";
+    let told = "1.5.0 is available; but DaemonSet n/a: 1 of 2 pods; no worse than before";
     assert_eq!(scene.message(), told);
     assert_eq!(scene.rollout.before, []);
 }

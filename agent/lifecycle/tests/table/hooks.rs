@@ -1,20 +1,20 @@
 //! Jobs that are run at a moment of a rollout.
 
-use lifecycle::bundle::hook::Ran;
+use lifecycle::health::HookStatus;
 use lifecycle::health::Verdict;
 use lifecycle::{Phase, Reason};
 
 use crate::scene::Scene;
 use crate::{MINUTES, rolling_back};
 
-fn unproved(begun: bool) -> Verdict {
-    Verdict::AwaitingHooks { what: "Job a/smoke".to_owned(), begun }
+fn unproved(started: bool) -> Verdict {
+    Verdict::AwaitingHooks { awaited: "Job a/smoke".to_owned(), started }
 }
 
 #[test]
 fn what_verifies_runs_once_all_is_healthy_and_the_soak_comes_after() {
     let scene = Scene::upgrading(Phase::Verifying).healthy(30).shows(unproved(false), 1);
-    let scene = scene.does("hook 1.5.0: verify").hooked(Ran::NotYet("Job a/smoke".into()));
+    let scene = scene.does("hook 1.5.0: verify").hooked(HookStatus::Running("Job a/smoke".into()));
     let scene = scene.is(Phase::Verifying).shows(unproved(true), 60).does("-");
     assert_eq!(scene.message(), "healthy; verifying: waiting for Job a/smoke");
     scene.is(Phase::Verifying).healthy(1).is(Phase::Pruning);
@@ -35,7 +35,8 @@ fn a_failed_verification_fails_the_rollout_and_one_without_end_times_out() {
 #[test]
 fn what_prepares_an_upgrade_runs_between_check_and_first_write() {
     let scene = Scene::upgrading(Phase::Checking).with_hooks().done().is(Phase::Checking);
-    let scene = scene.does("hook 1.5.0: pre-upgrade").hooked(Ran::NotYet("Job a/dump".into()));
+    let scene =
+        scene.does("hook 1.5.0: pre-upgrade").hooked(HookStatus::Running("Job a/dump".into()));
     assert_eq!(scene.message(), "waiting for Job a/dump");
     let scene = scene.rests(1).does("hook 1.5.0: pre-upgrade").restart().rests(1);
     let scene = scene.does("hook 1.5.0: pre-upgrade").done().is(Phase::Applying);
@@ -45,7 +46,7 @@ fn what_prepares_an_upgrade_runs_between_check_and_first_write() {
 #[test]
 fn a_failed_preparation_refuses_the_upgrade_before_its_first_write() {
     let preparing = || Scene::upgrading(Phase::Checking).with_hooks().done();
-    let scene = preparing().hooked(Ran::Badly("Job a/dump: no room".into()));
+    let scene = preparing().hooked(HookStatus::Failed("Job a/dump: no room".into()));
     let scene = scene.is(Phase::Rejected).because(Reason::HookFailed).runs("1.4.0", "-");
     assert_eq!(scene.message(), "a hook before the upgrade failed: Job a/dump: no room");
     assert_eq!(scene.rollout.touched, []);
@@ -55,13 +56,14 @@ fn a_failed_preparation_refuses_the_upgrade_before_its_first_write() {
     let scene = scene.does("retain 1.4.0 as current").done().rests(60 * MINUTES).does("-");
     scene.retry("1").is(Phase::Pulling);
     // It is tried once.
-    let lost = preparing().hooked(Ran::Badly("Job a/dump".into())).refused(Reason::Forbidden);
+    let lost =
+        preparing().hooked(HookStatus::Failed("Job a/dump".into())).refused(Reason::Forbidden);
     let lost = lost.is(Phase::Rejected).because(Reason::HookFailed).does("retain 1.4.0 as current");
     assert_eq!(lost.rollout.history[0].evidence, None);
 
     let mut scene = preparing();
     while scene.rollout.phase() == Phase::Checking {
-        let waits = Ran::NotYet("Job a/dump to end".into());
+        let waits = HookStatus::Running("Job a/dump to end".into());
         scene = if scene.action.is_some() { scene.hooked(waits) } else { scene.rests(30) };
     }
     let scene = scene.is(Phase::Rejected).because(Reason::HookFailed).does("evidence of 1.5.0");
@@ -95,5 +97,5 @@ fn a_preparation_can_be_paused_before_and_replaced_while_it_runs() {
 fn a_failed_preparation_in_mid_rollout_goes_back() {
     let scene = Scene::upgrading(Phase::Applying).done().with_hooks().assign("1.6.0");
     let scene = scene.until(Phase::Checking).done().does("hook 1.6.0: pre-upgrade");
-    scene.hooked(Ran::Badly("Job a/dump".into())).is(Phase::RollingBack);
+    scene.hooked(HookStatus::Failed("Job a/dump".into())).is(Phase::RollingBack);
 }

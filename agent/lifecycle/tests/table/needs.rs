@@ -13,11 +13,11 @@ fn needing(needs: &[&str]) -> Scene {
 #[test]
 fn what_needs_another_add_on_waits_for_it_and_says_for_what() {
     for (others, message) in [
-        (vec![], "requires base >=2, which is not here"),
+        (vec![], "requires base >=2, which is not on this cluster"),
         (vec![("base", PeerState::default())], "requires base >=2, which is not installed yet"),
         (vec![("base", running("1.9.0"))], "requires base >=2; 1.9.0 runs here"),
         (
-            vec![("base", PeerState { moving: true, ..running("2.1.0") })],
+            vec![("base", PeerState { is_changing: true, ..running("2.1.0") })],
             "requires base >=2; 2.1.0 runs here and is being changed",
         ),
     ] {
@@ -46,7 +46,7 @@ fn a_need_is_looked_at_again_right_before_the_first_write_and_not_after_it() {
 }
 
 fn relying(need_of_ours: &str) -> PeerState {
-    PeerState { relies_on: vec![need(need_of_ours)], ..running("7.0.0") }
+    PeerState { active_requirements: vec![need(need_of_ours)], ..running("7.0.0") }
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn a_version_that_would_break_another_add_on_is_refused_until_that_changes() {
     let ledge = [("till", relying("shop >=1, <1.5"))];
     let scene = Scene::available("1.4.0").among(&ledge).assign("1.5.0").is(Phase::Rejected);
     let scene = scene.because(Reason::RequiredByOthers).does("-").runs("1.4.0", "-");
-    let words = "1.5.0 would break what runs here: till requires shop >=1, <1.5";
+    let words = "1.5.0 would break add-ons that run here: till requires shop >=1, <1.5";
     assert_eq!(scene.message(), words);
     let scene = scene.rests(MINUTES).is(Phase::Rejected).does("-");
     let scene = scene.among(&[("till", relying("shop >=1, <2"))]).is(Phase::Pulling);
@@ -83,11 +83,14 @@ fn no_other_add_on_holds_a_way_back_or_a_removal() {
 
 #[test]
 fn add_ons_that_wait_for_each_other_are_refused() {
-    let asking = |need_of: &str, it: PeerState| PeerState { asks: vec![need(need_of)], ..it };
+    let asking = |need_of: &str, it: PeerState| PeerState {
+        assigned_requirements: vec![need(need_of)],
+        ..it
+    };
     let both = [("base", asking("shop >=2", running("1.0.0"))), ("shop", running("1.4.0"))];
     let scene = needing(&["base >=2"]).among(&both).assign("1.5.0").is(Phase::Rejected);
     let scene = scene.because(Reason::RequirementCycle);
-    let words = "waits for itself: shop requires base, which requires shop";
+    let words = "requirement cycle: shop requires base, which requires shop";
     assert_eq!(scene.message(), words);
     let mended = [("base", asking("shop >=1", running("1.0.0"))), ("shop", running("1.4.0"))];
     let scene = scene.among(&mended).is(Phase::Waiting).because(Reason::RequirementNotMet);
@@ -95,7 +98,7 @@ fn add_ons_that_wait_for_each_other_are_refused() {
     let alone = needing(&["shop >=2"]).among(&[("shop", running("1.4.0"))]).assign("1.5.0");
     assert_eq!(
         alone.because(Reason::RequirementCycle).message(),
-        "waits for itself: shop requires shop"
+        "requirement cycle: shop requires shop"
     );
     // A circle of which this one is no part is the others' to tell.
     let others = [
@@ -109,7 +112,7 @@ fn add_ons_that_wait_for_each_other_are_refused() {
 fn what_a_release_needs_is_remembered_while_it_runs_or_is_written() {
     let met = [("base", running("2.1.0"))];
     let scene = needing(&["base >=2"]).among(&met).assign("1.5.0").until(Phase::Applying);
-    let relies = |scene: &Scene| PeerState::of(&scene.managed_add_on()).relies_on;
+    let relies = |scene: &Scene| PeerState::read(&scene.managed_add_on()).active_requirements;
     let first = Scene::new().requires(&["base >=2"]).among(&met).assign("1.0.0");
     assert_eq!(relies(&first.clone().until(Phase::Checking)), [], "nothing is written yet");
     assert_eq!(relies(&first.until(Phase::Applying)), [need("base >=2")]);

@@ -43,9 +43,9 @@ fn what_is_not_well_at_rest_is_shown_and_changes_nothing_else() {
 #[test]
 fn drift_is_shown_at_rest_only() {
     let mut scene = Scene::available("1.4.0");
-    scene.beside.drifted = Some(lifecycle::at_rest::Drifted {
-        drifted: true,
-        reason: "Contested",
+    scene.beside.drifted = Some(lifecycle::at_rest::DriftCondition {
+        is_drifted: true,
+        reason: lifecycle::at_rest::DriftReason::Contested,
         message: "ConfigMap a/b".to_owned(),
     });
     let scene = scene.look().is(Phase::Available).conditions("Ready Verified Drifted");

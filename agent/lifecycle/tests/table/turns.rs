@@ -1,6 +1,6 @@
 //! When a rollout may begin: pause, slots and maintenance windows.
 
-use lifecycle::bundle::hook::Ran;
+use lifecycle::health::HookStatus;
 use lifecycle::{Deletion, Phase, Reason};
 
 use crate::scene::Scene;
@@ -145,7 +145,7 @@ fn the_first_write_has_to_be_in_the_window() {
     scene.is(Phase::Applying);
     // What prepared an upgrade would have to be run again.
     let scene = closing(Scene::available("1.4.0").with_hooks()).done();
-    let scene = scene.does("hook 1.5.0: pre-upgrade").rests(1).hooked(Ran::Well);
+    let scene = scene.does("hook 1.5.0: pre-upgrade").rests(1).hooked(HookStatus::Succeeded);
     scene.is(Phase::Applying);
     // What is half there is not left so.
     let scene = closing(Scene::available("1.4.0")).until(Phase::Applying).assign("1.6.0");

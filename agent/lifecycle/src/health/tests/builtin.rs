@@ -1,9 +1,9 @@
-//! Jobs, claims, services, definitions: kinds whose health is a field or a condition.
+//! Kinds of Kubernetes whose health is one field or condition.
 
 use super::*;
 
 #[test]
-fn plain_kinds_have_their_rules() {
+fn each_builtin_kind_has_its_rule() {
     let job = ("batch/v1", "Job");
     let claim = ("v1", "PersistentVolumeClaim");
     let volume = ("v1", "PersistentVolume");
@@ -12,7 +12,7 @@ fn plain_kinds_have_their_rules() {
     let service = ("apiregistration.k8s.io/v1", "APIService");
     let started = json!({"startTime": "2026-01-01T00:00:00Z"});
     let not_established = |reason: &str| json!({"conditions": [{"type": "Established", "status": "False", "reason": reason}]});
-    for (what, (api_version, kind), status, wanted) in [
+    for (case, (api_version, kind), status, wanted) in [
         ("jobNoStatus", job, json!({}), InProgress),
         ("jobInProgress", job, started, Current),
         ("jobComplete", job, condition("Complete", "True"), Current),
@@ -25,7 +25,7 @@ fn plain_kinds_have_their_rules() {
         ("pvcBound", claim, json!({"phase": "Bound"}), Current),
         ("no volume yet", volume, json!({}), Current),
         ("a volume that is bound", volume, json!({"phase": "Bound"}), Current),
-        ("a volume nobody reclaims", volume, json!({"phase": "Failed"}), Failed),
+        ("a volume that could not be reclaimed", volume, json!({"phase": "Failed"}), Failed),
         ("pdbOK1", budget, json!({"observedGeneration": 2}), Current),
         ("pdbDifferentGeneration", budget, json!({"observedGeneration": 1}), InProgress),
         ("no pods yet", budget, json!({"currentHealthy": 0, "desiredHealthy": 1}), Current),
@@ -38,19 +38,19 @@ fn plain_kinds_have_their_rules() {
         ("unavailable", service, condition("Available", "False"), InProgress),
         ("available", service, condition("Available", "True"), Current),
     ] {
-        check(what, &object(api_version, kind, json!({}), status), wanted);
+        check(case, &object(api_version, kind, json!({}), status), wanted);
     }
 }
 
 #[test]
-fn a_service_is_current_when_it_has_its_address() {
-    for (what, spec, wanted) in [
+fn a_service_is_current_when_it_has_its_cluster_ip() {
+    for (case, spec, wanted) in [
         ("serviceDefaultOK", json!({}), Current),
         ("serviceNodePortOK", json!({"type": "NodePort"}), Current),
         ("serviceLBNotOK", json!({"type": "LoadBalancer"}), InProgress),
         ("serviceLBOK", json!({"type": "LoadBalancer", "clusterIP": "1.2.3.4"}), Current),
     ] {
-        check(what, &object("v1", "Service", spec, json!({})), wanted);
+        check(case, &object("v1", "Service", spec, json!({})), wanted);
     }
 }
 
@@ -58,20 +58,21 @@ fn a_service_is_current_when_it_has_its_address() {
 fn a_complete_job_stays_current_when_it_is_applied_again() {
     let done = object("batch/v1", "Job", json!({}), condition("Complete", "True"));
     check("just applied", &done, Current);
-    check_in("much later", &done, Current, &after(MINUTE * 60));
+    check_with("much later", &done, Current, &after(MINUTE * 60));
 }
 
 #[test]
-fn a_job_that_tidies_itself_up_is_not_missed() {
-    let is = |spec| absent(&Object(object("batch/v1", "Job", spec, json!(null))), &[]).status;
-    assert_eq!(is(json!({"ttlSecondsAfterFinished": 0})), Current);
-    assert_eq!(is(json!({})), NotFound);
+fn a_job_that_deletes_itself_is_current() {
+    let status =
+        |spec| assess_absent(&Object(object("batch/v1", "Job", spec, json!(null))), &[]).status;
+    assert_eq!(status(json!({"ttlSecondsAfterFinished": 0})), Current);
+    assert_eq!(status(json!({})), NotFound);
     let other = object("v1", "ConfigMap", json!({"ttlSecondsAfterFinished": 0}), json!(null));
-    assert_eq!(absent(&Object(other), &[]).status, NotFound);
+    assert_eq!(assess_absent(&Object(other), &[]).status, NotFound);
     let ran = Object(object("batch/v1", "Job", json!({}), json!(null)));
     assert_eq!(
-        absent(&ran, std::slice::from_ref(&ran)).status,
+        assess_absent(&ran, std::slice::from_ref(&ran)).status,
         Current,
-        "the version before ran it"
+        "the previous version ran it"
     );
 }

@@ -1,8 +1,8 @@
-//! DaemonSets and the nodes they cannot reach.
+//! DaemonSets, and the nodes that are not ready.
 
 use super::*;
 
-/// Four nodes want a pod.
+/// Four pods are desired.
 fn set(spec: Value, ready: i64) -> Value {
     let status = json!({"observedGeneration": 2, "desiredNumberScheduled": 4, "currentNumberScheduled": 4, "updatedNumberScheduled": 4, "numberAvailable": ready, "numberReady": ready});
     let mut set = object("apps/v1", "DaemonSet", spec, status);
@@ -30,7 +30,7 @@ fn node(name: &str, ready: &str) -> Object {
 fn a_daemon_set_is_current_when_every_node_has_its_pod() {
     let done = set(json!({}), 4);
     let status = |name, value| with(&done, ["status", name], value);
-    for (what, object, wanted) in [
+    for (case, object, wanted) in [
         ("dsOK", done.clone(), Current),
         ("dsNoStatus", object("apps/v1", "DaemonSet", json!({}), json!({})), InProgress),
         ("dsBadStatus", status("desiredNumberScheduled", json!(null)), InProgress),
@@ -39,76 +39,98 @@ fn a_daemon_set_is_current_when_every_node_has_its_pod() {
         ("not updated", status("updatedNumberScheduled", json!(3)), InProgress),
         ("dsLessAvailable", status("numberAvailable", json!(2)), InProgress),
         ("dsLessReady", status("numberReady", json!(2)), InProgress),
-        ("no node wants it", status("desiredNumberScheduled", json!(0)), Current),
+        ("no node is selected", status("desiredNumberScheduled", json!(0)), Current),
     ] {
-        check(what, &object, wanted);
+        check(case, &object, wanted);
     }
 }
 
 #[test]
-fn with_on_delete_it_waits_a_while_for_somebody_to_replace_its_pods() {
+fn with_on_delete_a_daemon_set_waits_for_the_grace_period_until_its_pods_are_replaced() {
     let mut old = set(json!({"updateStrategy": {"type": "OnDelete"}}), 4);
     old["status"]["updatedNumberScheduled"] = json!(0);
     check("soon", &old, InProgress);
-    check_in("later", &old, Current, &after(2 * MINUTE));
+    check_with("later", &old, Current, &after(2 * MINUTE));
     old["status"]["numberReady"] = json!(3);
-    check_in("not ready", &old, InProgress, &after(2 * MINUTE));
+    check_with("not ready", &old, InProgress, &after(2 * MINUTE));
 }
 
 #[test]
-fn pods_missing_only_on_nodes_that_are_away_do_not_count() {
+fn pods_missing_only_on_nodes_that_are_not_ready_do_not_count() {
     let nodes = [node("a", "True"), node("b", "True"), node("c", "True"), node("d", "Unknown")];
-    let two_away = [node("a", "True"), node("b", "True"), node("c", "False"), node("d", "Unknown")];
-    let well = |name| pod(name, "7", "True");
-    let gone = pod("d", "7", "False");
+    let two_unready =
+        [node("a", "True"), node("b", "True"), node("c", "False"), node("d", "Unknown")];
+    let healthy = |name| pod(name, "7", "True");
+    let unready = pod("d", "7", "False");
     let on_c = json!({"template": {"spec": {"nodeSelector": {"disk": "c"}}}});
-    for (what, spec, ready, pods, nodes, wanted) in [
+    for (case, spec, ready, pods, nodes, wanted) in [
         (
-            "one is away",
+            "one node is not ready",
             json!({}),
             3,
-            vec![well("a"), well("b"), well("c"), gone.clone()],
+            vec![healthy("a"), healthy("b"), healthy("c"), unready.clone()],
             &nodes[..],
             Current,
         ),
-        ("its pod is gone", json!({}), 3, vec![well("a"), well("b"), well("c")], &nodes, Current),
+        (
+            "its pod does not exist",
+            json!({}),
+            3,
+            vec![healthy("a"), healthy("b"), healthy("c")],
+            &nodes,
+            Current,
+        ),
         (
             "nodes are not known",
             json!({}),
             3,
-            vec![well("a"), well("b"), well("c"), gone],
+            vec![healthy("a"), healthy("b"), healthy("c"), unready],
             &[],
             InProgress,
         ),
         ("pods are not known", json!({}), 3, vec![], &nodes, InProgress),
         (
-            "another is not ready",
+            "another pod is not ready",
             json!({}),
             2,
-            vec![well("a"), well("b"), pod("c", "7", "False")],
+            vec![healthy("a"), healthy("b"), pod("c", "7", "False")],
             &nodes,
             InProgress,
         ),
         (
-            "another is old",
+            "another pod is old",
             json!({}),
             3,
-            vec![well("a"), well("b"), pod("c", "6", "True")],
+            vec![healthy("a"), healthy("b"), pod("c", "6", "True")],
             &nodes,
             InProgress,
         ),
-        ("another is missing", json!({}), 2, vec![well("a"), well("b")], &nodes, InProgress),
-        ("two are away", json!({}), 2, vec![well("a"), well("b")], &two_away, Current),
         (
-            "the one away is not chosen",
+            "another pod is missing",
+            json!({}),
+            2,
+            vec![healthy("a"), healthy("b")],
+            &nodes,
+            InProgress,
+        ),
+        (
+            "two nodes are not ready",
+            json!({}),
+            2,
+            vec![healthy("a"), healthy("b")],
+            &two_unready,
+            Current,
+        ),
+        (
+            "the node that is not ready is not selected",
             on_c,
             3,
-            vec![well("a"), well("b"), well("c")],
+            vec![healthy("a"), healthy("b"), healthy("c")],
             &nodes,
             InProgress,
         ),
         (
-            "all are away",
+            "no node is ready",
             json!({}),
             0,
             vec![],
@@ -117,6 +139,6 @@ fn pods_missing_only_on_nodes_that_are_away_do_not_count() {
         ),
     ] {
         let context = HealthContext { pods: &pods, nodes, ..HealthContext::default() };
-        check_in(what, &set(spec, ready), wanted, &context);
+        check_with(case, &set(spec, ready), wanted, &context);
     }
 }

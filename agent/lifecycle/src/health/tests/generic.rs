@@ -1,4 +1,4 @@
-//! What any object may tell, and kinds without a rule of their own.
+//! Rules for every kind, and kinds without a rule of their own.
 
 use super::*;
 
@@ -6,13 +6,13 @@ fn backend(status: Value) -> Value {
     object("example.com/v1", "Backend", json!({}), status)
 }
 
-fn aged(kind: &str, status: &str, observed: i64) -> Value {
-    json!({"type": kind, "status": status, "observedGeneration": observed, "message": "m"})
+fn observed(name: &str, status: &str, generation: i64) -> Value {
+    json!({"type": name, "status": status, "observedGeneration": generation, "message": "m"})
 }
 
 #[test]
-fn a_custom_resource_is_what_its_conditions_say() {
-    for (what, status, wanted) in [
+fn the_conditions_of_a_custom_resource_decide() {
+    for (case, status, wanted) in [
         ("a status without conditions", json!({"phase": "Broken"}), Current),
         ("Ready", condition("Ready", "True"), Current),
         ("not Ready", condition("Ready", "False"), InProgress),
@@ -22,17 +22,16 @@ fn a_custom_resource_is_what_its_conditions_say() {
         ("Stalled", condition("Stalled", "True"), Failed),
         ("not Stalled", condition("Stalled", "False"), Current),
         ("observed", json!({"observedGeneration": 2}), Current),
-        ("observed later than it is", json!({"observedGeneration": 3}), Current),
+        ("observed generation is above", json!({"observedGeneration": 3}), Current),
         ("not observed yet", json!({"observedGeneration": 1}), InProgress),
     ] {
-        check(what, &backend(status), wanted);
+        check(case, &backend(status), wanted);
     }
 }
 
 #[test]
-fn whoever_still_works_has_not_failed() {
-    let both =
-        |first, second| json!({"conditions": [aged(first, "True", 2), aged(second, "True", 2)]});
+fn a_controller_that_still_reconciles_has_not_failed() {
+    let both = |first, second| json!({"conditions": [observed(first, "True", 2), observed(second, "True", 2)]});
     check("Stalled first", &backend(both("Stalled", "Reconciling")), InProgress);
     check("Reconciling first", &backend(both("Reconciling", "Stalled")), InProgress);
     check("Stalled and Ready", &backend(both("Ready", "Stalled")), Failed);
@@ -41,34 +40,34 @@ fn whoever_still_works_has_not_failed() {
 #[test]
 fn a_condition_of_an_older_generation_does_not_count() {
     let only = |condition| backend(json!({"conditions": [condition]}));
-    for (what, condition, soon, later) in [
-        ("Stalled before", aged("Stalled", "True", 1), InProgress, Current),
-        ("Stalled", aged("Stalled", "True", 2), Failed, Failed),
-        ("Reconciling before", aged("Reconciling", "True", 1), InProgress, Current),
-        ("Ready before", aged("Ready", "True", 1), InProgress, InProgress),
-        ("not Ready before", aged("Ready", "False", 1), InProgress, InProgress),
-        ("Ready", aged("Ready", "True", 2), Current, Current),
+    for (case, condition, soon, later) in [
+        ("outdated Stalled", observed("Stalled", "True", 1), InProgress, Current),
+        ("Stalled", observed("Stalled", "True", 2), Failed, Failed),
+        ("outdated Reconciling", observed("Reconciling", "True", 1), InProgress, Current),
+        ("outdated Ready", observed("Ready", "True", 1), InProgress, InProgress),
+        ("outdated, not Ready", observed("Ready", "False", 1), InProgress, InProgress),
+        ("Ready", observed("Ready", "True", 2), Current, Current),
     ] {
-        check(what, &only(condition.clone()), soon);
-        check_in(what, &only(condition), later, &after(MINUTE));
+        check(case, &only(condition.clone()), soon);
+        check_with(case, &only(condition), later, &after(MINUTE));
     }
 }
 
 #[test]
-fn a_custom_resource_without_status_is_awaited_for_a_while() {
-    let graces = Graces { status: MINUTE, ..Graces::default() };
-    for (what, status) in [("null", json!(null)), ("empty", json!({}))] {
-        let silent = backend(status);
-        check(what, &silent, InProgress);
-        check_in(what, &silent, InProgress, &after(Duration::from_secs(29)));
-        check_in(what, &silent, Current, &after(Duration::from_secs(30)));
+fn a_custom_resource_without_status_is_in_progress_for_the_grace_period() {
+    let graces = Graces { no_status: MINUTE, ..Graces::default() };
+    for (case, status) in [("null", json!(null)), ("empty", json!({}))] {
+        let object = backend(status);
+        check(case, &object, InProgress);
+        check_with(case, &object, InProgress, &after(Duration::from_secs(29)));
+        check_with(case, &object, Current, &after(Duration::from_secs(30)));
         let patient = HealthContext { graces, ..after(Duration::from_secs(30)) };
-        check_in(what, &silent, InProgress, &patient);
+        check_with(case, &object, InProgress, &patient);
     }
 }
 
 #[test]
-fn kinds_that_never_have_a_status_are_not_awaited() {
+fn kinds_that_never_have_a_status_are_current_at_once() {
     for (api_version, kind) in [
         ("v1", "ConfigMap"),
         ("v1", "Secret"),
@@ -80,10 +79,10 @@ fn kinds_that_never_have_a_status_are_not_awaited() {
 }
 
 #[test]
-fn what_is_being_deleted_is_terminating() {
-    let mut leaving = backend(condition("Ready", "True"));
-    leaving["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
-    check("deleted", &leaving, Terminating);
+fn an_object_that_is_being_deleted_is_terminating() {
+    let mut object = backend(condition("Ready", "True"));
+    object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    check("deleted", &object, Terminating);
 }
 
 #[test]
@@ -94,12 +93,12 @@ fn the_generation_and_stalled_decide_for_built_in_kinds_too() {
 }
 
 #[test]
-fn what_gives_no_reason_is_told_without_a_bare_colon() {
-    let says = |kind: &str, status: &str| {
-        let status = json!({"conditions": [{"type": kind, "status": status}]});
+fn a_condition_without_a_message_is_reported_without_a_colon() {
+    let message = |name: &str, status: &str| {
+        let status = json!({"conditions": [{"type": name, "status": status}]});
         assess(&Object(object("example.com/v1", "Backend", json!({}), status)), MINUTE).message
     };
-    assert_eq!(says("Ready", "False"), "is not ready");
-    assert_eq!(says("Stalled", "True"), "is stalled");
-    assert_eq!(says("Reconciling", "True"), "is reconciling");
+    assert_eq!(message("Ready", "False"), "is not ready");
+    assert_eq!(message("Stalled", "True"), "is stalled");
+    assert_eq!(message("Reconciling", "True"), "is reconciling");
 }

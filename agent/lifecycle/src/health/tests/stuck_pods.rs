@@ -1,12 +1,11 @@
-//! Which pod keeps a StatefulSet from its new template.
+//! The pod that keeps a StatefulSet from its new template.
 
 use super::*;
-use crate::health::in_the_way;
 
 const NOW: &str = "2026-01-01T12:10:00Z";
 const LONG_AGO: &str = "2026-01-01T12:00:00Z";
 
-/// Gone back from revision `b` to `a`; two pods are wanted.
+/// Rolled back from revision `b` to `a`; two pods are desired.
 fn set() -> Value {
     let status = json!({
         "observedGeneration": 2, "replicas": 2, "readyReplicas": 1, "updatedReplicas": 1,
@@ -28,72 +27,73 @@ fn pod(ordinal: u32, revision: &str, ready: &str, since: &str) -> Value {
     })
 }
 
-fn but(set: Value, path: [&str; 2], what: Value) -> Value {
-    with(&set, path, what)
-}
-
-fn found(set: Value, pods: Vec<Value>) -> Option<String> {
+fn find(set: Value, pods: Vec<Value>) -> Option<String> {
     let pods: Vec<Object> = pods.into_iter().map(Object).collect();
     let now = NOW.parse().expect("a time");
-    in_the_way(&Object(set), &pods, now, 2 * MINUTE).map(|pod| pod.name().to_owned())
+    find_stuck_pod(&Object(set), &pods, now, 2 * MINUTE).map(|pod| pod.name().to_owned())
 }
 
 #[test]
-fn a_pod_that_never_becomes_ready_is_in_the_way_of_another_template() {
-    let none_updated = || but(set(), ["status", "updatedReplicas"], json!(0));
-    let third = || but(none_updated(), ["status", "updateRevision"], json!("c"));
+fn a_pod_that_never_becomes_ready_is_stuck_when_the_template_has_changed() {
+    let none_updated = || with(&set(), ["status", "updatedReplicas"], json!(0));
+    let third = || with(&none_updated(), ["status", "updateRevision"], json!("c"));
     let partition = json!({"rollingUpdate": {"partition": 2}});
-    for (what, set, second, expected) in [
-        ("of the version gone back from", set(), ("b", "False", NOW), true),
-        ("of the second version, a third is asked", third(), ("b", "False", NOW), true),
+    for (case, set, second, expected) in [
+        ("of the version that was rolled back", set(), ("b", "False", NOW), true),
+        ("of the second version, a third is assigned", third(), ("b", "False", NOW), true),
         ("ready", set(), ("b", "True", NOW), false),
-        ("of what serves, for a moment", third(), ("a", "False", NOW), false),
-        ("of what served, for long", third(), ("a", "False", LONG_AGO), true),
+        ("of the serving revision, unready for a moment", third(), ("a", "False", NOW), false),
+        ("of the revision that served, unready for long", third(), ("a", "False", LONG_AGO), true),
         (
             "below a partition",
-            but(third(), ["spec", "updateStrategy"], partition),
+            with(&third(), ["spec", "updateStrategy"], partition),
             ("b", "False", NOW),
             false,
         ),
         (
-            "not seen yet",
-            but(set(), ["status", "observedGeneration"], json!(1)),
+            "not observed yet",
+            with(&set(), ["status", "observedGeneration"], json!(1)),
             ("b", "False", NOW),
             false,
         ),
         (
-            "in any order",
-            but(set(), ["spec", "podManagementPolicy"], json!("Parallel")),
+            "replaced in any order",
+            with(&set(), ["spec", "podManagementPolicy"], json!("Parallel")),
             ("b", "False", NOW),
             false,
         ),
         (
-            "by hand",
-            but(set(), ["spec", "updateStrategy"], json!({"type": "OnDelete"})),
+            "replaced by hand",
+            with(&set(), ["spec", "updateStrategy"], json!({"type": "OnDelete"})),
             ("b", "False", NOW),
             false,
         ),
-        ("another's", but(set(), ["metadata", "uid"], json!("other")), ("b", "False", NOW), false),
+        (
+            "of another set",
+            with(&set(), ["metadata", "uid"], json!("other")),
+            ("b", "False", NOW),
+            false,
+        ),
     ] {
         let (revision, ready, since) = second;
         let pods = vec![pod(1, revision, ready, since), pod(0, "a", "True", LONG_AGO)];
-        assert_eq!(found(set, pods), expected.then(|| "x-1".to_owned()), "{what}");
+        assert_eq!(find(set, pods), expected.then(|| "x-1".to_owned()), "{case}");
     }
 }
 
 #[test]
-fn a_pod_of_the_template_there_is_is_waited_for() {
+fn a_pod_of_the_newest_template_is_never_stuck() {
     let newest = pod(0, "a", "False", LONG_AGO);
-    assert_eq!(found(set(), vec![newest, pod(1, "b", "False", LONG_AGO)]), None);
+    assert_eq!(find(set(), vec![newest, pod(1, "b", "False", LONG_AGO)]), None);
 }
 
 #[test]
-fn only_what_the_controller_waits_for_is_in_the_way() {
+fn only_the_pod_that_the_controller_waits_for_is_stuck() {
     let unready = |ordinal| pod(ordinal, "b", "False", LONG_AGO);
-    assert_eq!(found(set(), vec![unready(1), unready(0)]), Some("x-0".to_owned()));
-    // The first is missing, and will be made before any is replaced.
-    assert_eq!(found(set(), vec![unready(1)]), None);
-    let mut going = unready(0);
-    going["metadata"]["deletionTimestamp"] = json!(NOW);
-    assert_eq!(found(set(), vec![going, unready(1)]), None);
+    assert_eq!(find(set(), vec![unready(1), unready(0)]), Some("x-0".to_owned()));
+    // The first is missing; the controller creates it before it replaces any.
+    assert_eq!(find(set(), vec![unready(1)]), None);
+    let mut terminating = unready(0);
+    terminating["metadata"]["deletionTimestamp"] = json!(NOW);
+    assert_eq!(find(set(), vec![terminating, unready(1)]), None);
 }
