@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, bail, ensure};
 use lifecycle::bundle::yaml;
 use lifecycle::health::Rules;
-use lifecycle::{HealthRule, LARGEST_BUNDLE, Object};
+use lifecycle::{HealthRule, MAX_BUNDLE_BYTES, Object};
 use serde_json::Value;
 
 /// Reads a file, or standard input for `-`.
@@ -22,12 +22,15 @@ pub fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
 /// Reads one byte more than the limit, by which input that is too large is detected.
 fn read_limited(reader: impl Read) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    reader.take(LARGEST_BUNDLE + 1).read_to_end(&mut bytes)?;
+    reader.take(MAX_BUNDLE_BYTES + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
 fn parse_documents(bytes: &[u8]) -> anyhow::Result<Vec<Value>> {
-    ensure!(bytes.len() as u64 <= LARGEST_BUNDLE, "input is larger than {LARGEST_BUNDLE} bytes");
+    ensure!(
+        bytes.len() as u64 <= MAX_BUNDLE_BYTES,
+        "input is larger than {MAX_BUNDLE_BYTES} bytes"
+    );
     yaml::documents(bytes).map_err(|fault| anyhow::anyhow!(fault.message))
 }
 
@@ -133,7 +136,7 @@ mod tests {
 
     #[test]
     fn input_beyond_the_limits_is_refused() {
-        assert!(parse_objects(&vec![b'a'; LARGEST_BUNDLE as usize + 1]).is_err());
+        assert!(parse_objects(&vec![b'a'; MAX_BUNDLE_BYTES as usize + 1]).is_err());
         assert!(parse(&"---\na: 1\n".repeat(1_100)).is_err());
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod hook;
 pub mod ignored_fields;
+pub mod limits;
 pub mod oci_manifest;
 pub mod release;
 pub mod yaml;
@@ -10,14 +11,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use crate::bundle::limits::MAX_OBJECTS;
 use crate::bundle::yaml::File;
 use crate::names::GROUP;
 use crate::object::Object;
 use crate::plan::refuse_lock_out;
 use crate::reason::{Fault, Reason};
-
-/// More objects than any add-on known to us has, few enough to be checked one by one.
-const MOST_OBJECTS: usize = 1000;
 
 /// Written by the API server; in a bundle they are leftovers of an export.
 const SERVER_FIELDS: [&str; 6] =
@@ -90,10 +89,10 @@ fn unfold(document: Value, objects: &mut Vec<Object>) -> Result<(), Fault> {
             ));
         }
     }
-    if objects.len() > MOST_OBJECTS {
+    if objects.len() > MAX_OBJECTS {
         return Err(Fault::new(
             Reason::BundleTooLarge,
-            format!("the bundle holds more than {MOST_OBJECTS} objects"),
+            format!("the bundle holds more than {MAX_OBJECTS} objects"),
         ));
     }
     Ok(())

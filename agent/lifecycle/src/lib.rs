@@ -40,6 +40,7 @@ mod status;
 mod step;
 
 pub use api::*;
+pub use bundle::limits::MAX_BUNDLE_BYTES;
 pub use bundle::release::{Release, ReleaseId, ServiceAccount, Shape, digest, hex};
 pub use deletion::{DeletionIntent, EVICTED, ORDERED, applied_manifest_works, is_klusterlet_owned};
 pub use dependencies::{Dependencies, PeerState, PeerStates};
@@ -51,7 +52,7 @@ pub use object::{Object, ObjectKey};
 pub use observation::{Action, Direction, Observation, Outcome, Report};
 pub use reason::{ActionableBy, Fault, Reason};
 pub use rollback_safety::Safety;
-pub use spec::assignment::{Assignment, LARGEST_BUNDLE, Policy, Pull};
+pub use spec::assignment::{Assignment, Policy, Pull};
 pub use spec::requirement::Requirement;
 pub use status::{StatusContext, printable, reason, status};
 pub use step::{Step, step};

@@ -4,4 +4,5 @@ pub mod assignment;
 pub mod duration;
 pub mod maintenance_window;
 pub mod requirement;
+pub mod upgrade_path;
 pub mod version_range;

@@ -9,7 +9,7 @@ mod transfer;
 use std::path::{Path, PathBuf};
 
 use lifecycle::bundle::oci_manifest::is_registry;
-use lifecycle::{Assignment, Fault, LARGEST_BUNDLE, Pull, Reason, printable};
+use lifecycle::{Assignment, Fault, MAX_BUNDLE_BYTES, Pull, Reason, printable};
 
 use crate::args::path;
 use client::Redirects;
@@ -93,7 +93,7 @@ fn inline(yaml: &[u8], digest: &str) -> Result<PulledFiles, Fault> {
 
 /// A bundle that is one file.
 fn whole(digest: &str) -> Expected {
-    Expected { name: None, digest: digest.to_owned(), largest: LARGEST_BUNDLE }
+    Expected { name: None, digest: digest.to_owned(), largest: MAX_BUNDLE_BYTES }
 }
 
 fn transient(message: &str) -> Fault {

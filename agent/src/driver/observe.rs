@@ -76,7 +76,7 @@ impl Driver {
             return Ok(None);
         }
         let info = self.shared.cluster.own().apiserver_version().await?;
-        Ok(version_range::kubernetes(&info.git_version))
+        Ok(version_range::parse_kubernetes(&info.git_version))
     }
 
     /// Reading unpacks the bundle and compiles the health rules, which must not hold up other add-ons.

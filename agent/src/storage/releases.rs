@@ -9,9 +9,9 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
 use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
-use lifecycle::names::{annotation, label};
+use lifecycle::names::{annotation, label, secret_type};
 use lifecycle::{
-    Fault, LARGEST_BUNDLE, Object, Reason, Release, ReleaseId, Retained, RetainedState, Shape,
+    Fault, MAX_BUNDLE_BYTES, Object, Reason, Release, ReleaseId, Retained, RetainedState, Shape,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -22,9 +22,8 @@ use crate::cluster::error;
 const MAX_PACKED: usize = 1_000_000;
 
 /// Maximum size of an unpacked release in bytes, with room for what JSON adds to YAML.
-const MAX_UNPACKED: u64 = 4 * LARGEST_BUNDLE;
+const MAX_UNPACKED: u64 = 4 * MAX_BUNDLE_BYTES;
 
-const SECRET_TYPE: &str = "lifecycle.open-cluster-management.io/release";
 const CONTENT: &str = "release.json.gz";
 
 /// A release with its objects: all that is needed to apply it again.
@@ -151,7 +150,7 @@ impl ReleaseStore {
                 annotations: Some(annotations),
                 ..ObjectMeta::default()
             },
-            type_: Some(SECRET_TYPE.to_owned()),
+            type_: Some(secret_type::RELEASE.to_owned()),
             immutable: Some(true),
             data: Some(BTreeMap::from([(CONTENT.to_owned(), ByteString(packed))])),
             ..Secret::default()

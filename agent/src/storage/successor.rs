@@ -9,12 +9,11 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Client, ResourceExt};
-use lifecycle::names::{FIELD_MANAGER, FINALIZER, annotation, label};
+use lifecycle::names::{FIELD_MANAGER, FINALIZER, annotation, label, secret_type};
 use lifecycle::{Fault, ManagedAddOn, Reason, Rollout};
 
 use crate::cluster::error;
 
-const SECRET_TYPE: &str = "lifecycle.open-cluster-management.io/successor";
 const CONTENT: &str = "managedaddon.json";
 
 /// The generation that the API server gives to a new object.
@@ -139,7 +138,7 @@ fn new_secret(predecessor: &ManagedAddOn, content: Vec<u8>) -> Secret {
             annotations: entry(annotation::PREDECESSOR, predecessor.uid().unwrap_or_default()),
             ..ObjectMeta::default()
         },
-        type_: Some(SECRET_TYPE.to_owned()),
+        type_: Some(secret_type::SUCCESSOR.to_owned()),
         data: Some(BTreeMap::from([(CONTENT.to_owned(), ByteString(content))])),
         ..Secret::default()
     }

@@ -6,13 +6,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use crate::bundle::limits::{MAX_BUNDLE_BYTES, MAX_LAYERS};
 use crate::reason::{Fault, Reason};
-use crate::spec::assignment::LARGEST_BUNDLE;
-
-/// A manifest may be this large, in bytes: room for the most layers and their annotations.
-pub const LARGEST_MANIFEST: u64 = 256 * 1024;
-
-const MOST_LAYERS: usize = 256;
 
 /// What stands where there is nothing to say, by the OCI image specification 1.1.
 const EMPTY: &str = "application/vnd.oci.empty.v1+json";
@@ -123,7 +118,7 @@ struct Descriptor {
 ///
 /// # Errors
 /// `InvalidBundle` for what is no manifest, or one of something else than plain files; `BundleTooLarge` for more than
-/// 256 layers, or more than `LARGEST_BUNDLE` bytes in them; `EmptyBundle` for none.
+/// 256 layers, or more than `MAX_BUNDLE_BYTES` bytes in them; `EmptyBundle` for none.
 pub fn layers(manifest: &[u8]) -> Result<Vec<Layer>, Fault> {
     let invalid = |message: String| Fault::new(Reason::InvalidBundle, message);
     let manifest: Manifest = serde_json::from_slice(manifest)
@@ -136,9 +131,9 @@ pub fn layers(manifest: &[u8]) -> Result<Vec<Layer>, Fault> {
     let Some(descriptors) = manifest.layers else {
         return Err(invalid("not an OCI image manifest: it has no layers".into()));
     };
-    if descriptors.len() > MOST_LAYERS {
+    if descriptors.len() > MAX_LAYERS {
         let count = descriptors.len();
-        return Err(too_large(&format!("has {count} layers, more than {MOST_LAYERS}")));
+        return Err(too_large(&format!("has {count} layers, more than {MAX_LAYERS}")));
     }
     let files = descriptors
         .iter()
@@ -187,8 +182,8 @@ fn refuse_size(layers: &[Layer]) -> Result<(), Fault> {
     }
     let total = layers.iter().try_fold(0_u64, |total, layer| total.checked_add(layer.size));
     match total {
-        Some(total) if total <= LARGEST_BUNDLE => Ok(()),
-        _ => Err(too_large(&format!("is larger than {LARGEST_BUNDLE} bytes"))),
+        Some(total) if total <= MAX_BUNDLE_BYTES => Ok(()),
+        _ => Err(too_large(&format!("is larger than {MAX_BUNDLE_BYTES} bytes"))),
     }
 }
 
@@ -277,7 +272,7 @@ mod tests {
 
     #[test]
     fn what_is_not_plain_files_is_refused() {
-        let half = LARGEST_BUNDLE / 2 + 1;
+        let half = MAX_BUNDLE_BYTES / 2 + 1;
         for (layers, reason, word) in [
             (json!([]), Reason::EmptyBundle, "no files"),
             (json!([with("mediaType", json!(EMPTY))]), Reason::EmptyBundle, "no files"),
@@ -314,7 +309,7 @@ mod tests {
                 "8388608",
             ),
             (json!([with("size", json!(u64::MAX)), layer()]), Reason::BundleTooLarge, "8388608"),
-            (json!(vec![layer(); MOST_LAYERS + 1]), Reason::BundleTooLarge, "257 layers"),
+            (json!(vec![layer(); MAX_LAYERS + 1]), Reason::BundleTooLarge, "257 layers"),
         ] {
             let (found, said) = check(layers).expect_err(word);
             assert!(found == reason && said.contains(word), "{found:?}: {said}");

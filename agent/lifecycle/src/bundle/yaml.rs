@@ -3,8 +3,8 @@
 use serde_json::Value;
 use serde_saphyr::{Options, UserMessageFormatter};
 
+use crate::bundle::limits::MAX_BUNDLE_BYTES;
 use crate::reason::{Fault, Reason};
-use crate::spec::assignment::LARGEST_BUNDLE;
 
 /// A file of a bundle.
 pub struct File {
@@ -19,12 +19,12 @@ const END: &[u8] = b"...\n";
 /// Each document of all files, which are read as one: the limits are a bundle's. Empty ones are left out.
 ///
 /// # Errors
-/// `BundleTooLarge` above `LARGEST_BUNDLE`; `InvalidBundle` for what is no UTF-8, no YAML, an archive or over a limit. Of
+/// `BundleTooLarge` above `MAX_BUNDLE_BYTES`; `InvalidBundle` for what is no UTF-8, no YAML, an archive or over a limit. Of
 /// the content, the lines around a mistake are not repeated, nor are values.
 pub fn documents_of(files: &[File]) -> Result<Vec<Value>, Fault> {
     let length: u64 = files.iter().map(|file| file.bytes.len() as u64).sum();
-    if length > LARGEST_BUNDLE {
-        let message = format!("the bundle is larger than {LARGEST_BUNDLE} bytes");
+    if length > MAX_BUNDLE_BYTES {
+        let message = format!("the bundle is larger than {MAX_BUNDLE_BYTES} bytes");
         return Err(Fault::new(Reason::BundleTooLarge, message));
     }
     if files.iter().any(|file| is_archive(&file.bytes)) {

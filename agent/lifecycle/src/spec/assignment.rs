@@ -9,6 +9,7 @@ use semver::{Version, VersionReq};
 use crate::api::{
     Deletion, Downgrades, ManagedAddOnSpec, OnFailure, OnUnsafe, PolicySpec, Source, Upgrades,
 };
+use crate::bundle::limits::MAX_BUNDLE_BYTES;
 use crate::bundle::oci_manifest::Repository;
 use crate::bundle::release::{self, Release, ServiceAccount, Shape};
 use crate::health::Rules;
@@ -17,9 +18,6 @@ use crate::reason::{Fault, Reason};
 use crate::spec::maintenance_window::Windows;
 use crate::spec::requirement::Requirement;
 use crate::spec::{duration, version_range};
-
-/// A bundle's YAML may be this large: far above what fits into a Secret, far below what hurts.
-pub const LARGEST_BUNDLE: u64 = 8 * 1024 * 1024;
 
 /// A spec that can be acted on.
 #[derive(Clone, Debug, PartialEq)]
@@ -175,7 +173,7 @@ fn service_account(spec: &ManagedAddOnSpec, home: &str) -> ServiceAccount {
 }
 
 fn range(field: &str, text: Option<&str>) -> Result<Option<VersionReq>, Fault> {
-    text.map(version_range::range).transpose().map_err(|e| invalid(format!("{field}: {e}")))
+    text.map(version_range::parse).transpose().map_err(|e| invalid(format!("{field}: {e}")))
 }
 
 fn unpack(encoded: &str) -> Result<Vec<u8>, Fault> {
@@ -184,13 +182,13 @@ fn unpack(encoded: &str) -> Result<Vec<u8>, Fault> {
         .map_err(|e| invalid(format!("source.inline.manifests is not base64: {e}")))?;
     let mut yaml = Vec::new();
     flate2::read::GzDecoder::new(packed.as_slice())
-        .take(LARGEST_BUNDLE + 1)
+        .take(MAX_BUNDLE_BYTES + 1)
         .read_to_end(&mut yaml)
         .map_err(|e| invalid(format!("source.inline.manifests is not gzip: {e}")))?;
-    if yaml.len() as u64 > LARGEST_BUNDLE {
+    if yaml.len() as u64 > MAX_BUNDLE_BYTES {
         return Err(Fault::new(
             Reason::BundleTooLarge,
-            format!("the inline bundle unpacks to more than {LARGEST_BUNDLE} bytes"),
+            format!("the inline bundle unpacks to more than {MAX_BUNDLE_BYTES} bytes"),
         ));
     }
     Ok(yaml)

@@ -24,7 +24,7 @@ impl Requirement {
     /// [`Reason::InvalidAssignment`] if the range is not one of semantic versions.
     pub fn parse(requirement: &RequirementSpec) -> Result<Self, Fault> {
         let RequirementSpec { add_on, versions } = requirement;
-        let range = version_range::range(versions).map_err(|error| {
+        let range = version_range::parse(versions).map_err(|error| {
             let message = format!("requires {add_on} {versions:?}: {error}");
             Fault::new(Reason::InvalidAssignment, message)
         })?;

@@ -12,7 +12,7 @@ use crate::observation::{Action, Observation};
 use crate::reason::{Fault, Reason};
 use crate::spec::assignment::Assignment;
 use crate::spec::maintenance_window::Closed;
-use crate::spec::version_range;
+use crate::spec::{upgrade_path, version_range};
 
 pub(super) fn advance(rollout: Rollout, seen: &Observation, now: Timestamp) -> Rollout {
     if is_held(&rollout, seen) {
@@ -52,11 +52,11 @@ pub(super) fn refusal<'a>(
 ) -> Result<&'a Assignment, Fault> {
     let assignment = seen.assignment.as_deref().map_err(Clone::clone)?;
     let (current, previous) = (rollout.current.as_ref(), rollout.previous.as_ref());
-    version_range::permit(assignment, current, previous, seen.kubernetes.as_ref())?;
+    upgrade_path::validate_path(assignment, current, previous, seen.kubernetes.as_ref())?;
     rollout
         .touched
         .iter()
-        .try_for_each(|known| version_range::same_content(&assignment.release, known))?;
+        .try_for_each(|known| upgrade_path::reject_changed_digest(&assignment.release, known))?;
     conflict(rollout, seen).map_or(Ok(assignment), Err)
 }
 
@@ -160,7 +160,7 @@ pub(super) fn open(rollout: Rollout, seen: &Observation, now: Timestamp) -> Roll
     }
     let rollout = supersede(rollout, now);
     let kind = match &asked.release {
-        Some(target) => version_range::operation(rollout.current.as_ref(), &target.version),
+        Some(target) => upgrade_path::operation_kind(rollout.current.as_ref(), &target.version),
         None if rollout.current.is_none() => OperationKind::Install,
         None => OperationKind::Upgrade,
     };

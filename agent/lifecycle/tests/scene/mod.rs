@@ -145,13 +145,13 @@ impl Scene {
 
     /// Assignments from here on follow only these versions.
     pub fn upgrade_from(mut self, range: &str) -> Self {
-        self.spec.upgrade_from = lifecycle::spec::version_range::range(range).ok();
+        self.spec.upgrade_from = lifecycle::spec::version_range::parse(range).ok();
         self
     }
 
     /// Assignments from here on need such an API server.
     pub fn needs_kubernetes(mut self, range: &str) -> Self {
-        self.spec.kubernetes = lifecycle::spec::version_range::range(range).ok();
+        self.spec.kubernetes = lifecycle::spec::version_range::parse(range).ok();
         self
     }
 

@@ -43,7 +43,7 @@ pub fn need(text: &str) -> Requirement {
     let (add_on, versions) = text.split_once(' ').expect("an add-on and a range");
     Requirement {
         add_on: add_on.to_owned(),
-        versions: lifecycle::spec::version_range::range(versions).expect("a range"),
+        versions: lifecycle::spec::version_range::parse(versions).expect("a range"),
     }
 }
 

@@ -7,7 +7,8 @@ mod token;
 
 use std::time::Duration;
 
-use lifecycle::bundle::oci_manifest::{self, LARGEST_MANIFEST, Layer, Repository};
+use lifecycle::bundle::limits::MAX_MANIFEST_BYTES;
+use lifecycle::bundle::oci_manifest::{self, Layer, Repository};
 use lifecycle::{Fault, Reason};
 use tokio::time::timeout;
 
@@ -78,7 +79,7 @@ async fn layers(registry: &Registry<'_>, digest: &str) -> Result<Vec<Layer>, Fau
     let expected = Expected {
         name: Some("the manifest".to_owned()),
         digest: digest.to_owned(),
-        largest: LARGEST_MANIFEST,
+        largest: MAX_MANIFEST_BYTES,
     };
     let transferred =
         transfer(&mut manifest, expected, |from| registry.manifest(digest, from)).await;
