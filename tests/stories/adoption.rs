@@ -64,7 +64,7 @@ pub async fn what_a_failed_version_took_over_stays(bed: &Bed) -> Result<()> {
     let safe = status.conditions.iter().find(|condition| condition.type_ == "RollbackSafe");
     let safe = safe.context("no RollbackSafe")?;
     ensure!(safe.status == "Unknown", "{safe:?}");
-    ensure!(safe.message.contains("ConfigMap kept/other was here before"), "{safe:?}");
+    ensure!(safe.message.contains("ConfigMap kept/other existed before"), "{safe:?}");
     add_on.assign(&spec("1.2.0", &Bundle::new().deployment("web", READY))).await?;
     add_on.until_available("1.2.0").await?;
     ensure!(settings().await?.is_none(), "what a version that worked has dropped is left");

@@ -139,7 +139,10 @@ pub async fn what_cannot_be_gone_back_from_waits_for_a_word(bed: &Bed) -> Result
     ensure!(status.reason.as_deref() == Some("RollbackUnsafe"), "{status:?}");
     ensure!(judged(&status) == "False RollbackUnsafe", "{status:?}");
     let message = status.message.unwrap_or_default();
-    ensure!(message.contains("boxes.unsafe.example.com stores its objects as v2"), "{message}");
+    ensure!(
+        message.contains("boxes.unsafe.example.com would store its objects as v2"),
+        "{message}"
+    );
     ensure!(add_on.config(name, "settings").await?.as_deref() == Some("old"), "it was written");
     add_on.annotate("retry", Some("go on")).await?;
     let status = add_on.until_available("1.1.0").await?;

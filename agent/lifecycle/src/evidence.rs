@@ -2,15 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::bundle::hook::Hook;
-use crate::bundle::release::Release;
-use crate::ledger::operation::Operation;
-use crate::ledger::rollout::{RetryState, Rollout};
+use crate::ledger::failure::Failure;
 use crate::object::Object;
-use crate::reason::{Fault, Reason};
 use crate::redaction::Redaction;
 
 /// Lines of a container's log that are recorded, the last ones.
@@ -27,52 +22,6 @@ const MAX_PART: usize = 16 * 1024;
 
 /// Bytes in total. A ConfigMap holds 1 MiB.
 const MAX_TEXT: usize = 96 * 1024;
-
-/// What failed, of which evidence is still to be kept.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct Failure {
-    /// Of the operation.
-    pub sequence: u64,
-    pub release: Release,
-    pub cause: Fault,
-}
-
-impl Failure {
-    /// Before the first write only what was run for it can have failed.
-    pub fn is_about(&self, object: &Object) -> bool {
-        self.cause.reason != Reason::HookFailed || Hook::of(object) == Some(Hook::PreUpgrade)
-    }
-}
-
-impl Rollout {
-    /// Evidence is kept before anything else is done.
-    pub(crate) fn keep_evidence(mut self, cause: &Fault) -> Self {
-        let failure = |operation: &Operation| {
-            let release = operation.target.clone()?;
-            Some(Failure { sequence: operation.sequence, release, cause: cause.clone() })
-        };
-        self.failure = self.operation.as_ref().and_then(failure);
-        self
-    }
-
-    /// Whatever came of it, it is tried once: the way back waits for nothing that can fail.
-    pub(crate) fn evidence_kept(mut self, name: Option<&str>) -> Self {
-        let Some(failure) = self.failure.take() else { return self };
-        self.retry_state = RetryState::default();
-        let name = name.map(str::to_owned);
-        if let Some(operation) = &mut self.operation
-            && operation.sequence == failure.sequence
-        {
-            operation.evidence.clone_from(&name);
-        }
-        let entry = self.history.iter_mut().find(|entry| entry.sequence == failure.sequence);
-        if let Some(entry) = entry {
-            entry.evidence = name;
-        }
-        self
-    }
-}
 
 /// The name of the ConfigMap with the evidence of one operation.
 pub fn config_map_name(add_on: &str, sequence: u64) -> String {
@@ -207,7 +156,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::names::annotation;
+    use crate::bundle::release::{Release, ReleaseId};
+    use crate::reason::{Fault, Reason};
 
     #[test]
     fn a_pod_is_formatted_in_a_few_lines() {
@@ -254,19 +204,6 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_hook_before_the_first_write_is_about_such_hooks_only() {
-        let hook =
-            |hook: &str| Object(json!({"metadata": {"annotations": {annotation::HOOK: hook}}}));
-        let objects = [hook("pre-upgrade"), hook("verify"), Object(json!({"metadata": {}}))];
-        let about = |reason| {
-            let failure = failure(reason);
-            objects.iter().map(|object| failure.is_about(object)).collect::<Vec<_>>()
-        };
-        assert_eq!(about(Reason::HookFailed), [true, false, false]);
-        assert_eq!(about(Reason::TimedOut), [true, true, true]);
-    }
-
-    #[test]
     fn the_newest_three_are_kept() {
         let outdated = |sequences: &[u64]| {
             outdated(sequences.iter().map(|it| (config_map_name("shop", *it), *it)))
@@ -290,7 +227,7 @@ mod tests {
         Failure {
             sequence: 1,
             release: Release {
-                id: crate::ReleaseId("a".to_owned()),
+                id: ReleaseId("a".to_owned()),
                 version: semver::Version::new(1, 0, 0),
                 digest: String::new(),
             },

@@ -1,6 +1,8 @@
 //! The ledger: everything that has to survive the agent, saved before each action.
 
+pub mod failure;
 pub mod history;
+pub mod left_behind;
 pub mod operation;
 pub mod retained;
 pub mod rollout;

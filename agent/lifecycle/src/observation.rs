@@ -8,13 +8,14 @@ use crate::bundle::hook::{Hook, HookRun};
 use crate::bundle::release::{Release, ReleaseId};
 use crate::deletion::DeletionIntent;
 use crate::dependencies::Dependencies;
-use crate::evidence::Failure;
 use crate::health::{HookStatus, PreexistingFailure, Verdict};
+use crate::ledger::failure::Failure;
+use crate::ledger::left_behind::{KeptObject, Leftover};
 use crate::ledger::operation::AssignmentKey;
 use crate::ledger::retained::{Retained, RetainedState};
 use crate::plan::Wave;
 use crate::reason::Fault;
-use crate::rollback_safety::Safety;
+use crate::rollback_safety::RollbackSafety;
 use crate::spec::assignment::{Assignment, Policy};
 
 /// One look at the world.
@@ -121,8 +122,8 @@ pub enum Direction {
 /// What a check without findings has to say.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
-    /// Of going back; absent where there is nothing to go back to.
-    pub safety: Option<Safety>,
+    /// Whether a rollback would work; absent where there is nothing to roll back to.
+    pub rollback_safety: Option<RollbackSafety>,
     /// What stops nothing and a person should know.
     pub warnings: Vec<String>,
     /// The release has hooks to be run before an upgrade.
@@ -139,21 +140,20 @@ pub enum Outcome {
     Staged,
     Checked(Report),
     Hooked(HookStatus),
-    Applied(Wave),
-    /// On the way back: all of a stage but for these, in words. To put them back would lose data, or cannot be done.
-    AppliedBut {
-        stage: Wave,
-        left: Vec<String>,
+    /// All of a wave was written, except what a rollback keeps as it is.
+    Applied {
+        wave: Wave,
+        kept: Vec<KeptObject>,
     },
     /// In the ConfigMap of this name.
     Evidence(String),
-    /// What could not be removed, in words; guarded objects are not in it.
+    /// Everything was deleted; what is not gone yet. Guarded objects do not count.
     Pruned {
-        left: Vec<String>,
+        leftovers: Vec<Leftover>,
     },
-    /// What is not gone yet, in words.
+    /// The same, of an uninstall.
     Removed {
-        left: Vec<String>,
+        leftovers: Vec<Leftover>,
     },
     Retained,
     FinalizerRemoved,

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantArray};
 
-use crate::status::printable;
+/// Messages are for a person, and every report carries them.
+const MAX_MESSAGE_BYTES: usize = 1024;
 
 /// Who can do something about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,7 +166,7 @@ impl Reason {
 }
 
 /// Something that went wrong, in words for a person.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(rename_all = "camelCase")]
 pub struct Fault {
     pub reason: Reason,
@@ -186,9 +187,30 @@ impl Fault {
     }
 }
 
+/// Returns a text as one line without control characters, cut to 1024 bytes.
+pub fn printable(text: &str) -> String {
+    let mut line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if line.len() > MAX_MESSAGE_BYTES {
+        let mut end = MAX_MESSAGE_BYTES - '…'.len_utf8();
+        while !line.is_char_boundary(end) {
+            end -= 1;
+        }
+        line.truncate(end);
+        line.push('…');
+    }
+    line
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn messages_are_one_printable_line_of_bounded_length() {
+        assert_eq!(printable("a\nb\u{1b}[31mc"), "a b [31mc");
+        let long = printable(&"ä".repeat(2000));
+        assert!(long.len() <= MAX_MESSAGE_BYTES && long.ends_with('…'));
+    }
 
     #[test]
     fn no_message_fills_the_ledger() {

@@ -1,9 +1,10 @@
-//! Whether going back would work, judged before the first write: `RollbackSafe`.
+//! Judges, before the first write, whether a rollback would work: the condition `RollbackSafe`.
 //!
-//! Only what is known to stand in the way makes it False. What depends on what happens meanwhile, or cannot be seen, makes
-//! it Unknown, which holds nothing.
+//! Only a known blocker makes it False. What depends on later events, or cannot be observed, makes it Unknown, which
+//! stops nothing.
 
 mod images;
+mod risks;
 #[cfg(test)]
 mod tests;
 
@@ -16,36 +17,36 @@ use crate::crd_compat::{Change, Definition, changes};
 use crate::names::annotation;
 use crate::object::{Object, ObjectKey};
 use crate::reason::{Fault, Reason};
-use crate::status::printable;
 
 pub use images::Nodes;
+pub use risks::{Blocker, Unknown};
 
-/// Sentences kept of each kind; the condition's message is bounded as well.
-const MOST: usize = 8;
+/// Blockers, and unknowns, that are kept at most: the ledger is small.
+const MAX_KEPT: usize = 8;
 
-/// What was judged of going back.
+/// What was found about a rollback.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
-pub struct Safety {
-    /// What is known to stand in the way.
+pub struct RollbackSafety {
+    /// Known reasons why it would not work; at most eight.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub hindrances: Vec<String>,
-    /// What cannot be told.
+    pub blockers: Vec<Blocker>,
+    /// What cannot be determined; at most eight.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub doubts: Vec<String>,
+    pub unknowns: Vec<Unknown>,
 }
 
-impl Safety {
-    /// As a condition says it.
+impl RollbackSafety {
+    /// The status of the condition `RollbackSafe`.
     pub fn status(&self) -> &'static str {
-        match (self.hindrances.is_empty(), self.doubts.is_empty()) {
+        match (self.blockers.is_empty(), self.unknowns.is_empty()) {
             (false, _) => "False",
             (true, false) => "Unknown",
             (true, true) => "True",
         }
     }
 
-    /// As a condition says why.
+    /// The reason of the condition `RollbackSafe`.
     pub fn reason(&self) -> &'static str {
         match self.status() {
             "True" => "NoKnownRisk",
@@ -54,29 +55,32 @@ impl Safety {
         }
     }
 
+    /// The message of the condition `RollbackSafe`.
     pub fn message(&self) -> String {
         match self.status() {
-            "True" => "nothing is known that would stand in the way of going back".to_owned(),
-            _ => self.hindrances.iter().chain(&self.doubts).cloned().collect::<Vec<_>>().join("; "),
+            "True" => "no known reason why a rollback would not work".to_owned(),
+            _ => {
+                let blockers = self.blockers.iter().map(ToString::to_string);
+                let unknowns = self.unknowns.iter().map(ToString::to_string);
+                blockers.chain(unknowns).collect::<Vec<_>>().join("; ")
+            }
         }
     }
 
-    /// Why a version that cannot be gone back from does not start.
+    /// Returns why a version whose rollback would not work is held.
     pub(crate) fn objection(&self) -> Fault {
-        let why = self.hindrances.join("; ");
+        let blockers = self.blockers.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         let message = format!(
-            "going back would not be safe: {why}. A new value of the annotation \
-             {} goes on all the same, as does policy.onUnsafe: Proceed",
+            "a rollback would not be safe: {blockers}. To proceed anyway, set the annotation {} to a new value or set \
+             policy.onUnsafe: Proceed",
             annotation::RETRY
         );
         Fault::new(Reason::RollbackUnsafe, message)
     }
 
-    fn bounded(mut self) -> Self {
-        for sentences in [&mut self.hindrances, &mut self.doubts] {
-            sentences.truncate(MOST);
-            sentences.iter_mut().for_each(|sentence| *sentence = printable(sentence));
-        }
+    fn truncated(mut self) -> Self {
+        self.blockers.truncate(MAX_KEPT);
+        self.unknowns.truncate(MAX_KEPT);
         self
     }
 }
@@ -104,12 +108,11 @@ pub struct RollbackContext<'a> {
     pub nodes: &'a Nodes,
 }
 
-pub fn judge(prospect: &RollbackContext<'_>) -> Safety {
-    let mut safety = Safety::default();
+/// Judges whether a rollback from the target to the running release would work.
+pub fn judge(prospect: &RollbackContext<'_>) -> RollbackSafety {
+    let mut safety = RollbackSafety::default();
     let Some(from) = prospect.from else {
-        let gone =
-            "the release that runs is not retained any more, so there is nothing to go back to";
-        return Safety { hindrances: vec![gone.to_owned()], ..safety };
+        return RollbackSafety { blockers: vec![Blocker::ReleaseNotRetained], ..safety };
     };
     for (old, new) in pairs(from, prospect.target) {
         match old.kind() {
@@ -118,23 +121,19 @@ pub fn judge(prospect: &RollbackContext<'_>) -> Safety {
             _ => {}
         }
     }
-    safety.hindrances.extend(prospect.unserved.iter().map(unserved));
-    safety.doubts.extend(prospect.target.iter().filter_map(hook));
-    safety.doubts.extend(prospect.taken_over.iter().map(taken_over));
-    safety.doubts.extend(images::doubt(from, prospect.target, prospect.nodes));
-    safety.bounded()
+    safety.blockers.extend(prospect.unserved.iter().map(unserved));
+    safety.unknowns.extend(prospect.target.iter().filter_map(hook));
+    let adopted = prospect.taken_over.iter().cloned();
+    safety.unknowns.extend(adopted.map(|object| Unknown::Adoption { object }));
+    safety.unknowns.extend(images::unknown(from, prospect.target, prospect.nodes));
+    safety.truncated()
 }
 
-fn unserved(object: &Object) -> String {
-    let (key, version) = (object.key(), object.api_version());
-    format!(
-        "{key} is written as {version}, which is not served here any more, so it could not be put back"
-    )
-}
-
-/// It stays, and nobody knows what its fields were.
-fn taken_over(key: &ObjectKey) -> String {
-    format!("{key} was here before and is taken over: going back leaves it as this version has it")
+fn unserved(object: &Object) -> Blocker {
+    Blocker::ApiVersionNotServed {
+        object: object.key(),
+        api_version: object.api_version().to_owned(),
+    }
 }
 
 /// Definitions that going back would narrow or could not put back: whether they have objects has to be looked at.
@@ -161,35 +160,33 @@ fn back(old: &Definition, new: &Definition) -> Vec<Change> {
     changes(&new, old)
 }
 
-fn definition(prospect: &RollbackContext<'_>, old: &Object, new: &Object, safety: &mut Safety) {
+fn definition(
+    prospect: &RollbackContext<'_>,
+    old: &Object,
+    new: &Object,
+    safety: &mut RollbackSafety,
+) {
     let (Some(old), Some(new)) = (Definition::read(old), Definition::read(new)) else { return };
     let changes = back(&old, &new);
     let is = |wanted: fn(&Change) -> bool| changes.iter().any(wanted);
-    // The API server notes a version as stored at once, before there is an object.
+    // The API server records a version as stored at once, before there is an object.
     let gone = is(|change| matches!(change, Change::StoredVersionGone(_)));
     let inhabited = if gone { Inhabited::Yes } else { inhabited(prospect, &new) };
     if changes.is_empty() || inhabited == Inhabited::No {
         return;
     }
+    let stored_as = new.storage().map(|version| version.name.clone()).unwrap_or_default();
+    let definition = new.name;
     let moved = is(|change| matches!(change, Change::StorageMoved { .. }));
-    let stuck = gone || moved && is(|change| matches!(change, Change::Conversion));
-    if !stuck {
-        let first = changes.first().map(Change::words).unwrap_or_default();
-        let message = format!(
-            "CustomResourceDefinition {} would stay as it is if objects of it need what only the new version has ({first})",
-            new.name
-        );
-        return safety.doubts.push(message);
+    if !gone && !(moved && is(|change| matches!(change, Change::Conversion))) {
+        let change = changes.first().map(Change::words).unwrap_or_default();
+        return safety.unknowns.push(Unknown::Definition { definition, change });
     }
-    let stored = new.storage().map(|version| version.name.clone()).unwrap_or_default();
-    let message = format!(
-        "CustomResourceDefinition {} stores its objects as {stored} from then on, which the version that runs cannot read; it \
-         would stay as it is",
-        new.name
-    );
     match inhabited {
-        Inhabited::Yes => safety.hindrances.push(message),
-        Inhabited::No | Inhabited::Untold => safety.doubts.push(message),
+        Inhabited::Yes => safety.blockers.push(Blocker::StorageVersion { definition, stored_as }),
+        Inhabited::No | Inhabited::Untold => {
+            safety.unknowns.push(Unknown::StorageVersion { definition, stored_as });
+        }
     }
 }
 
@@ -204,22 +201,14 @@ fn inhabited(prospect: &RollbackContext<'_>, definition: &Definition) -> Inhabit
 }
 
 /// A claim can grow and never shrink.
-fn claim(old: &Object, new: &Object, safety: &mut Safety) {
+fn claim(old: &Object, new: &Object, safety: &mut RollbackSafety) {
     let request = |claim: &Object| claim.0.pointer("/spec/resources/requests/storage").cloned();
     if request(old) != request(new) {
-        let message = format!(
-            "{} asks for another size, and a claim that has grown cannot shrink",
-            new.key()
-        );
-        safety.hindrances.push(message);
+        safety.blockers.push(Blocker::ClaimResized { object: new.key() });
     }
 }
 
-fn hook(object: &Object) -> Option<String> {
-    (Hook::of(object)? == Hook::PreUpgrade).then(|| {
-        format!(
-            "{} runs before the upgrade and may write what going back cannot undo",
-            object.key()
-        )
-    })
+fn hook(object: &Object) -> Option<Unknown> {
+    let is_pre_upgrade = Hook::of(object)? == Hook::PreUpgrade;
+    is_pre_upgrade.then(|| Unknown::Hook { object: object.key() })
 }

@@ -7,10 +7,7 @@ use crate::api::{ManagedAddOnStatus, OperationResult, Phase};
 use crate::at_rest::DriftCondition;
 use crate::ledger::rollout::Rollout;
 use crate::ledger::state::State;
-use crate::reason::Reason;
-
-/// Messages are for a person, and every report carries them.
-const LONGEST_MESSAGE: usize = 1024;
+use crate::reason::{Reason, printable};
 
 /// What the status shows beside the ledger.
 #[derive(Clone, Debug, Default)]
@@ -88,20 +85,6 @@ fn message(rollout: &Rollout, beside: &StatusContext) -> String {
     printable(rollout.operation.as_ref().map_or("", |operation| &operation.message))
 }
 
-/// One line without control characters, at most [`LONGEST_MESSAGE`] bytes.
-pub fn printable(text: &str) -> String {
-    let mut line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if line.len() > LONGEST_MESSAGE {
-        let mut end = LONGEST_MESSAGE - '…'.len_utf8();
-        while !line.is_char_boundary(end) {
-            end -= 1;
-        }
-        line.truncate(end);
-        line.push('…');
-    }
-    line
-}
-
 /// The agent goes or went back by itself, or what was asked failed or is half there.
 fn is_degraded(rollout: &Rollout) -> bool {
     let phase = rollout.phase();
@@ -152,7 +135,8 @@ fn conditions(
         ["Drifted", truth(told.is_drifted), told.reason.name(), message.as_str()]
     }));
     // An install has none: there is nothing to go back to.
-    let safety = rollout.operation.as_ref().and_then(|operation| operation.safety.as_ref());
+    let safety =
+        rollout.operation.as_ref().and_then(|operation| operation.rollback_safety.as_ref());
     let safety = safety.map(|safety| (safety, printable(&safety.message())));
     rows.extend(safety.as_ref().map(|(safety, message)| {
         ["RollbackSafe", safety.status(), safety.reason(), message.as_str()]
@@ -188,17 +172,5 @@ fn condition(
         message: message.to_owned(),
         observed_generation: generation,
         last_transition_time: since.map_or(Time(now), |old| old.last_transition_time.clone()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn messages_are_one_printable_line_of_bounded_length() {
-        assert_eq!(printable("a\nb\u{1b}[31mc"), "a b [31mc");
-        let long = printable(&"ä".repeat(2000));
-        assert!(long.len() <= LONGEST_MESSAGE && long.ends_with('…'));
     }
 }

@@ -14,13 +14,13 @@ use jiff::Timestamp;
 use crate::bundle::hook::Hook;
 use crate::deletion::DeletionIntent;
 use crate::health::Verdict;
+use crate::ledger::left_behind::{Leftover, list_leftovers};
 use crate::ledger::rollout::{RetryState, Rollout};
 use crate::ledger::state::{RetryFrom, State};
 use crate::observation::{Action, Direction, Observation, Outcome, Report};
 use crate::plan::Wave;
-use crate::reason::{ActionableBy, Fault, Reason};
+use crate::reason::{ActionableBy, Fault, Reason, printable};
 use crate::spec::duration::whole_seconds;
-use crate::status::printable;
 
 /// How often health is looked at while it decides.
 const LOOK: Duration = Duration::from_secs(1);
@@ -126,9 +126,9 @@ fn advance(rollout: Rollout, seen: &Observation, now: Timestamp) -> Rollout {
 /// way back goes on without.
 fn evidence(rollout: Rollout, seen: &Observation, now: Timestamp) -> Rollout {
     let rollout = match &seen.outcome {
-        Some(Outcome::Evidence(name)) => rollout.evidence_kept(Some(name)),
-        Some(_) => rollout.evidence_kept(None),
-        None if rollout.retry_state.is_crash_loop() => rollout.evidence_kept(None),
+        Some(Outcome::Evidence(name)) => rollout.record_evidence(Some(name)),
+        Some(_) => rollout.record_evidence(None),
+        None if rollout.retry_state.is_crash_loop() => rollout.record_evidence(None),
         None => return rollout,
     };
     advance(rollout, &Observation { outcome: None, ..seen.clone() }, now)
@@ -236,8 +236,8 @@ impl Rollout {
     }
 
     /// Waits for what was removed to be gone, for a while.
-    fn await_end_of(self, left: &[String], jitter: f64) -> Self {
-        let waiting = format!("waiting for {} to be gone", left.join(", "));
+    fn await_end_of(self, leftovers: &[Leftover], jitter: f64) -> Self {
+        let waiting = format!("waiting for {} to be gone", list_leftovers(leftovers));
         self.retry(&Fault::transient(Reason::Progressing, waiting), jitter)
     }
 
@@ -250,8 +250,8 @@ impl Rollout {
     }
 
     /// What was removed is not gone yet, and may be soon.
-    fn is_going(&self, left: &[String]) -> bool {
-        !left.is_empty() && self.retry_state.attempts < TRIES_TO_GO
+    fn is_going(&self, leftovers: &[Leftover]) -> bool {
+        !leftovers.is_empty() && self.retry_state.attempts < TRIES_TO_GO
     }
 
     /// The last try goes through everything: what waits for a finalizer that nobody takes off must not keep the rest.
@@ -284,9 +284,9 @@ impl Rollout {
 
     /// Keeps what the check had to say. From a first install there is nothing to go back to.
     fn judged(mut self, report: &Report) -> Self {
-        let safety = report.safety.clone().filter(|_| self.current.is_some());
+        let safety = report.rollback_safety.clone().filter(|_| self.current.is_some());
         if let Some(operation) = &mut self.operation {
-            operation.safety = safety;
+            operation.rollback_safety = safety;
             operation.warnings = report.warnings.clone();
         }
         self
@@ -343,11 +343,11 @@ impl Rollout {
         let nowhere_to_go =
             rollout.target().is_some() && rollout.target() == rollout.current.as_ref();
         if nowhere_to_go || seen.policy().on_failure == crate::OnFailure::Hold {
-            let rollout = rollout.keep_evidence(&fault);
+            let rollout = rollout.request_evidence(&fault);
             let rollout = rollout.finish(crate::OperationResult::Failed, fault.clone(), now);
             return rollout.to(State::Failed { cause: fault });
         }
-        rollback::begin(rollout.keep_evidence(&fault), fault, false, seen, now)
+        rollback::begin(rollout.request_evidence(&fault), fault, false, seen, now)
     }
 
     /// A retry that was asked for before there was a failure asks for nothing after it.

@@ -23,7 +23,7 @@ use laws::book::Book;
 use laws::graph;
 use laws::turn::{Turn, turn};
 use scene::Scene;
-use scene::words::{need, running};
+use scene::words::{leftover, need, running};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..Default::default() })]
@@ -194,7 +194,7 @@ fn made_anew(before: Scene) -> Scene {
 fn calm(mut scene: Scene) -> Scene {
     (scene.seen.paused, scene.seen.slot) = (false, true);
     scene.seen.jitter = 0.5;
-    scene.report.safety = None;
+    scene.report.rollback_safety = None;
     let needs = [need("base >=2")];
     let base = [("base".to_owned(), Arc::new(running("2.0.0")))];
     scene.seen.dependencies = Dependencies::new("shop", &needs, &base.into_iter().collect());
@@ -210,9 +210,11 @@ fn goes_wrong(mut scene: Scene, way: usize) -> Scene {
             (1, _) => Outcome::Failed(fault(Reason::Forbidden)),
             (2, _) => Outcome::Failed(fault(Reason::ObjectRefused)),
             (3, Some(Action::Remove { .. })) => {
-                Outcome::Removed { left: vec!["a thing".to_owned()] }
+                Outcome::Removed { leftovers: vec![leftover("a thing")] }
             }
-            (3, Some(Action::Prune { .. })) => Outcome::Pruned { left: vec!["a thing".to_owned()] },
+            (3, Some(Action::Prune { .. })) => {
+                Outcome::Pruned { leftovers: vec![leftover("a thing")] }
+            }
             (_, Some(Action::Pull)) => Outcome::Failed(fault(Reason::DigestMismatch)),
             _ => Outcome::Missing,
         };

@@ -5,7 +5,6 @@ mod table {
     mod arrows;
     mod assignment;
     mod deletion;
-    mod going_back;
     mod health;
     mod hooks;
     mod needs;
@@ -14,6 +13,7 @@ mod table {
     mod rest;
     mod restarts;
     mod rollback;
+    mod rollback_safety;
     mod turns;
     mod versions;
 }

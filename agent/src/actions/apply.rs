@@ -13,7 +13,7 @@ use lifecycle::bundle::ignored_fields;
 use lifecycle::health::{HealthStatus, assess};
 use lifecycle::names::FIELD_MANAGER;
 use lifecycle::plan::{Wave, has_run, is_job, is_replaceable};
-use lifecycle::{Direction, Fault, Object, Reason};
+use lifecycle::{Direction, Fault, KeptObject, Object, Reason};
 use tokio::time::{Instant, sleep};
 
 use crate::actions::check::owned;
@@ -31,7 +31,8 @@ pub use replace::anew;
 
 /// Writes what belongs to a stage; hooks belong to none.
 ///
-/// A rollback does not run finished Jobs again, and leaves as it is what would lose data by it; returns that in words. Nor are Jobs run again that the version that runs brought, `running_jobs`, and
+/// A rollback does not run finished Jobs again, and leaves as it is what would lose data by it; returns those objects. Nor are
+/// Jobs run again that the version that runs brought, `running_jobs`, and
 /// that are gone.
 pub async fn apply(
     access: &Access<'_>,
@@ -39,7 +40,7 @@ pub async fn apply(
     stage: Wave,
     running_jobs: &[Object],
     direction: Direction,
-) -> Result<Vec<String>, Fault> {
+) -> Result<Vec<KeptObject>, Fault> {
     let (back, may_adopt) = match direction {
         Direction::Forward { adopt } => (false, adopt),
         Direction::Rollback => (true, false),
@@ -63,8 +64,8 @@ pub async fn apply(
         if may_adopt && let Some(living) = living {
             adopt::take_over(access, placed, living).await?;
         }
-        if back && let Some(why) = kept_on_rollback::why(access, placed).await? {
-            return Ok(Some(why));
+        if back && let Some(cause) = kept_on_rollback::cause(access, placed).await? {
+            return Ok(Some(KeptObject { object: placed.object.key(), cause }));
         }
         write(access, placed, release).await.map(|_| None)
     });
@@ -158,12 +159,12 @@ async fn established(access: &Access<'_>, placed: &ResolvedObject) -> Result<(),
     Err(Fault::transient(Reason::ApplyFailed, format!("{key} is not established yet")))
 }
 
-/// What was left, or the fault that decides.
-fn sort_out(results: Vec<Result<Option<String>, Fault>>) -> Result<Vec<String>, Fault> {
+/// The kept objects, or the fault that decides.
+fn sort_out(results: Vec<Result<Option<KeptObject>, Fault>>) -> Result<Vec<KeptObject>, Fault> {
     let (mut left, mut faults) = (Vec::new(), Vec::new());
     for result in results {
         match result {
-            Ok(why) => left.extend(why),
+            Ok(kept) => left.extend(kept),
             Err(fault) => faults.push(Err(fault)),
         }
     }

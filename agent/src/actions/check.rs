@@ -77,7 +77,7 @@ pub async fn check(
         }
     };
     let warnings = warnings::warnings(access, release, warnings, &heard).await;
-    Ok(Report { safety, warnings, ..Report::default() })
+    Ok(Report { rollback_safety: safety, warnings, ..Report::default() })
 }
 
 /// Two objects that become one in this cluster: a cluster-scoped one with and without namespace.

@@ -81,7 +81,7 @@ fn beside(
 
 /// What is gone altogether can be put back.
 fn is_left(key: &ObjectKey, living: &Living, rollout: &Rollout) -> bool {
-    living.contains_key(key) && rollout.left_as_is(key)
+    living.contains_key(key) && rollout.is_kept(key)
 }
 
 /// Remembers what lives of these and writes none: a Job runs once, so one that finished and went away is no drift, and

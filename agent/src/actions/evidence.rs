@@ -7,7 +7,8 @@ use k8s_openapi::api::core::v1::{ConfigMap, Event, Pod};
 use kube::Client;
 use kube::api::{Api, DeleteParams, ListParams, LogParams, Patch, PatchParams};
 use kube::core::{ApiResource, DynamicObject};
-use lifecycle::evidence::{self, Failure, LOG_LINES};
+use lifecycle::Failure;
+use lifecycle::evidence::{self, LOG_LINES};
 use lifecycle::health::{HealthStatus, assess};
 use lifecycle::names::{FIELD_MANAGER, annotation, label};
 use lifecycle::redaction::Redaction;
@@ -107,7 +108,7 @@ pub async fn collect(
     redaction: &Redaction,
 ) -> String {
     let until = Instant::now() + DEADLINE;
-    let about = release.iter().filter(|placed| failure.is_about(&placed.object));
+    let about = release.iter().filter(|placed| failure.concerns(&placed.object));
     let about: Vec<ResolvedObject> = about.cloned().collect();
     let looked = timeout_at(until, health::unwell(access, &about, terms)).await.unwrap_or_default();
     let mut parts = Vec::new();

@@ -8,7 +8,7 @@ use kube::api::PropagationPolicy;
 use lifecycle::names::label;
 use lifecycle::ownership::adoption;
 use lifecycle::plan::{guard, removals, withdrawals};
-use lifecycle::{Fault, Object, ObjectKey};
+use lifecycle::{Fault, Leftover, Object, ObjectKey};
 
 use crate::cluster::access::{Access, delete};
 use crate::cluster::error;
@@ -21,12 +21,12 @@ pub struct Scope {
     pub delete_data: bool,
 }
 
-/// What a removal did not remove, in words.
+/// What a removal did not remove.
 #[derive(Debug, Default)]
 pub struct Remains {
-    /// Not gone yet.
-    pub left: Vec<String>,
-    /// Guarded: it stays, and why.
+    /// Deleted and not gone yet.
+    pub leftovers: Vec<Leftover>,
+    /// Guarded objects, which stay, and why; in words for an event.
     pub kept: Vec<String>,
 }
 
@@ -108,11 +108,9 @@ async fn remove(
         deleted.map_err(|error| error::to_object_fault(&key, &error))?;
     }
     let still = access.living(placed).await?.filter(|now| now.uid() == living.uid());
-    remains.left.extend(still.map(|still| match still.0.metadata.finalizers {
-        Some(finalizers) if !finalizers.is_empty() => {
-            format!("{key} (held by finalizer {})", finalizers.join(", "))
-        }
-        _ => key.to_string(),
+    remains.leftovers.extend(still.map(|still| {
+        let finalizers = still.0.metadata.finalizers.clone().unwrap_or_default();
+        Leftover::Object { object: key, finalizers }
     }));
     Ok(())
 }

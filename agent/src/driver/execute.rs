@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lifecycle::bundle::hook::{Hook, HookRun};
-use lifecycle::evidence::Failure;
 use lifecycle::names::annotation;
 use lifecycle::plan::{Wave, is_job};
 use lifecycle::redaction::Redaction;
-use lifecycle::{Action, Direction, Fault, Object, Outcome, Release, ReleaseId, Report};
+use lifecycle::{
+    Action, Direction, Failure, Fault, Leftover, Object, Outcome, Release, ReleaseId, Report,
+};
 
 use super::Driver;
 use crate::actions::prune::{Scope, prune};
@@ -130,11 +131,8 @@ impl Driver {
         let running_jobs = self.running_jobs().await?;
         let placed = self.placed(&content).await?;
         let access = self.access(&content)?;
-        let left = apply::apply(&access, &placed, stage, &running_jobs, direction).await?;
-        Ok(match left.is_empty() {
-            true => Outcome::Applied(stage),
-            false => Outcome::AppliedBut { stage, left },
-        })
+        let kept = apply::apply(&access, &placed, stage, &running_jobs, direction).await?;
+        Ok(Outcome::Applied { wave: stage, kept })
     }
 
     async fn keep_evidence(&mut self, failure: &Failure) -> Result<Outcome, Fault> {
@@ -174,13 +172,13 @@ impl Driver {
         };
         let others: Vec<Release> =
             of.iter().filter(|release| Some(*release) != keep).cloned().collect();
-        let left = self.prune_each(&kept, &others, scope, in_order).await?;
-        Ok(Outcome::Pruned { left })
+        let leftovers = self.prune_each(&kept, &others, scope, in_order).await?;
+        Ok(Outcome::Pruned { leftovers })
     }
 
     async fn remove(&mut self, of: &[Release]) -> Result<Outcome, Fault> {
-        let left = self.prune_each(&[], of, &self.scope(), true).await?;
-        Ok(Outcome::Removed { left })
+        let leftovers = self.prune_each(&[], of, &self.scope(), true).await?;
+        Ok(Outcome::Removed { leftovers })
     }
 
     /// `in_order`: one stage of all of them is gone before the one below it is begun.
@@ -190,30 +188,30 @@ impl Driver {
         of: &[Release],
         scope: &Scope,
         in_order: bool,
-    ) -> Result<Vec<String>, Fault> {
+    ) -> Result<Vec<Leftover>, Fault> {
         let (known, lost) = self.known(of).await?;
-        let (mut left, mut kept_back) = (Vec::new(), Vec::new());
+        let (mut leftovers, mut kept_back) = (Vec::new(), Vec::new());
         for &stage in Wave::ALL.iter().rev() {
             for (content, placed) in &known {
                 let of_stage = placed.iter().filter(|placed| placed.stage() == stage).cloned();
                 let access = self.access(content)?;
                 let remains = prune(&access, kept, of_stage.collect(), scope).await?;
-                left.extend(remains.left);
+                leftovers.extend(remains.leftovers);
                 kept_back.extend(remains.kept);
             }
-            if in_order && !left.is_empty() {
+            if in_order && !leftovers.is_empty() {
                 break;
             }
         }
         self.tell_kept(kept_back).await;
-        left.extend(lost);
-        left.sort();
-        left.dedup();
-        Ok(left)
+        leftovers.extend(lost);
+        leftovers.sort();
+        leftovers.dedup();
+        Ok(leftovers)
     }
 
-    /// The releases that are retained, and in words those that are not.
-    async fn known(&mut self, of: &[Release]) -> Result<(Vec<Known>, Vec<String>), Fault> {
+    /// The releases that are retained, and those that are not.
+    async fn known(&mut self, of: &[Release]) -> Result<(Vec<Known>, Vec<Leftover>), Fault> {
         let (mut known, mut lost) = (Vec::new(), Vec::new());
         for release in of {
             match self.content(&release.id).await? {
@@ -221,10 +219,7 @@ impl Driver {
                     let placed = self.placed(&content).await?;
                     known.push((content, placed));
                 }
-                None => lost.push(format!(
-                    "what only {} brought (its retained release is gone; policy.deletion Orphan lets go)",
-                    release.version
-                )),
+                None => lost.push(Leftover::LostRelease { version: release.version.clone() }),
             }
         }
         Ok((known, lost))

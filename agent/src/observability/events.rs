@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Client, Resource};
-use lifecycle::evidence::Failure;
 use lifecycle::names::annotation;
-use lifecycle::{Fault, ManagedAddOn, Phase, Reason, Release, Rollout, digest, printable, reason};
+use lifecycle::{
+    Failure, Fault, ManagedAddOn, Phase, Reason, Release, Rollout, digest, printable, reason,
+};
 use tokio::time::timeout;
 
 /// A rollout waits no longer than this for its event.

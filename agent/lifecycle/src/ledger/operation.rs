@@ -8,11 +8,18 @@ use crate::api::{HistoryEntry, OperationKind, OperationResult};
 use crate::bundle::hook::HookRun;
 use crate::bundle::release::Release;
 use crate::ledger::history;
+use crate::ledger::left_behind::{KeptObject, Leftover};
 use crate::ledger::rollout::Rollout;
 use crate::object::ObjectKey;
 use crate::reason::{Fault, Reason};
-use crate::rollback_safety::Safety;
+use crate::rollback_safety::{Blocker, RollbackSafety};
 use crate::spec::requirement::Requirement;
+
+/// Kept objects that a message names, each with its cause.
+const MAX_KEPT_SHOWN: usize = 5;
+
+/// Leftovers that are recorded: an etcd object is small, and a message names the first one alone.
+const MAX_LEFTOVERS: usize = 100;
 
 /// One attempt to change what runs, or to remove it.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -40,21 +47,24 @@ pub struct Operation {
     pub evidence: Option<String>,
     /// The assignment this answers.
     pub asked: AssignmentKey,
-    /// What was judged of going back from the target, before the first write.
+    /// Whether a rollback from the target would work, as judged before the first write.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub safety: Option<Safety>,
-    /// What stood in the way of going back when a person asked to go on all the same.
+    pub rollback_safety: Option<RollbackSafety>,
+    /// The blockers that a person accepted by a retry.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub accepted: Vec<String>,
+    pub accepted_blockers: Vec<Blocker>,
     /// What the check warned of; it stops nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
     /// What the target needs of other add-ons.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requires: Vec<Requirement>,
-    /// What going back left as it was.
+    /// Objects that a rollback left as they were: all of them, those after the fifth without a message.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub left: Vec<String>,
+    pub kept_objects: Vec<KeptObject>,
+    /// What the last removal of this operation did not remove; at most a hundred entries.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leftovers: Vec<Leftover>,
 }
 
 /// What makes an assignment another one.
@@ -84,6 +94,17 @@ impl Operation {
         HookRun::new(self.sequence, self.started)
     }
 
+    /// The kept objects as a list for a message; `None` if there are none.
+    pub(crate) fn list_kept_objects(&self) -> Option<String> {
+        let shown: Vec<_> = self.kept_objects.iter().take(MAX_KEPT_SHOWN).collect();
+        let shown: Vec<_> = shown.into_iter().map(|kept| kept.cause.message.as_str()).collect();
+        let more = match self.kept_objects.len().saturating_sub(MAX_KEPT_SHOWN) {
+            0 => String::new(),
+            more => format!(" (and {more} more)"),
+        };
+        (!shown.is_empty()).then(|| format!("{}{more}", shown.join("; ")))
+    }
+
     pub fn entry(&self) -> HistoryEntry {
         let target = self.target.as_ref().map(|target| target.version.to_string());
         HistoryEntry {
@@ -102,11 +123,33 @@ impl Operation {
 }
 
 impl Rollout {
-    /// Going back could not put this object back, and said so.
-    pub fn left_as_is(&self, key: &ObjectKey) -> bool {
-        let told = format!("{key}: ");
-        let left = self.operation.iter().flat_map(|operation| &operation.left);
-        left.into_iter().any(|left| left.starts_with(&told))
+    /// Returns whether the last rollback left this object as it was.
+    pub fn is_kept(&self, object: &ObjectKey) -> bool {
+        let mut kept = self.operation.iter().flat_map(|operation| &operation.kept_objects);
+        kept.any(|kept| &kept.object == object)
+    }
+
+    /// Records objects that the rollback left as they were, each once.
+    pub(crate) fn record_kept_objects(mut self, objects: &[KeptObject]) -> Self {
+        let Some(operation) = &mut self.operation else { return self };
+        for KeptObject { object, cause } in objects {
+            if operation.kept_objects.iter().any(|kept| &kept.object == object) {
+                continue;
+            }
+            let is_shown = operation.kept_objects.len() < MAX_KEPT_SHOWN;
+            let message = if is_shown { cause.message.clone() } else { String::new() };
+            let cause = Fault { message, ..cause.clone() };
+            operation.kept_objects.push(KeptObject { object: object.clone(), cause });
+        }
+        self
+    }
+
+    /// Records what a removal did not remove.
+    pub(crate) fn record_leftovers(mut self, leftovers: &[Leftover]) -> Self {
+        if let Some(operation) = &mut self.operation {
+            operation.leftovers = leftovers.iter().take(MAX_LEFTOVERS).cloned().collect();
+        }
+        self
     }
 
     /// Begins an operation; the one before has ended.
@@ -132,11 +175,12 @@ impl Rollout {
             verified: false,
             evidence: None,
             asked,
-            safety: None,
-            accepted: Vec::new(),
+            rollback_safety: None,
+            accepted_blockers: Vec::new(),
             warnings: Vec::new(),
             requires: Vec::new(),
-            left: Vec::new(),
+            kept_objects: Vec::new(),
+            leftovers: Vec::new(),
         });
         self
     }

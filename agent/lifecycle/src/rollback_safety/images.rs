@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::Unknown;
 use crate::object::Object;
 
 /// What the nodes say of their images.
@@ -39,20 +40,17 @@ fn names(node: &Object) -> BTreeSet<String> {
     names.flatten().filter_map(Value::as_str).map(full).collect()
 }
 
-/// One sentence on all images of which it cannot be told that they are there. That one is not told of proves nothing.
-pub(super) fn doubt(from: &[Object], target: &[Object], nodes: &Nodes) -> Option<String> {
+/// Returns the images that are not known to be on every node. A node does not list all of its images, so an unlisted one
+/// may still be there.
+pub(super) fn unknown(from: &[Object], target: &[Object], nodes: &Nodes) -> Option<Unknown> {
     let needed_anyway: BTreeSet<Image> = target.iter().flat_map(of).collect();
     let old: BTreeSet<Image> = from.iter().flat_map(of).collect();
     let untold = |image: &&Image| {
         !needed_anyway.contains(image) && (image.always_pulled || !nodes.all_have(&image.name))
     };
     let untold: Vec<&Image> = old.iter().filter(untold).collect();
-    let (first, more) = untold.split_first()?;
-    let more = match more.len() {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    Some(format!("image {}{more} may have to be pulled again to go back", first.name))
+    let (first, others) = untold.split_first()?;
+    Some(Unknown::Images { image: first.name.clone(), others: others.len() })
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -62,7 +62,7 @@ fn said(from: &[Object], target: &[Object], inhabited: Option<Inhabited>, nodes:
     format!("{}: {}", safety.status(), safety.message())
 }
 
-const SAFE: &str = "True: nothing is known that would stand in the way of going back";
+const SAFE: &str = "True: no known reason why a rollback would not work";
 
 #[test]
 fn definitions_are_judged_by_what_going_back_would_narrow() {
@@ -72,9 +72,9 @@ fn definitions_are_judged_by_what_going_back_would_narrow() {
     let moved = || definition("v2", &["v1", "v2"], nothing.clone());
     let both = || definition("v1", &["v1", "v2"], nothing.clone());
     let wider = || definition("v1", &["v1"], field.clone());
-    let stuck = "CustomResourceDefinition backends.example.com stores its objects as v2 from then on, which the \
-                 version that runs cannot read; it would stay as it is";
-    let may_stay = "Unknown: CustomResourceDefinition backends.example.com would stay as it is if objects of it need \
+    let stuck = "CustomResourceDefinition backends.example.com would store its objects as v2, which the \
+                 running version cannot read; it would stay as it is";
+    let may_stay = "Unknown: CustomResourceDefinition backends.example.com would stay as it is if its objects need \
                     what only the new version has";
     let (yes, no, untold) = (Some(Inhabited::Yes), Some(Inhabited::No), Some(Inhabited::Untold));
     for (old, new, inhabited, wanted) in [
@@ -102,13 +102,14 @@ fn definitions_are_judged_by_what_going_back_would_narrow() {
 fn a_claim_that_grows_cannot_be_put_back() {
     let said = |from, target| said(&[claim(from)], &[claim(target)], None, &Nodes::Untold);
     assert_eq!(said("1Gi", "1Gi"), SAFE);
-    let grown = "False: PersistentVolumeClaim data asks for another size, and a claim that has grown cannot shrink";
+    let grown = "False: PersistentVolumeClaim data requests another size, and a claim that has grown cannot shrink";
     assert_eq!(said("1Gi", "2Gi"), grown);
 }
 
 #[test]
 fn images_of_what_runs_are_looked_for_on_every_node_that_takes_pods() {
-    let untold = "Unknown: image docker.io/library/web:1 may have to be pulled again to go back";
+    let untold =
+        "Unknown: image docker.io/library/web:1 may have to be pulled again for a rollback";
     let here: &[&str] = &["docker.io/library/web:1"];
     for (image, nodes, wanted) in [
         ("web:1", nodes(&[here, here]), SAFE),
@@ -121,7 +122,7 @@ fn images_of_what_runs_are_looked_for_on_every_node_that_takes_pods() {
         (
             "web",
             nodes(&[&["docker.io/library/web:latest"]]),
-            "Unknown: image docker.io/library/web:latest may have to be pulled again to go back",
+            "Unknown: image docker.io/library/web:latest may have to be pulled again for a rollback",
         ),
         ("r.example.com:5000/web@sha256:0", nodes(&[&["r.example.com:5000/web@sha256:0"]]), SAFE),
     ] {
@@ -148,7 +149,7 @@ fn a_hook_before_the_upgrade_may_write_what_cannot_be_undone() {
         job
     };
     let unknown =
-        "Unknown: Job migrate runs before the upgrade and may write what going back cannot undo";
+        "Unknown: Job migrate runs before the upgrade and may write what a rollback cannot undo";
     assert_eq!(said(&[], &[hook("pre-upgrade")], None, &Nodes::Untold), unknown);
     assert_eq!(said(&[], &[hook("verify")], None, &Nodes::Untold), SAFE);
 }
@@ -165,7 +166,7 @@ fn what_is_taken_over_is_not_put_back_as_it_was() {
         nodes: &nodes,
     });
     assert_eq!(safety.status(), "Unknown");
-    assert!(safety.message().starts_with("PersistentVolumeClaim data was here before"));
+    assert!(safety.message().starts_with("PersistentVolumeClaim data existed before"));
 }
 
 #[test]
@@ -205,7 +206,7 @@ fn what_is_kept_of_a_judgement_is_bounded() {
         unserved: &[],
         nodes: &nodes,
     });
-    assert_eq!(safety.hindrances.len(), MOST);
+    assert_eq!(safety.blockers.len(), MAX_KEPT);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::{TRIES_TO_CHECK, TRIES_TO_WRITE, begin, rollback, timed_out};
 use crate::api::{OperationKind, OperationResult};
 use crate::health::{HookStatus, Verdict};
+use crate::ledger::left_behind::{Leftover, describe_leftovers};
 use crate::ledger::rollout::Rollout;
 use crate::ledger::state::{RetryFrom, State};
 use crate::observation::{Observation, Outcome, Report};
@@ -126,7 +127,7 @@ pub(super) fn pre_upgrade(
     let late = spent >= seen.policy().timeout;
     let refuse = |rollout: Rollout, why: String| {
         let fault = Fault::new(Reason::HookFailed, why);
-        rollout.keep_evidence(&fault).reject(fault, RetryFrom::Check, seen, now)
+        rollout.request_evidence(&fault).reject(fault, RetryFrom::Check, seen, now)
     };
     match seen.outcome.as_ref() {
         Some(Outcome::Hooked(HookStatus::Succeeded)) => checked(rollout, seen, now),
@@ -252,7 +253,7 @@ pub(super) fn apply(
     let late = spent >= seen.policy().timeout;
     let rollout = Rollout { state: State::Applying { stage, spent }, ..rollout };
     match seen.outcome.as_ref() {
-        Some(Outcome::Applied(done)) if Some(*done) == Wave::numbered(stage) => {
+        Some(Outcome::Applied { wave, .. }) if Some(*wave) == Wave::numbered(stage) => {
             let state = match Wave::numbered(stage + 1) {
                 Some(_) => State::Applying { stage: stage + 1, spent },
                 None => State::Verifying { spent, healthy: None, failing: Duration::ZERO },
@@ -357,23 +358,23 @@ pub(super) fn prune(
         return redirected;
     }
     if let Some(fault) = rollout.crash_loop() {
-        return commit(rollout, &[fault.message], &but, now);
+        return commit(rollout, &[Leftover::GivenUp { cause: fault }], &but, now);
     }
     let state = State::Pruning { spent, but: but.clone() };
     let rollout = Rollout { state, ..rollout };
     match seen.outcome.as_ref() {
-        Some(Outcome::Pruned { left }) if rollout.is_going(left) => {
-            rollout.await_end_of(left, seen.jitter)
+        Some(Outcome::Pruned { leftovers }) if rollout.is_going(leftovers) => {
+            rollout.await_end_of(leftovers, seen.jitter)
         }
-        Some(Outcome::Pruned { left }) => commit(rollout, left, &but, now),
+        Some(Outcome::Pruned { leftovers }) => commit(rollout, leftovers, &but, now),
         Some(Outcome::Failed(fault)) if rollout.may_pass(fault) && spent < PRUNE_PATIENCE => {
             rollout.retry(fault, seen.jitter)
         }
         Some(Outcome::Failed(fault)) => {
-            commit(rollout, std::slice::from_ref(&fault.message), &but, now)
+            commit(rollout, &[Leftover::GivenUp { cause: fault.clone() }], &but, now)
         }
         Some(Outcome::Missing) if is_at_hand(&rollout, seen) => {
-            commit(rollout, &[rollback::forgotten()], &but, now)
+            commit(rollout, &[Leftover::LostBaseline], &but, now)
         }
         Some(Outcome::Missing) => pull_anew(rollout, seen),
         _ => rollout,
@@ -390,7 +391,8 @@ fn noted(but: &str) -> String {
 }
 
 /// The version runs.
-fn commit(mut rollout: Rollout, left: &[String], but: &str, now: Timestamp) -> Rollout {
+fn commit(rollout: Rollout, leftovers: &[Leftover], but: &str, now: Timestamp) -> Rollout {
+    let mut rollout = rollout.record_leftovers(leftovers);
     let Some(operation) = rollout.operation.clone() else { return rollout };
     let Some(target) = operation.target else { return rollout };
     let version = target.version.clone();
@@ -406,7 +408,7 @@ fn commit(mut rollout: Rollout, left: &[String], but: &str, now: Timestamp) -> R
         OperationKind::Upgrade => Reason::UpgradeSucceeded,
         OperationKind::Rollback | OperationKind::Uninstall => Reason::RollbackSucceeded,
     };
-    let message = format!("{version} is available{}{}", noted(but), rollback::leftovers(left));
+    let message = format!("{version} is available{}{}", noted(but), describe_leftovers(leftovers));
     let done = Fault::new(reason, message);
     rollout.finish(OperationResult::Succeeded, done, now).to(State::Available)
 }

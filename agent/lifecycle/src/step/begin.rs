@@ -120,7 +120,7 @@ fn accept(mut rollout: Rollout, seen: &Observation) -> Rollout {
     let Some(operation) = rollout.operation.as_mut().filter(|_| held) else { return rollout };
     let asked = seen.asked();
     if operation.asked.release == asked.release && operation.asked.retry != asked.retry {
-        operation.accepted = operation.safety.take().unwrap_or_default().hindrances;
+        operation.accepted_blockers = operation.rollback_safety.take().unwrap_or_default().blockers;
         operation.asked = asked;
     }
     rollout
@@ -129,8 +129,9 @@ fn accept(mut rollout: Rollout, seen: &Observation) -> Rollout {
 /// Why what was checked does not start: going back would not be safe, and that is not accepted.
 pub(super) fn objection(rollout: &Rollout, seen: &Observation) -> Option<Fault> {
     let operation = rollout.operation.as_ref()?;
-    let safety = operation.safety.as_ref()?;
-    let accepted = safety.hindrances.iter().all(|told| operation.accepted.contains(told));
+    let safety = operation.rollback_safety.as_ref()?;
+    let accepted =
+        safety.blockers.iter().all(|blocker| operation.accepted_blockers.contains(blocker));
     match seen.policy().on_unsafe {
         OnUnsafe::Hold if !accepted => Some(safety.objection()),
         OnUnsafe::Hold | OnUnsafe::Proceed => None,

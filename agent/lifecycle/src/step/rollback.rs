@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use super::{apply, begin};
 use crate::api::{OperationKind, OperationResult};
 use crate::health::Verdict;
+use crate::ledger::left_behind::{Leftover, describe_leftovers};
+use crate::ledger::operation::Operation;
 use crate::ledger::rollout::Rollout;
 use crate::ledger::state::{RollbackStep, State};
 use crate::observation::{Action, Direction, Observation, Outcome, Report};
@@ -43,13 +45,13 @@ pub(super) fn begin(
         return rollout.say(message).to(state(RollbackStep::Prune));
     };
     let answered = rollout.operation.as_ref().map(|operation| operation.asked.clone());
-    let safety = rollout.operation.as_ref().and_then(|operation| operation.safety.clone());
+    let safety = rollout.operation.as_ref().and_then(|operation| operation.rollback_safety.clone());
     let rollout = rollout.close(cause.clone(), now);
     // A rollback that nobody asked for still answers the assignment that failed.
     let asked = answered.filter(|_| !asked).unwrap_or_else(|| seen.asked());
     let rollout = rollout.open(OperationKind::Rollback, Some(current), cause.reason, asked, now);
     // What was said of this way back before stays said.
-    let rollout = rollout.judged(&Report { safety, ..Report::default() });
+    let rollout = rollout.judged(&Report { rollback_safety: safety, ..Report::default() });
     begin::verified(rollout).say(cause.message.clone()).to(state(RollbackStep::Withdraw))
 }
 
@@ -82,7 +84,9 @@ pub(super) fn advance(
     let stay = |rollout: Rollout, back| Rollout { state: going.state(back), ..rollout };
     if let Some(fault) = rollout.crash_loop() {
         return match going.back {
-            RollbackStep::Prune => finish(rollout, going, &[fault.message], now),
+            RollbackStep::Prune => {
+                finish(rollout, going, &[Leftover::GivenUp { cause: fault }], now)
+            }
             RollbackStep::Withdraw | RollbackStep::Apply { .. } | RollbackStep::Verify { .. } => {
                 give_up(rollout, &fault.message, now)
             }
@@ -92,26 +96,25 @@ pub(super) fn advance(
         (RollbackStep::Withdraw, Some(Outcome::Pruned { .. })) => {
             going.on(rollout, RollbackStep::Apply { stage: 0 })
         }
-        (RollbackStep::Apply { stage }, Some(Outcome::Applied(done)))
-            if Some(*done) == Wave::numbered(stage) =>
+        (RollbackStep::Apply { stage }, Some(Outcome::Applied { wave, kept }))
+            if Some(*wave) == Wave::numbered(stage) =>
         {
-            going.on(rollout, after(stage))
-        }
-        (RollbackStep::Apply { stage }, Some(Outcome::AppliedBut { stage: done, left }))
-            if Some(*done) == Wave::numbered(stage) =>
-        {
-            going.on(leaving(rollout, left), after(stage))
+            going.on(rollout.record_kept_objects(kept), after(stage))
         }
         (RollbackStep::Verify { healthy }, _) => verify(rollout, seen, now, going, healthy),
-        (back @ RollbackStep::Prune, Some(Outcome::Pruned { left })) if rollout.is_going(left) => {
-            stay(rollout, back).await_end_of(left, seen.jitter)
+        (back @ RollbackStep::Prune, Some(Outcome::Pruned { leftovers }))
+            if rollout.is_going(leftovers) =>
+        {
+            stay(rollout, back).await_end_of(leftovers, seen.jitter)
         }
-        (RollbackStep::Prune, Some(Outcome::Pruned { left })) => finish(rollout, going, left, now),
+        (RollbackStep::Prune, Some(Outcome::Pruned { leftovers })) => {
+            finish(rollout, going, leftovers, now)
+        }
         (RollbackStep::Prune, Some(Outcome::Failed(fault))) if late || !rollout.may_pass(fault) => {
-            finish(rollout, going, std::slice::from_ref(&fault.message), now)
+            finish(rollout, going, &[Leftover::GivenUp { cause: fault.clone() }], now)
         }
         (RollbackStep::Prune, Some(Outcome::Missing)) => {
-            finish(rollout, going, &[forgotten()], now)
+            finish(rollout, going, &[Leftover::LostBaseline], now)
         }
         (_, Some(Outcome::Missing)) => {
             let gone = "the retained release to go back to is gone";
@@ -129,18 +132,6 @@ fn after(stage: u32) -> RollbackStep {
         Some(_) => RollbackStep::Apply { stage: stage + 1 },
         None => RollbackStep::Verify { healthy: None },
     }
-}
-
-/// Objects named at the end; each with its reason.
-const MOST_LEFT: usize = 5;
-
-fn leaving(mut rollout: Rollout, left: &[String]) -> Rollout {
-    if let Some(operation) = &mut rollout.operation {
-        operation.left.extend(left.iter().cloned());
-        operation.left.dedup();
-        operation.left.truncate(MOST_LEFT);
-    }
-    rollout
 }
 
 impl Going {
@@ -194,23 +185,24 @@ fn verify(
     }
 }
 
-fn finish(rollout: Rollout, going: Going, left: &[String], now: Timestamp) -> Rollout {
-    let mut rollout = rollout;
+fn finish(rollout: Rollout, going: Going, leftovers: &[Leftover], now: Timestamp) -> Rollout {
+    let mut rollout = rollout.record_leftovers(leftovers);
     rollout.touched.clear();
     rollout.before.clear();
     let Going { cause, asked, .. } = going;
     let Some(current) = rollout.current.clone() else {
-        let message = format!("{}{}", cause.message, leftovers(left));
+        let message = format!("{}{}", cause.message, describe_leftovers(leftovers));
         let cause = Fault::new(cause.reason, message);
         let rollout = rollout.finish(OperationResult::Failed, cause.clone(), now);
         return rollout.to(State::Failed { cause });
     };
-    let stayed = rollout.operation.as_ref().map_or(&[][..], |operation| &operation.left).join("; ");
-    let message = format!("back at {}: {}{}", current.version, cause.message, leftovers(left));
-    let (done, cause) = match stayed.is_empty() {
-        true => (Fault::new(Reason::RollbackSucceeded, message), cause),
-        false => {
-            let message = format!("{message}; left as they are: {stayed}");
+    let kept = rollout.operation.as_ref().and_then(Operation::list_kept_objects);
+    let message =
+        format!("back at {}: {}{}", current.version, cause.message, describe_leftovers(leftovers));
+    let (done, cause) = match kept {
+        None => (Fault::new(Reason::RollbackSucceeded, message), cause),
+        Some(kept) => {
+            let message = format!("{message}; left as they are: {kept}");
             let done = Fault::new(Reason::RollbackIncomplete, message);
             (done.clone(), done)
         }
@@ -221,21 +213,7 @@ fn finish(rollout: Rollout, going: Going, left: &[String], now: Timestamp) -> Ro
 
 fn give_up(rollout: Rollout, why: &str, now: Timestamp) -> Rollout {
     let cause = Fault::new(Reason::RollbackFailed, why);
-    let rollout = rollout.keep_evidence(&cause);
+    let rollout = rollout.request_evidence(&cause);
     let rollout = rollout.finish(OperationResult::Failed, cause.clone(), now);
     rollout.to(State::Failed { cause })
-}
-
-/// Said when the releases in between are not retained any more.
-pub(super) fn forgotten() -> String {
-    "what a release that is not retained any more brought".to_owned()
-}
-
-/// Said at the end of a message when something could not be removed.
-pub(super) fn leftovers(left: &[String]) -> String {
-    match left {
-        [] => String::new(),
-        [one] => format!("; could not be removed: {one}"),
-        [one, more @ ..] => format!("; could not be removed: {one} (and {} more)", more.len()),
-    }
 }

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use crate::api::{Deletion, OperationKind, OperationResult};
+use crate::ledger::left_behind::list_leftovers;
 use crate::ledger::rollout::Rollout;
 use crate::ledger::state::State;
 use crate::observation::{Action, Observation, Outcome};
@@ -14,11 +15,12 @@ pub(super) fn advance(rollout: Rollout, seen: &Observation, now: Timestamp) -> R
     match seen.outcome.as_ref() {
         _ if done => rollout,
         _ if seen.deletion == Deletion::Orphan => let_go(rollout, "everything stays", now),
-        Some(Outcome::Removed { left }) if left.is_empty() => {
+        Some(Outcome::Removed { leftovers }) if leftovers.is_empty() => {
             let_go(rollout, "everything is removed", now)
         }
-        Some(Outcome::Removed { left }) => {
-            let waiting = format!("waiting for {} to go: {}", left.len(), left.join(", "));
+        Some(Outcome::Removed { leftovers }) => {
+            let (count, list) = (leftovers.len(), list_leftovers(leftovers));
+            let waiting = format!("waiting for {count} to go: {list}");
             rollout.await_going(waiting, seen.jitter)
         }
         // Whatever the fault, it is told and tried again: only the environment can mend it.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use lifecycle::at_rest::{DriftCondition, DriftReason};
-use lifecycle::{Phase, Safety};
+use lifecycle::{Phase, RollbackSafety};
 
 use crate::pages::{first_column, page, section};
 use crate::scene::Scene;
@@ -41,7 +41,7 @@ fn constants(module: &str) -> BTreeSet<&str> {
 #[test]
 fn the_table_of_conditions_has_every_condition() {
     let mut scene = Scene::available("1.4.0");
-    scene.report.safety = Some(Safety::default());
+    scene.report.rollback_safety = Some(RollbackSafety::default());
     let mut scene = scene.assign("1.5.0").until(Phase::Available).settled();
     scene.beside.orphaned = Some("no hub".to_owned());
     let message = "ConfigMap a/b".to_owned();

@@ -397,9 +397,9 @@ fn what_is_unsafe_is_held(before: &Rollout, seen: &Observation, after: &Rollout)
         && after.phase() == Phase::Applying
         && before.touched.iter().all(|touched| Some(touched) == before.current.as_ref());
     let Some(operation) = after.operation.as_ref().filter(|_| first_write) else { return };
-    let told = operation.safety.iter().flat_map(|safety| &safety.hindrances);
-    let unheard = told.filter(|told| !operation.accepted.contains(told)).count();
-    assert!(unheard == 0 || seen.policy().on_unsafe == OnUnsafe::Proceed, "started unsafe");
+    let blockers = operation.rollback_safety.iter().flat_map(|safety| &safety.blockers);
+    let refused = blockers.filter(|it| !operation.accepted_blockers.contains(it)).count();
+    assert!(refused == 0 || seen.policy().on_unsafe == OnUnsafe::Proceed, "started unsafe");
 }
 
 /// What is shown and what comes next are the same when the ledger was read back.

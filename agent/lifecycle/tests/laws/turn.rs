@@ -7,14 +7,15 @@ use lifecycle::health::HookStatus;
 use lifecycle::health::Verdict;
 use lifecycle::plan::Wave;
 use lifecycle::{
-    Action, Deletion, Fault, OnFailure, OnUnsafe, Outcome, PeerState, Phase, Reason, Report, Safety,
+    Action, Deletion, Fault, OnFailure, OnUnsafe, Outcome, PeerState, Phase, Reason, Report,
+    RollbackSafety,
 };
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
 use crate::scene::Scene;
-use crate::scene::words::{need, running};
+use crate::scene::words::{blocker, leftover, need, running};
 
 #[derive(Clone, Debug)]
 pub struct Turn {
@@ -132,8 +133,8 @@ fn reason() -> impl Strategy<Value = Reason> {
 }
 
 fn stray() -> impl Strategy<Value = Outcome> {
-    let stages = select(Wave::ALL).prop_map(Outcome::Applied);
-    let left = || select(vec![Vec::new(), vec!["a thing".to_owned()]]);
+    let waves = select(Wave::ALL).prop_map(|wave| Outcome::Applied { wave, kept: Vec::new() });
+    let leftovers = || select(vec![Vec::new(), vec![leftover("a thing")]]);
     prop_oneof![
         select(vec![
             Outcome::FinalizerAdded,
@@ -145,9 +146,9 @@ fn stray() -> impl Strategy<Value = Outcome> {
             Outcome::Retained,
             Outcome::FinalizerRemoved,
         ]),
-        stages,
-        left().prop_map(|left| Outcome::Pruned { left }),
-        left().prop_map(|left| Outcome::Removed { left }),
+        waves,
+        leftovers().prop_map(|leftovers| Outcome::Pruned { leftovers }),
+        leftovers().prop_map(|leftovers| Outcome::Removed { leftovers }),
     ]
 }
 
@@ -226,8 +227,9 @@ impl Change {
             Change::OnFailure(way) => scene.policy(|policy| policy.on_failure = *way),
             Change::OnUnsafe(way) => scene.policy(|policy| policy.on_unsafe = *way),
             Change::Hinder(why) => {
-                let hindrances = why.iter().map(|why| (*why).to_owned()).collect();
-                scene.report.safety = Some(Safety { hindrances, doubts: Vec::new() });
+                let blockers = why.iter().map(|claim| blocker(claim)).collect();
+                let safety = RollbackSafety { blockers, unknowns: Vec::new() };
+                scene.report.rollback_safety = Some(safety);
                 scene.look()
             }
             Change::Pause(paused) => scene.with(|seen| seen.paused = *paused),
@@ -255,15 +257,15 @@ impl Change {
 
 impl Ending {
     fn outcome(&self, scene: &mut Scene) -> Option<Outcome> {
-        let left = || vec!["a thing".to_owned()];
+        let leftovers = vec![leftover("a thing")];
         match (self, scene.action.as_ref()) {
             (Ending::Well, _) => scene.succeed(),
             (Ending::Fault(fault), Some(_)) => Some(Outcome::Failed(fault.clone())),
             (Ending::Hooks(ran), Some(Action::Hook { .. })) => Some(Outcome::Hooked(ran.clone())),
             (Ending::Hooks(_), _) => scene.succeed(),
             (Ending::Missing, Some(_)) => Some(Outcome::Missing),
-            (Ending::Left, Some(Action::Prune { .. })) => Some(Outcome::Pruned { left: left() }),
-            (Ending::Left, Some(Action::Remove { .. })) => Some(Outcome::Removed { left: left() }),
+            (Ending::Left, Some(Action::Prune { .. })) => Some(Outcome::Pruned { leftovers }),
+            (Ending::Left, Some(Action::Remove { .. })) => Some(Outcome::Removed { leftovers }),
             (Ending::Stray(stray), action) => {
                 Some(stray.clone()).filter(|stray| is_stray(scene.rollout.phase(), action, stray))
             }
@@ -277,8 +279,8 @@ fn is_stray(phase: Phase, action: Option<&Action>, outcome: &Outcome) -> bool {
     if let Some(Action::Evidence { .. }) = action {
         return false;
     }
-    if let (Some(Action::Apply { stage, .. }), Outcome::Applied(other)) = (action, outcome) {
-        return stage != other;
+    if let (Some(Action::Apply { stage, .. }), Outcome::Applied { wave, .. }) = (action, outcome) {
+        return stage != wave;
     }
     !matches!(
         (phase, outcome),
@@ -286,7 +288,7 @@ fn is_stray(phase: Phase, action: Option<&Action>, outcome: &Outcome) -> bool {
             | (Phase::Staging | Phase::Rejected, Outcome::Staged)
             | (Phase::Checking | Phase::Rejected, Outcome::Checked(_))
             | (Phase::Checking, Outcome::Hooked(_))
-            | (Phase::Applying | Phase::RollingBack, Outcome::Applied(_))
+            | (Phase::Applying | Phase::RollingBack, Outcome::Applied { .. })
             | (Phase::Pruning | Phase::RollingBack, Outcome::Pruned { .. })
             | (Phase::Removing, Outcome::Removed { .. })
     )

@@ -13,7 +13,8 @@ use lifecycle::spec::maintenance_window::Windows;
 use lifecycle::{
     Action, Assignment, Deletion, DeletionIntent, Dependencies, Direction, Fault, ManagedAddOn,
     ManagedAddOnStatus, Observation, Outcome, PeerState, PeerStates, Phase, Policy, Reason,
-    Release, Report, Retained, RetainedState, Rollout, Safety, StatusContext, Step, status, step,
+    Release, Report, Retained, RetainedState, RollbackSafety, Rollout, StatusContext, Step, status,
+    step,
 };
 use words::{assignment, described, release};
 
@@ -276,21 +277,22 @@ impl Scene {
         self.ends(Some(Outcome::Failed(Fault::transient(reason, "not at the moment"))))
     }
 
-    /// Checks from here on say this of going back.
-    pub fn judged(mut self, hindrances: &[&str], doubts: &[&str]) -> Self {
-        let owned = |of: &[&str]| of.iter().map(|words| (*words).to_owned()).collect();
-        let safety = Safety { hindrances: owned(hindrances), doubts: owned(doubts) };
-        self.report.safety = Some(safety);
+    /// Checks from here on find that claims of these names are resized, and that these images may have to be pulled.
+    pub fn judged(mut self, claims: &[&str], images: &[&str]) -> Self {
+        let blockers = claims.iter().map(|name| words::blocker(name)).collect();
+        let unknowns = images.iter().map(|image| words::unknown(image)).collect();
+        self.report.rollback_safety = Some(RollbackSafety { blockers, unknowns });
         self
     }
 
-    /// Going back, all of a stage could be put back but this.
-    pub fn leaves(mut self, what: &str) -> Self {
+    /// The rollback restores all of a wave except these definitions.
+    pub fn keeps(mut self, definitions: &[&str]) -> Self {
         let Some(Action::Apply { stage, direction: Direction::Rollback, .. }) = self.action.take()
         else {
             panic!("{} does not go back", self.told())
         };
-        self.ends(Some(Outcome::AppliedBut { stage, left: vec![what.to_owned()] }))
+        let kept = definitions.iter().map(|name| words::kept(name)).collect();
+        self.ends(Some(Outcome::Applied { wave: stage, kept }))
     }
 
     /// What was to be run before the upgrade, or to verify it, ended so.
@@ -308,9 +310,11 @@ impl Scene {
     }
 
     pub fn left(self, what: &str) -> Self {
-        let left = vec![what.to_owned()];
-        let removing = matches!(self.action, Some(Action::Remove { .. }));
-        let outcome = if removing { Outcome::Removed { left } } else { Outcome::Pruned { left } };
+        let leftovers = vec![words::leftover(what)];
+        let outcome = match self.action {
+            Some(Action::Remove { .. }) => Outcome::Removed { leftovers },
+            _ => Outcome::Pruned { leftovers },
+        };
         self.ends(Some(outcome))
     }
 
@@ -463,16 +467,16 @@ impl Scene {
             }
             Action::Check { .. } => Outcome::Checked(self.report.clone()),
             Action::Hook { .. } => Outcome::Hooked(HookStatus::Succeeded),
-            Action::Apply { stage, .. } => Outcome::Applied(stage),
+            Action::Apply { stage, .. } => Outcome::Applied { wave: stage, kept: Vec::new() },
             Action::Evidence { failure } => {
                 Outcome::Evidence(lifecycle::evidence::config_map_name("add-on", failure.sequence))
             }
-            Action::Prune { .. } => Outcome::Pruned { left: Vec::new() },
+            Action::Prune { .. } => Outcome::Pruned { leftovers: Vec::new() },
             Action::Retain { keep } => {
                 self.tidy(&keep);
                 Outcome::Retained
             }
-            Action::Remove { .. } => Outcome::Removed { left: Vec::new() },
+            Action::Remove { .. } => Outcome::Removed { leftovers: Vec::new() },
             Action::RemoveFinalizer | Action::Recreate => {
                 self.seen.retained.clear();
                 self.gone = true;

@@ -1,8 +1,9 @@
 //! Releases and actions as words.
 
 use lifecycle::{
-    Action, Assignment, Direction, PeerState, Policy, Pull, Release, ReleaseId, Requirement,
-    RetainedState, Rollout, ServiceAccount, Shape, digest,
+    Action, Assignment, Blocker, Direction, Fault, KeptObject, Leftover, ObjectKey, PeerState,
+    Policy, Pull, Reason, Release, ReleaseId, Requirement, RetainedState, Rollout, ServiceAccount,
+    Shape, Unknown, digest,
 };
 
 /// `1.5.0`; `1.5.0 rebuilt` has another digest, `1.5.0 moved` the same digest in another namespace.
@@ -52,6 +53,43 @@ pub fn running(version: &str) -> PeerState {
     PeerState { current: semver::Version::parse(version).ok(), ..PeerState::default() }
 }
 
+/// `ConfigMap a/b` or `Namespace a`.
+pub fn key(text: &str) -> ObjectKey {
+    let (kind, name) = text.split_once(' ').expect("a kind and a name");
+    let (namespace, name) = match name.split_once('/') {
+        Some((namespace, name)) => (Some(namespace.to_owned()), name),
+        None => (None, name),
+    };
+    ObjectKey { group: String::new(), kind: kind.to_owned(), namespace, name: name.to_owned() }
+}
+
+pub fn definition(name: &str) -> ObjectKey {
+    ObjectKey {
+        group: "apiextensions.k8s.io".to_owned(),
+        ..key(&format!("CustomResourceDefinition {name}"))
+    }
+}
+
+pub fn leftover(object: &str) -> Leftover {
+    Leftover::Object { object: key(object), finalizers: Vec::new() }
+}
+
+/// A definition that a rollback leaves as it is.
+pub fn kept(name: &str) -> KeptObject {
+    let object = definition(name);
+    let cause =
+        Fault::new(Reason::DefinitionNarrowed, format!("{object}: 3 objects would lose spec.a"));
+    KeptObject { object, cause }
+}
+
+pub fn blocker(claim: &str) -> Blocker {
+    Blocker::ClaimResized { object: key(&format!("PersistentVolumeClaim {claim}")) }
+}
+
+pub fn unknown(image: &str) -> Unknown {
+    Unknown::Images { image: image.to_owned(), others: 0 }
+}
+
 pub fn described(action: &Action) -> String {
     match action {
         Action::AddFinalizer => "hold".to_owned(),
@@ -76,7 +114,7 @@ pub fn described(action: &Action) -> String {
             format!("{what} of {}, keep {kept}", versions(of))
         }
         Action::Retain { keep } => {
-            let kept: Vec<_> = keep.iter().map(|(id, state)| kept(id, *state)).collect();
+            let kept: Vec<_> = keep.iter().map(|(id, state)| retained(id, *state)).collect();
             format!(
                 "retain {}",
                 if kept.is_empty() { "nothing".to_owned() } else { kept.join(", ") }
@@ -98,7 +136,7 @@ pub fn history(rollout: &Rollout) -> Vec<String> {
     rollout.history.iter().map(line).collect()
 }
 
-fn kept(id: &ReleaseId, state: RetainedState) -> String {
+fn retained(id: &ReleaseId, state: RetainedState) -> String {
     let digits = id.0.as_bytes().chunks(2);
     let bytes = digits.map(|two| u8::from_str_radix(std::str::from_utf8(two).unwrap_or(""), 16));
     let name: String = bytes.map(|byte| char::from(byte.unwrap_or(b'?'))).collect();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use lifecycle::health::HookStatus;
 use lifecycle::health::Verdict;
 use lifecycle::plan::Wave;
-use lifecycle::{Action, Outcome, Release, ReleaseId, Report, Retained, RetainedState};
+use lifecycle::{Action, Leftover, Outcome, Release, ReleaseId, Report, Retained, RetainedState};
 
 #[derive(Clone, Default)]
 pub struct Cluster {
@@ -55,7 +55,7 @@ impl Cluster {
                 self.tidy(keep);
                 Outcome::Retained
             }
-            Action::Remove { of } => Outcome::Removed { left: self.remove(None, of, 0, half) },
+            Action::Remove { of } => Outcome::Removed { leftovers: self.remove(None, of, 0, half) },
             Action::RemoveFinalizer => {
                 *self = Self::default();
                 Outcome::FinalizerRemoved
@@ -82,7 +82,7 @@ impl Cluster {
         if !half {
             self.shared[at] = Some(release.clone());
         }
-        Outcome::Applied(stage)
+        Outcome::Applied { wave: stage, kept: Vec::new() }
     }
 
     fn prune(
@@ -96,7 +96,7 @@ impl Cluster {
             return Outcome::Missing;
         }
         let from = if only_extensions { index(Wave::Extensions) } else { 0 };
-        Outcome::Pruned { left: self.remove(keep, of, from, half) }
+        Outcome::Pruned { leftovers: self.remove(keep, of, from, half) }
     }
 
     /// Only what a retained release names is found.
@@ -106,7 +106,7 @@ impl Cluster {
         of: &[Release],
         from: usize,
         half: bool,
-    ) -> Vec<String> {
+    ) -> Vec<Leftover> {
         let gone: Vec<&Release> = of.iter().filter(|release| Some(*release) != keep).collect();
         let (known, lost): (Vec<_>, Vec<_>) =
             gone.into_iter().partition(|release| self.is_retained(&release.id));
@@ -117,7 +117,8 @@ impl Cluster {
                 shared.take_if(|release| known.contains(&&*release));
             }
         }
-        lost.into_iter().map(|release| format!("what only {} brought", release.version)).collect()
+        let lost = lost.into_iter().map(|release| release.version.clone());
+        lost.map(|version| Leftover::LostRelease { version }).collect()
     }
 
     fn tidy(&mut self, keep: &[(ReleaseId, RetainedState)]) {

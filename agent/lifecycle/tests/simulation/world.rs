@@ -301,14 +301,14 @@ impl World {
 
     /// At rest there is never a mix; what could not be removed was told, and somebody removes it.
     fn is_one_release(&mut self, rollout: &Rollout) {
-        let said = self.etcd.status.message.clone().unwrap_or_default();
+        let leftovers = rollout.operation.as_ref().map_or(&[][..], |it| &it.leftovers);
         let (cluster, current) = (&mut self.etcd.cluster, rollout.current.as_ref());
-        if said.contains("could not be removed") {
+        if !leftovers.is_empty() {
             cluster.own.retain(|(_, release)| Some(release) == current);
             cluster.shared.iter_mut().for_each(|it| _ = it.take_if(|_| current.is_none()));
         }
         if let (Phase::Available | Phase::RolledBack, Some(current)) = (rollout.phase(), current) {
-            assert!(cluster.is_wholly(current), "a mix at rest: {said}");
+            assert!(cluster.is_wholly(current), "a mix at rest: {leftovers:?}");
         }
     }
 

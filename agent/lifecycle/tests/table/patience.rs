@@ -89,8 +89,8 @@ fn outcomes_that_nobody_waits_for_change_nothing() {
         Outcome::FinalizerAdded,
         Outcome::Retained,
         Outcome::FinalizerRemoved,
-        Outcome::Removed { left: Vec::new() },
-        Outcome::Applied(Wave::Extensions),
+        Outcome::Removed { leftovers: Vec::new() },
+        Outcome::Applied { wave: Wave::Extensions, kept: Vec::new() },
     ];
     for phase in [Phase::Pulling, Phase::Staging, Phase::Checking, Phase::Applying, Phase::Pruning]
     {

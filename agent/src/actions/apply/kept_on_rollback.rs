@@ -9,7 +9,7 @@ use crate::cluster::dry_run::dry_run;
 use crate::cluster::resolved::ResolvedObject;
 
 /// Why an object that holds data stays; `None` where it can be put back.
-pub async fn why(access: &Access<'_>, placed: &ResolvedObject) -> Result<Option<String>, Fault> {
+pub async fn cause(access: &Access<'_>, placed: &ResolvedObject) -> Result<Option<Fault>, Fault> {
     let holds_data = matches!(
         placed.object.kind(),
         "CustomResourceDefinition" | "PersistentVolumeClaim" | "PersistentVolume"
@@ -33,5 +33,5 @@ pub async fn why(access: &Access<'_>, placed: &ResolvedObject) -> Result<Option<
         },
     };
     tracing::warn!(object = %placed.object.key(), cause = fault.message, "left as it is");
-    Ok(Some(fault.message))
+    Ok(Some(fault))
 }

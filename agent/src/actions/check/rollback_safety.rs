@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, ListParams};
 use lifecycle::ownership::adoption;
 use lifecycle::rollback_safety::{Nodes, RollbackContext, definitions_in_doubt, judge};
-use lifecycle::{Fault, Object, ObjectKey, Safety};
+use lifecycle::{Fault, Object, ObjectKey, RollbackSafety};
 
 use crate::cluster::access::{Access, Living, each};
 use crate::cluster::crd_instances;
@@ -20,7 +20,7 @@ pub async fn safety(
     access: &Access<'_>,
     release: &[ResolvedObject],
     from: Option<&[ResolvedObject]>,
-) -> Result<Safety, Fault> {
+) -> Result<RollbackSafety, Fault> {
     let target = objects(release);
     let unserved = unserved(from.unwrap_or_default());
     let from = from.map(objects);

@@ -1,0 +1,78 @@
+//! What an action left in the cluster, as keys and kinds. Messages are made only where they are shown.
+
+use std::fmt::{Display, Formatter, Result};
+
+use semver::Version;
+use serde::{Deserialize, Serialize};
+
+use crate::object::ObjectKey;
+use crate::reason::Fault;
+
+/// Something that a removal did not remove.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Leftover {
+    /// An object that was deleted and still exists.
+    Object {
+        /// Which one.
+        object: ObjectKey,
+        /// The finalizers that hold it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        finalizers: Vec<String>,
+    },
+    /// The objects that only one release has. It is no longer retained, so their names are unknown.
+    LostRelease {
+        /// Version of that release.
+        version: Version,
+    },
+    /// The objects that only earlier releases have. The release to compare them with is no longer retained.
+    LostBaseline,
+    /// Everything that was not yet removed when the removal was given up.
+    GivenUp {
+        /// Why it was given up.
+        cause: Fault,
+    },
+}
+
+/// An object that a rollback left as it was: restoring it would lose data, or the API server refuses it.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct KeptObject {
+    /// Which one.
+    pub object: ObjectKey,
+    /// Why it could not be restored. The message names the object.
+    pub cause: Fault,
+}
+
+impl Display for Leftover {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        match self {
+            Leftover::Object { object, finalizers } if finalizers.is_empty() => object.fmt(f),
+            Leftover::Object { object, finalizers } => {
+                write!(f, "{object} (held by finalizer {})", finalizers.join(", "))
+            }
+            Leftover::LostRelease { version } => write!(
+                f,
+                "objects that only {version} has (its retained release is gone; set policy.deletion: Orphan to leave them in place)"
+            ),
+            Leftover::LostBaseline => {
+                f.write_str("objects of earlier releases, because a retained release is gone")
+            }
+            Leftover::GivenUp { cause } => f.write_str(&cause.message),
+        }
+    }
+}
+
+/// Returns the end of a message about a removal that left something: empty, or `; could not be removed: …`.
+pub(crate) fn describe_leftovers(leftovers: &[Leftover]) -> String {
+    match leftovers {
+        [] => String::new(),
+        [one] => format!("; could not be removed: {one}"),
+        [one, more @ ..] => format!("; could not be removed: {one} (and {} more)", more.len()),
+    }
+}
+
+/// Leftovers as a list for a message.
+pub(crate) fn list_leftovers(leftovers: &[Leftover]) -> String {
+    leftovers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
