@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::TryStreamExt;
-use hub_sync::{AddOns, HubLink};
+use hub_sync::{AddOns, LinkState};
 use kube::api::Api;
 use kube::core::DeserializeGuard;
 use kube::runtime::WatchStreamExt;
@@ -103,7 +103,7 @@ async fn hub(
     shutdown: CancellationToken,
 ) {
     let Some(settings) = settings else { return };
-    let (link, mut state) = watch::channel(HubLink::default());
+    let (link, mut state) = watch::channel(LinkState::default());
     tokio::spawn(async move {
         while state.changed().await.is_ok() {
             metrics.set_hub_link(*state.borrow_and_update());

@@ -166,7 +166,7 @@ impl Flags {
                 let cluster = cluster_name
                     .filter(|name| !name.is_empty())
                     .context("--cluster-name or CLUSTER_NAME is needed with a hub kubeconfig")?;
-                anyhow::Ok(hub_sync::Settings { kubeconfig, cluster, namespace: namespace.clone() })
+                anyhow::Ok(hub_sync::Settings { kubeconfig, cluster })
             })
             .transpose()?;
         let max_rollouts = usize::from(max_rollouts);

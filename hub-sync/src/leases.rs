@@ -1,5 +1,9 @@
-//! The Leases that hub-sync renews.
+//! Leases that say that something is alive: the agent's heartbeat on the hub, and the health leases on the managed cluster.
+//!
+//! `health` decides which add-ons have a health lease. These talk: `renew_health` and `heartbeat` are tasks, `lease` writes
+//! and deletes one Lease, also for reports.
 
-pub mod health;
+mod health;
 pub mod heartbeat;
 pub mod lease;
+pub mod renew_health;

@@ -1,32 +1,37 @@
-//! What flows between an add-on agent and its hub. The hub is stock Open Cluster Management and may be away for months.
+//! Carries assignments from the hub to the managed cluster, and reports from the managed cluster to the hub. The hub is
+//! stock Open Cluster Management and may be unreachable for months.
 //!
-//! **Down** flow assignments. A `ManagedClusterAddOn` without a `ClusterManagementAddOn` of its name is stand-alone:
-//! its `AddOnTemplate` becomes a `ManagedAddOn`. Its deletion, when seen, deletes that `ManagedAddOn`; its absence does
-//! not. In a fleet the klusterlet's work agent assigns and removes; here the hub is only asked whether a removal was
-//! ordered, and OCM's rollout is put right where it noted success too early.
+//! **Assignments** flow down. A `ManagedClusterAddOn` without a `ClusterManagementAddOn` of its name is stand-alone:
+//! hub-sync turns its `AddOnTemplate` into a `ManagedAddOn`. An observed deletion of the `ManagedClusterAddOn` deletes the
+//! `ManagedAddOn`; its absence does not. In a fleet the klusterlet's work agent assigns and removes. There hub-sync only asks the
+//! hub whether a removal was ordered, and removes OCM's premature completions.
 //!
-//! **Up** flow reports, each a pure function of a `ManagedAddOn` as saved: a status lease and conditions. Little else
-//! goes to the hub but a heartbeat, and nothing while nothing changes.
+//! **Reports** flow up. Each is a pure function of a saved `ManagedAddOn`: a status lease and conditions. Besides these the hub
+//! gets a heartbeat, and little else. While nothing changes, it gets nothing.
 //!
 //! ```text
-//!   kubeconfig ─ reload ─► client ◄──────────── all requests to the hub
-//!   hub ─────── watch ──► picture of the hub ─┬─► assign ──► ManagedAddOns
-//!                                             │     └─ standings ─┐
-//!   agent ──── newest ManagedAddOns ──────────┼─────────────────┬─┴─► publish ──────► status leases, conditions
-//!                                             ├─────────────────┼───► latch ────────► lastAppliedConfig taken back
-//!                                             │                 ├───► removal ──────► ManagedAddOns: ordered or evicted
-//!                                             └─────────────────┴───► health leases (on the managed cluster)
-//!                                                                     heartbeat
+//!   kubeconfig ─ credentials ─► client ◄───────── all requests to the hub
+//!   hub ─────── watch ──► hub state ──────────┬─► assign ─────────────► ManagedAddOns
+//!                                             │     └─ outcomes ──┐
+//!   agent ──── newest ManagedAddOns ──────────┼─────────────────┬─┴─► publish ───────────► status leases, conditions
+//!                                             ├─────────────────┼───► correct_completion ► lastAppliedConfig removed
+//!                                             │                 ├───► confirm_removal ───► ManagedAddOns: ordered or evicted
+//!                                             └─────────────────┴───► renew_health ──────► health leases (managed cluster)
+//!                                                                     heartbeat ─────────► the agent's lease
 //! ```
 //!
-//! Eight tasks, each with its own state: `reload`, `watch`, `assign`, `publish`, `latch`, `removal`, `health_lease`,
-//! `heartbeat`. Between them go whole pictures, never events, so that one that was busy or offline acts on the newest.
-//! Decisions are in modules without I/O: `hub`, `assignment`, `claim`, `case`, `report`, `conditions`.
+//! Eight tasks run, each with state of its own: `credentials`, `watch`, `assign`, `publish`, `correct_completion`,
+//! `confirm_removal`, `renew_health` and `heartbeat`. Their log lines carry these names as spans. Whole states flow between them, never
+//! events, so that a task that was busy or offline acts on the newest state.
+//!
+//! Files named by a noun decide and are pure, such as `hub_state`, `assignments/tracker` or `reports/report`. Files named by
+//! a verb talk to a cluster, such as `assignments/write` or `reports/publish`. Each folder's parent file says which is which.
 
-mod link;
-
+mod channels;
 mod hub_state;
 mod ocm;
+
+mod link;
 
 mod assignments;
 mod fleet;
@@ -37,131 +42,109 @@ mod leases;
 
 mod backoff;
 mod kube_error;
-pub mod names;
+mod names;
 
 #[cfg(test)]
 mod fixtures;
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use jiff::Timestamp;
-use lifecycle::ManagedAddOn;
-use tokio::sync::watch as channel;
+use tokio::sync::watch::{Receiver, Sender};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info_span};
 
-/// All that is needed to know one's hub and one's place there.
+use crate::assignments::assign::AssignTask;
+use crate::channels::Inputs;
+pub use crate::channels::{AddOns, LinkState};
+use crate::fleet::confirm_removal::ConfirmRemovalTask;
+use crate::fleet::correct_completion;
+use crate::leases::{heartbeat, renew_health};
+use crate::link::client::Link;
+use crate::link::credentials::Credentials;
+use crate::link::watch;
+use crate::reports::publish::PublishTask;
+
+/// The hub and this cluster's name on it.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The hub's kubeconfig; it may come later, change, or never be there.
+    /// Path of the hub's kubeconfig. The file may appear later, change, or never exist.
     pub kubeconfig: PathBuf,
     /// This cluster's name, which is also its namespace on the hub.
     pub cluster: String,
-    /// The agent's own namespace on the managed cluster.
-    pub namespace: String,
 }
 
-/// The newest of every `ManagedAddOn`, by name.
-pub type AddOns = Arc<BTreeMap<String, Arc<ManagedAddOn>>>;
-
-/// How it stands with the hub, for metrics.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct HubLink {
-    /// The last thing that was heard of the hub is that it answers, and knows us.
-    pub connected: bool,
-    pub last_contact: Option<Timestamp>,
-}
-
-/// Carries assignments down and reports up until `shutdown`. A hub that cannot be reached is normal.
+/// Runs all tasks until `shutdown`. An unreachable hub is normal: it never ends them.
+///
+/// `managed` is a client of the managed cluster. `add_ons` has the newest version of every `ManagedAddOn`. `link_state` gets the
+/// state of the connection to the hub.
 pub async fn run(
     settings: Settings,
     managed: kube::Client,
-    add_ons: channel::Receiver<AddOns>,
-    link: channel::Sender<HubLink>,
+    add_ons: Receiver<AddOns>,
+    link_state: Sender<LinkState>,
     shutdown: CancellationToken,
 ) {
-    shutdown.run_until_cancelled(work(settings, managed, add_ons, link)).await;
+    shutdown.run_until_cancelled(run_tasks(settings, managed, add_ons, link_state)).await;
 }
 
-async fn work(
+async fn run_tasks(
     settings: Settings,
     managed: kube::Client,
-    add_ons: channel::Receiver<AddOns>,
-    state: channel::Sender<HubLink>,
+    add_ons: Receiver<AddOns>,
+    link_state: Sender<LinkState>,
 ) {
-    let Settings { kubeconfig, cluster, namespace: _ } = settings;
-    let mut credentials = link::credentials::Credentials::new(kubeconfig);
-    let link = link::client::Link::new(credentials.first().await, state.clone());
+    let Settings { kubeconfig, cluster } = settings;
+    let mut credentials = Credentials::new(kubeconfig);
+    let link = Link::new(credentials.wait_for_client().await, link_state.clone());
     let hub = link.client();
 
-    let picture = channel::Sender::new(hub_state::HubState::default());
-    let standings = channel::Sender::new(assignments::outcome::Standings::new());
-    let sources = reports::publish::Sources {
-        picture: picture.subscribe(),
+    let hub_state = Sender::default();
+    let outcomes = Sender::default();
+    let inputs = Inputs {
+        hub_state: hub_state.subscribe(),
         add_ons: add_ons.clone(),
-        standings: standings.subscribe(),
-        link: state.subscribe(),
+        outcomes: outcomes.subscribe(),
     };
-    let serving = leases::health::Sources {
-        picture: picture.subscribe(),
-        add_ons: add_ons.clone(),
-        standings: standings.subscribe(),
-    };
-    let assign = assignments::assign::AssignTask::new(hub.clone(), managed.clone());
-    let assign = assign.follow(picture.subscribe(), add_ons.clone(), standings);
-    let publish = reports::publish::PublishTask::new(hub.clone(), cluster.clone()).follow(sources);
-    let removal =
-        fleet::removal_intent::RemovalIntentTask::new(hub.clone(), &cluster, managed.clone());
-    let removal = removal.follow(add_ons.clone(), state.subscribe());
-    let latch = fleet::premature_completion::follow(
+    let credentials = credentials.run(link.clone());
+    let assign = AssignTask::new(hub.clone(), managed.clone());
+    let assign = assign.run(hub_state.subscribe(), add_ons.clone(), outcomes);
+    let publish = PublishTask::new(hub.clone(), cluster.clone());
+    let publish = publish.run(inputs.clone(), link_state.subscribe());
+    let correct_completion = correct_completion::run(
         hub.clone(),
         cluster.clone(),
-        picture.subscribe(),
-        add_ons,
+        hub_state.subscribe(),
+        add_ons.clone(),
     );
-    let heartbeat = leases::heartbeat::beat(hub, cluster.clone(), state.subscribe());
+    let confirm_removal = ConfirmRemovalTask::new(hub.clone(), &cluster, managed.clone());
+    let confirm_removal = confirm_removal.run(add_ons, link_state.subscribe());
+    let renew_health = renew_health::run(managed, inputs);
+    let heartbeat = heartbeat::run(hub, cluster.clone(), link_state.subscribe());
+    let watch = watch::run(link, cluster, hub_state, link_state.subscribe());
 
     tokio::join!(
-        credentials.follow(link.clone()).instrument(info_span!("reload")),
-        link::watch::follow(link, cluster, picture, state.subscribe())
-            .instrument(info_span!("watch")),
+        credentials.instrument(info_span!("credentials")),
+        watch.instrument(info_span!("watch")),
         assign.instrument(info_span!("assign")),
         publish.instrument(info_span!("publish")),
-        latch.instrument(info_span!("latch")),
-        removal.instrument(info_span!("removal")),
-        leases::health::follow(managed, serving).instrument(info_span!("health_lease")),
+        correct_completion.instrument(info_span!("correct_completion")),
+        confirm_removal.instrument(info_span!("confirm_removal")),
+        renew_health.instrument(info_span!("renew_health")),
         heartbeat.instrument(info_span!("heartbeat")),
     );
-}
-
-/// Returns when there is something new; never, when whoever would say so is gone.
-async fn changed<T>(receiver: &mut channel::Receiver<T>) {
-    if receiver.changed().await.is_err() {
-        std::future::pending().await
-    }
-}
-
-/// Returns when the hub is back after it was away.
-async fn recovered(link: &mut channel::Receiver<HubLink>) {
-    let away = link.wait_for(|link| !link.connected).await.is_ok();
-    if !away || link.wait_for(|link| link.connected).await.is_err() {
-        std::future::pending().await
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Whether the agent spawns it or joins it is the agent's affair.
+    /// The agent may spawn it or join it.
     #[test]
-    fn it_can_be_spawned() {
+    fn the_future_of_run_can_be_spawned() {
         fn spawnable<T: Send>(_: impl FnOnce(Settings, kube::Client) -> T) {}
         spawnable(|settings, managed| {
-            let (add_ons, link) = (channel::Sender::default(), channel::Sender::default());
-            run(settings, managed, add_ons.subscribe(), link, CancellationToken::new())
+            let (add_ons, link_state) = (Sender::default(), Sender::default());
+            run(settings, managed, add_ons.subscribe(), link_state, CancellationToken::new())
         });
     }
 }

@@ -1,14 +1,15 @@
-//! The objects of Open Cluster Management that are read here, and of them only the fields that matter.
+//! The kinds of Open Cluster Management that hub-sync reads, with the fields that matter to it. Pure.
 //!
-//! All are v1alpha1, which every release from 1.0 on serves and stores.
+//! All are v1alpha1, which every release from 1.0 on serves and stores. An `mca` is a `ManagedClusterAddOn`, as in OCM's code.
 
 use kube::CustomResource;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+/// API group of OCM's add-ons.
 pub const GROUP: &str = "addon.open-cluster-management.io";
 
-/// That an add-on is wanted on a cluster, and how it is there.
+/// An add-on that is assigned to one cluster, and its state there.
 #[derive(CustomResource, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[kube(
     group = "addon.open-cluster-management.io",
@@ -22,7 +23,9 @@ pub const GROUP: &str = "addon.open-cluster-management.io";
 )]
 #[serde(rename_all = "camelCase", default)]
 pub struct ManagedClusterAddOnSpec {
+    /// Namespace requested for the add-on on the managed cluster.
     pub install_namespace: Option<String>,
+    /// References to templates and other configuration.
     pub configs: Vec<Config>,
 }
 
@@ -35,17 +38,19 @@ pub struct Config {
     pub name: String,
 }
 
+/// The part of the status that hub-sync reads.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ManagedClusterAddOnStatus {
+    /// Namespace of the add-on on the managed cluster, as OCM computed it.
     pub namespace: Option<String>,
-    /// As they are, so that others' survive a write unchanged.
+    /// As raw JSON, so that conditions of other writers survive a write unchanged.
     pub conditions: Vec<Value>,
-    /// As they are, for the same reason.
+    /// As raw JSON, for the same reason.
     pub config_references: Vec<Value>,
 }
 
-/// What an add-on consists of in one version.
+/// One version of an add-on.
 #[derive(CustomResource, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[kube(
     group = "addon.open-cluster-management.io",
@@ -59,19 +64,21 @@ pub struct AddOnTemplateSpec {
     pub agent_spec: AgentSpec,
 }
 
+/// The part of a template that is installed on the managed cluster.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(default)]
 pub struct AgentSpec {
     pub workload: Workload,
 }
 
+/// The manifests of a template: one `ManagedAddOn`, or the add-on's own.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(default)]
 pub struct Workload {
     pub manifests: Vec<Value>,
 }
 
-/// The fleet's view of an add-on. Where one exists, the klusterlet's work agent assigns.
+/// An add-on of the whole fleet. Where one exists, the klusterlet's work agent assigns.
 #[derive(CustomResource, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[kube(
     group = "addon.open-cluster-management.io",
@@ -83,29 +90,33 @@ pub struct Workload {
 pub struct ClusterManagementAddOnSpec {}
 
 impl ManagedClusterAddOn {
+    /// Returns the add-on's name.
     pub fn name(&self) -> &str {
         self.metadata.name.as_deref().unwrap_or_default()
     }
 
+    /// Returns the UID; another object of the same name has another one.
     pub fn uid(&self) -> &str {
         self.metadata.uid.as_deref().unwrap_or_default()
     }
 
+    /// Returns whether it was deleted and waits for its finalizers.
     pub fn is_deleting(&self) -> bool {
         self.metadata.deletion_timestamp.is_some()
     }
 
+    /// Returns the conditions of all writers.
     pub fn conditions(&self) -> &[Value] {
         self.status.as_ref().map_or(&[], |status| &status.conditions)
     }
 
-    /// OCM makes a `ClusterManagementAddOn` the owner of every `ManagedClusterAddOn` of its name.
+    /// Returns whether a `ClusterManagementAddOn` owns it. OCM sets that owner on every `ManagedClusterAddOn` of its name.
     pub fn is_owned_by_fleet(&self) -> bool {
         let owners = self.metadata.owner_references.as_deref().unwrap_or_default();
         owners.iter().any(|owner| owner.kind == "ClusterManagementAddOn")
     }
 
-    /// Names of the templates that `spec.configs` refers to.
+    /// Returns the names of the templates that `spec.configs` refers to.
     pub fn templates(&self) -> impl Iterator<Item = &str> {
         let configs = self.spec.configs.iter();
         configs
@@ -113,11 +124,11 @@ impl ManagedClusterAddOn {
             .map(|config| config.name.as_str())
     }
 
-    /// Where OCM's registration agent looks for the add-on's lease on the managed cluster.
+    /// Returns the namespace in which OCM's registration agent looks for the add-on's lease on the managed cluster.
     pub fn lease_namespace(&self) -> &str {
-        let told = self.status.as_ref().and_then(|status| status.namespace.as_deref());
-        let asked = self.spec.install_namespace.as_deref();
-        [told, asked]
+        let reported = self.status.as_ref().and_then(|status| status.namespace.as_deref());
+        let requested = self.spec.install_namespace.as_deref();
+        [reported, requested]
             .into_iter()
             .flatten()
             .find(|name| !name.is_empty())

@@ -270,7 +270,7 @@ pub async fn the_hub_may_come_later_and_its_credentials_may_change(_: &Bed) -> R
     hub.assign("shop", "shop-1.0.0").await?;
     std::fs::write(&kubeconfig, refused_kubeconfig())?;
     until("the agent to refuse exec", HEARD, || async {
-        Ok(managed.agent_log().contains("accept a kubeconfig with exec").then_some(()))
+        Ok(managed.agent_log().contains("unsupported exec in the kubeconfig").then_some(()))
     })
     .await?;
     std::fs::copy(&nobody, &kubeconfig)?;

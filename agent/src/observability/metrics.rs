@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use hub_sync::HubLink;
+use hub_sync::LinkState;
 use lifecycle::{OperationKind, OperationResult, Phase, Reason, Rollout, State, reason};
 use prometheus::{
     Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
@@ -134,7 +134,7 @@ impl Metrics {
         prometheus::TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 
-    pub fn set_hub_link(&self, link: HubLink) {
+    pub fn set_hub_link(&self, link: LinkState) {
         self.hub_connected.set(i64::from(link.connected));
         if let Some(contact) = link.last_contact {
             self.hub_last_contact.set(contact.as_second() as f64);

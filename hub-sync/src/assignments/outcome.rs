@@ -1,45 +1,55 @@
-//! How it stands with what a `ManagedClusterAddOn` asks for: what the assigning task tells the reporting ones.
+//! The outcome of each assignment, for reports and health leases. Pure.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use lifecycle::Fault;
 
-/// By name; what is not looked up yet is not in it.
-pub type Standings = BTreeMap<String, Standing>;
+/// Outcomes by name of the add-on. An add-on has none before it was looked up.
+pub type Outcomes = BTreeMap<String, AssignmentOutcome>;
 
+/// How an assignment by a `ManagedClusterAddOn` ended.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Standing {
-    /// The klusterlet's work agent assigns, not hub-sync.
+pub enum AssignmentOutcome {
+    /// It is part of a fleet: the klusterlet's work agent assigns, not hub-sync.
     Fleet,
-    /// Stand-alone, and refers to no template.
-    Unasked,
-    /// There is, or is about to be, a `ManagedAddOn` that says it.
+    /// It is stand-alone and refers to no template.
+    NoTemplate,
+    /// Its `ManagedAddOn` was written.
     Assigned,
-    /// What is asked for cannot become a `ManagedAddOn`.
-    Refused(Refusal),
+    /// No `ManagedAddOn` can be written for it.
+    Rejected(Rejection),
 }
 
+/// An assignment that hub-sync rejected.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Refusal {
+pub struct Rejection {
+    /// Reason and message for the report.
     pub fault: Fault,
-    /// What is asked for, where that much is known.
+    /// The version that is assigned, if it is known.
     pub version: Option<String>,
+    /// Time of the first rejection for this reason.
     pub since: Timestamp,
 }
 
-impl Standing {
+impl AssignmentOutcome {
+    /// Returns whether hub-sync assigns it.
     pub fn is_stand_alone(&self) -> bool {
         match self {
-            Standing::Fleet => false,
-            Standing::Unasked | Standing::Assigned | Standing::Refused(_) => true,
+            AssignmentOutcome::Fleet => false,
+            AssignmentOutcome::NoTemplate
+            | AssignmentOutcome::Assigned
+            | AssignmentOutcome::Rejected(_) => true,
         }
     }
 
-    pub fn refusal(&self) -> Option<&Refusal> {
+    /// Returns the rejection, if it is one.
+    pub fn rejection(&self) -> Option<&Rejection> {
         match self {
-            Standing::Refused(refusal) => Some(refusal),
-            Standing::Fleet | Standing::Unasked | Standing::Assigned => None,
+            AssignmentOutcome::Rejected(rejection) => Some(rejection),
+            AssignmentOutcome::Fleet
+            | AssignmentOutcome::NoTemplate
+            | AssignmentOutcome::Assigned => None,
         }
     }
 }

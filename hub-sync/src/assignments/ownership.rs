@@ -1,68 +1,69 @@
-//! Which `ManagedAddOn`s may be written, deleted or marked, and when. Pure.
-
-use std::collections::BTreeMap;
-use std::sync::Arc;
+//! Which `ManagedAddOn`s hub-sync may write, delete or mark, and when. Pure.
 
 use kube::ResourceExt;
 use lifecycle::names::annotation::{MCA_UID, ORPHANED};
 use lifecycle::names::label;
 use lifecycle::{Fault, ManagedAddOn, Reason, is_klusterlet_owned};
 
+use crate::channels::AddOns;
 use crate::hub_state::HubState;
 use crate::names::WRITER;
 
-/// What has to be done to a `ManagedAddOn` because of what became of its `ManagedClusterAddOn`.
+/// A change to a `ManagedAddOn` that follows from the state of its `ManagedClusterAddOn`.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Act {
-    /// Its `ManagedClusterAddOn` was deleted before our eyes.
+pub enum OwnershipAction {
+    /// Delete it: the deletion of its `ManagedClusterAddOn` was observed.
     Delete { name: String, uid: String },
-    /// Its `ManagedClusterAddOn` is not there, and nobody saw why. Absence is not an order.
-    Orphan { name: String, uid: String, why: String },
-    /// There is a `ManagedClusterAddOn` again, or another one than before: it is the one to follow.
+    /// Mark it as orphaned: its `ManagedClusterAddOn` is absent, and no deletion was observed. Absence is not an order.
+    Orphan { name: String, uid: String, reason: String },
+    /// Let it follow the `ManagedClusterAddOn` of this UID, which is back or has replaced the one before.
     Follow { name: String, uid: String, mca_uid: String },
-    /// The klusterlet keeps it: it follows no `ManagedClusterAddOn` of itself, and somebody asks for it.
+    /// Remove the marks of hub-sync: the klusterlet owns it, so that a fleet assigns it.
     HandOver { name: String, uid: String },
 }
 
-/// In the order of names; none twice for the same `ManagedAddOn`.
-pub fn acts(hub: &HubState, add_ons: &BTreeMap<String, Arc<ManagedAddOn>>) -> Vec<Act> {
-    add_ons.values().filter_map(|add_on| act(hub, add_on)).collect()
+/// Returns the actions that are due, in the order of names, at most one for each `ManagedAddOn`.
+pub fn due_actions(hub_state: &HubState, add_ons: &AddOns) -> Vec<OwnershipAction> {
+    add_ons.values().filter_map(|add_on| due_action(hub_state, add_on)).collect()
 }
 
-fn act(hub: &HubState, add_on: &ManagedAddOn) -> Option<Act> {
+fn due_action(hub_state: &HubState, add_on: &ManagedAddOn) -> Option<OwnershipAction> {
     if is_deleting(add_on) {
         return None;
     }
-    let orphaned = add_on.annotations().contains_key(ORPHANED);
+    let is_orphaned = add_on.annotations().contains_key(ORPHANED);
+    let (name, uid) = (add_on.name_any(), add_on.uid()?);
     if is_klusterlet_owned(add_on) {
-        return (is_ours(add_on) || orphaned)
-            .then_some(Act::HandOver { name: add_on.name_any(), uid: add_on.uid()? });
+        let is_marked = is_ours(add_on) || is_orphaned;
+        return is_marked.then_some(OwnershipAction::HandOver { name, uid });
     }
     if !is_ours(add_on) {
         return None;
     }
-    let followed = add_on.annotations().get(MCA_UID)?;
-    let (name, uid) = (add_on.name_any(), add_on.uid()?);
-    if hub.deleted.contains(followed) {
-        return Some(Act::Delete { name, uid });
+    let mca_uid = add_on.annotations().get(MCA_UID)?;
+    if hub_state.deleted_uids.contains(mca_uid) {
+        return Some(OwnershipAction::Delete { name, uid });
     }
-    match hub.mcas.get(&name) {
+    match hub_state.mcas.get(&name) {
         Some(mca) if mca.is_deleting() => None,
-        Some(mca) if orphaned || mca.uid() != followed => {
-            Some(Act::Follow { name, uid, mca_uid: mca.uid().to_owned() })
+        Some(mca) if is_orphaned || mca.uid() != mca_uid => {
+            Some(OwnershipAction::Follow { name, uid, mca_uid: mca.uid().to_owned() })
         }
         Some(_) => None,
-        None if hub.lists > 0 && !orphaned => {
-            let why =
-                format!("no ManagedClusterAddOn {name} on the hub; its deletion was not seen");
-            Some(Act::Orphan { name, uid, why })
+        None if hub_state.complete_lists > 0 && !is_orphaned => {
+            let reason = absence(&name);
+            Some(OwnershipAction::Orphan { name, uid, reason })
         }
         None => None,
     }
 }
 
-/// Refuses to write over what others made.
-pub fn permit(existing: Option<&ManagedAddOn>) -> Result<(), Fault> {
+fn absence(name: &str) -> String {
+    format!("the hub has no ManagedClusterAddOn {name}, and its deletion was not observed")
+}
+
+/// Returns a fault if a `ManagedAddOn` exists that hub-sync does not own.
+pub fn check_writable(existing: Option<&ManagedAddOn>) -> Result<(), Fault> {
     match existing {
         Some(existing) if !is_ours(existing) => Err(Fault::new(
             Reason::NotOurs,
@@ -76,17 +77,21 @@ pub fn permit(existing: Option<&ManagedAddOn>) -> Result<(), Fault> {
     }
 }
 
-/// Hub-sync wrote it, or its owner gave it to hub-sync by the label.
-pub fn is_ours(add_on: &ManagedAddOn) -> bool {
+/// Returns whether hub-sync owns it: hub-sync wrote it, or the cluster's owner set the label to hand it over.
+fn is_ours(add_on: &ManagedAddOn) -> bool {
     add_on.labels().get(label::WRITTEN_BY).is_some_and(|writer| writer == WRITER)
 }
 
+/// Returns whether it was deleted and waits for its finalizers.
 pub fn is_deleting(add_on: &ManagedAddOn) -> bool {
     add_on.metadata.deletion_timestamp.is_some()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
     use kube::runtime::watcher::Event;
 
@@ -94,113 +99,122 @@ mod tests {
     use crate::fixtures::{followed, local, mca};
 
     #[test]
-    fn a_deletion_seen_of_the_uid_known_deletes() {
-        let hub = hub([Event::Apply(mca("metrics", "u1")), Event::Delete(mca("metrics", "u1"))]);
-        check(&hub, followed("metrics", "u1"), Some(delete()));
-        check(&hub, followed("metrics", "u0"), Some(orphan()));
-        check(&hub, local("metrics"), None);
+    fn an_observed_deletion_deletes_only_the_add_on_that_followed_that_uid() {
+        let hub_state =
+            hub_state([Event::Apply(mca("metrics", "u1")), Event::Delete(mca("metrics", "u1"))]);
+        check(&hub_state, followed("metrics", "u1"), Some(delete()));
+        check(&hub_state, followed("metrics", "u0"), Some(orphan()));
+        check(&hub_state, local("metrics"), None);
     }
 
     #[test]
-    fn what_goes_away_on_the_hub_is_as_good_as_deleted() {
-        let mut going = mca("metrics", "u1");
-        going.metadata.deletion_timestamp = Some(jiff::Timestamp::UNIX_EPOCH.into());
-        let hub = hub([Event::Apply(going)]);
-        check(&hub, followed("metrics", "u1"), Some(delete()));
-        check(&hub, followed("metrics", "u0"), None);
+    fn an_object_on_the_hub_that_waits_for_finalizers_counts_as_deleted() {
+        let mut deleting = mca("metrics", "u1");
+        deleting.metadata.deletion_timestamp = Some(jiff::Timestamp::UNIX_EPOCH.into());
+        let hub_state = hub_state([Event::Apply(deleting)]);
+        check(&hub_state, followed("metrics", "u1"), Some(delete()));
+        check(&hub_state, followed("metrics", "u0"), None);
     }
 
     #[test]
-    fn what_is_merely_absent_is_orphaned_once() {
-        let hub = hub([]);
-        check(&hub, followed("metrics", "u1"), Some(orphan()));
-        let mut known = followed("metrics", "u1");
-        known.annotations_mut().insert(ORPHANED.to_owned(), "why".to_owned());
-        check(&hub, known, None);
+    fn a_mere_absence_orphans_once() {
+        let hub_state = hub_state([]);
+        check(&hub_state, followed("metrics", "u1"), Some(orphan()));
+        let mut orphaned = followed("metrics", "u1");
+        orphaned.annotations_mut().insert(ORPHANED.to_owned(), "why".to_owned());
+        check(&hub_state, orphaned, None);
     }
 
     #[test]
-    fn before_the_first_list_absence_says_nothing() {
+    fn before_the_first_complete_list_absence_means_nothing() {
         check(&HubState::default(), followed("metrics", "u1"), None);
     }
 
     #[test]
-    fn what_came_back_is_followed_again() {
-        let hub = hub([Event::Apply(mca("metrics", "u2"))]);
-        let follow = Act::Follow {
+    fn an_object_that_is_back_on_the_hub_is_followed_again() {
+        let hub_state = hub_state([Event::Apply(mca("metrics", "u2"))]);
+        let follow = OwnershipAction::Follow {
             name: "metrics".to_owned(),
             uid: "metrics-uid".to_owned(),
             mca_uid: "u2".to_owned(),
         };
-        check(&hub, followed("metrics", "u1"), Some(follow.clone()));
-        check(&hub, followed("metrics", "u2"), None);
+        check(&hub_state, followed("metrics", "u1"), Some(follow.clone()));
+        check(&hub_state, followed("metrics", "u2"), None);
         let mut orphaned = followed("metrics", "u2");
         orphaned.annotations_mut().insert(ORPHANED.to_owned(), "why".to_owned());
-        check(&hub, orphaned, Some(follow));
+        check(&hub_state, orphaned, Some(follow));
     }
 
     #[test]
-    fn the_old_one_goes_before_its_successor_is_followed() {
-        let hub = hub([
+    fn the_old_add_on_is_deleted_before_it_follows_a_new_object_of_the_same_name() {
+        let hub_state = hub_state([
             Event::Apply(mca("metrics", "u1")),
             Event::Delete(mca("metrics", "u1")),
             Event::Apply(mca("metrics", "u2")),
         ]);
-        check(&hub, followed("metrics", "u1"), Some(delete()));
+        check(&hub_state, followed("metrics", "u1"), Some(delete()));
     }
 
     #[test]
-    fn what_is_going_already_is_left_alone() {
-        let hub = hub([Event::Delete(mca("metrics", "u1"))]);
-        let mut going = followed("metrics", "u1");
-        going.metadata.deletion_timestamp = Some(jiff::Timestamp::UNIX_EPOCH.into());
-        check(&hub, going, None);
+    fn an_add_on_that_is_being_deleted_is_left_alone() {
+        let hub_state = hub_state([Event::Delete(mca("metrics", "u1"))]);
+        let mut deleting = followed("metrics", "u1");
+        deleting.metadata.deletion_timestamp = Some(jiff::Timestamp::UNIX_EPOCH.into());
+        check(&hub_state, deleting, None);
     }
 
     #[test]
-    fn what_the_klusterlet_keeps_is_handed_over() {
-        let hand_over = Act::HandOver { name: "metrics".to_owned(), uid: "metrics-uid".to_owned() };
-        let gone = hub([Event::Apply(mca("metrics", "u1")), Event::Delete(mca("metrics", "u1"))]);
-        check(&gone, kept_by_the_klusterlet(followed("metrics", "u1")), Some(hand_over.clone()));
-        let mut orphaned = kept_by_the_klusterlet(local("metrics"));
-        check(&gone, orphaned.clone(), None);
+    fn an_add_on_of_the_klusterlet_is_handed_over() {
+        let hand_over =
+            OwnershipAction::HandOver { name: "metrics".to_owned(), uid: "metrics-uid".to_owned() };
+        let hub_state =
+            hub_state([Event::Apply(mca("metrics", "u1")), Event::Delete(mca("metrics", "u1"))]);
+        check(
+            &hub_state,
+            owned_by_the_klusterlet(followed("metrics", "u1")),
+            Some(hand_over.clone()),
+        );
+        let mut orphaned = owned_by_the_klusterlet(local("metrics"));
+        check(&hub_state, orphaned.clone(), None);
         orphaned.annotations_mut().insert(ORPHANED.to_owned(), "why".to_owned());
-        check(&gone, orphaned, Some(hand_over));
+        check(&hub_state, orphaned, Some(hand_over));
     }
 
-    fn kept_by_the_klusterlet(mut add_on: ManagedAddOn) -> ManagedAddOn {
+    #[test]
+    fn only_an_add_on_of_hub_sync_is_writable() {
+        assert_eq!(check_writable(None), Ok(()));
+        assert_eq!(check_writable(Some(&followed("metrics", "u1"))), Ok(()));
+        assert_eq!(check_writable(Some(&local("metrics"))).unwrap_err().reason, Reason::NotOurs);
+    }
+
+    fn owned_by_the_klusterlet(mut add_on: ManagedAddOn) -> ManagedAddOn {
         let owner = OwnerReference { kind: "AppliedManifestWork".to_owned(), ..Default::default() };
         add_on.metadata.owner_references = Some(vec![owner]);
         add_on
     }
 
-    #[test]
-    fn only_what_hub_sync_wrote_may_be_written() {
-        assert_eq!(permit(None), Ok(()));
-        assert_eq!(permit(Some(&followed("metrics", "u1"))), Ok(()));
-        assert_eq!(permit(Some(&local("metrics"))).unwrap_err().reason, Reason::NotOurs);
-    }
-
-    /// After an empty list and these events.
-    fn hub(events: impl IntoIterator<Item = Event<crate::ocm::ManagedClusterAddOn>>) -> HubState {
+    /// The state after an empty list and these events.
+    fn hub_state(
+        events: impl IntoIterator<Item = Event<crate::ocm::ManagedClusterAddOn>>,
+    ) -> HubState {
         let listed = [Event::Init, Event::InitDone];
         listed.into_iter().chain(events).fold(HubState::default(), HubState::after)
     }
 
-    fn check(hub: &HubState, add_on: ManagedAddOn, expected: Option<Act>) {
-        let add_ons = BTreeMap::from([("metrics".to_owned(), Arc::new(add_on))]);
-        assert_eq!(acts(hub, &add_ons), Vec::from_iter(expected));
+    fn check(hub_state: &HubState, add_on: ManagedAddOn, expected: Option<OwnershipAction>) {
+        let add_ons = Arc::new(BTreeMap::from([("metrics".to_owned(), Arc::new(add_on))]));
+        assert_eq!(due_actions(hub_state, &add_ons), Vec::from_iter(expected));
     }
 
-    fn delete() -> Act {
-        Act::Delete { name: "metrics".to_owned(), uid: "metrics-uid".to_owned() }
+    fn delete() -> OwnershipAction {
+        OwnershipAction::Delete { name: "metrics".to_owned(), uid: "metrics-uid".to_owned() }
     }
 
-    fn orphan() -> Act {
-        Act::Orphan {
+    fn orphan() -> OwnershipAction {
+        OwnershipAction::Orphan {
             name: "metrics".to_owned(),
             uid: "metrics-uid".to_owned(),
-            why: "no ManagedClusterAddOn metrics on the hub; its deletion was not seen".to_owned(),
+            reason: absence("metrics"),
         }
     }
 }

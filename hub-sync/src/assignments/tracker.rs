@@ -1,4 +1,4 @@
-//! One `ManagedClusterAddOn` on its way to a `ManagedAddOn`: what was found, what was written, what to do next. Pure.
+//! One `ManagedClusterAddOn` on its way to a `ManagedAddOn`: what was looked up and written, and what is due next. Pure.
 
 use std::collections::BTreeSet;
 
@@ -8,141 +8,144 @@ use lifecycle::names::annotation::MCA_UID;
 use lifecycle::{ActionableBy, Fault, ManagedAddOn};
 use tokio::time::Instant;
 
-use crate::assignments::outcome::{Refusal, Standing};
+use crate::assignments::outcome::{AssignmentOutcome, Rejection};
 use crate::assignments::ownership;
-use crate::assignments::template::Wanted;
-use crate::backoff::ASSIGN;
+use crate::assignments::template::DesiredAddOn;
+use crate::backoff::{ASSIGNMENT, Backoff};
 use crate::ocm::{ManagedClusterAddOn, ManagedClusterAddOnSpec};
 
-/// What the hub holds for a `ManagedClusterAddOn`.
+/// Result of a lookup on the hub.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Found {
+pub enum Lookup {
+    /// A `ClusterManagementAddOn` of the name exists.
     Fleet,
-    Nothing,
-    Wanted(Wanted),
-    Refused { fault: Fault, version: Option<String> },
+    /// It refers to no template.
+    NoTemplate,
+    /// A `ManagedAddOn` is to be written.
+    Desired(DesiredAddOn),
+    /// No `ManagedAddOn` can be written.
+    Rejected { fault: Fault, version: Option<String> },
 }
 
 /// A `ManagedAddOn` as it was after hub-sync wrote it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Written {
+pub struct WrittenAddOn {
     pub uid: String,
     pub generation: i64,
 }
 
-#[derive(Debug, Default)]
+/// Progress of one `ManagedClusterAddOn`.
+#[derive(Debug)]
 pub struct Tracker {
-    seen: Option<Seen>,
-    found: Option<Found>,
-    written: Option<Written>,
-    standing: Option<Standing>,
-    failures: u32,
-    rest_until: Option<Instant>,
+    observed: Option<Observed>,
+    lookup: Option<Lookup>,
+    written: Option<WrittenAddOn>,
+    outcome: Option<AssignmentOutcome>,
+    backoff: Backoff,
 }
 
-/// What makes looking again worth a request: not the status, which changes with every report. A hub that was restored
-/// gives the same generation out again, for another spec.
+/// The part of a `ManagedClusterAddOn` whose change makes a new lookup worth a request. The status is not in it: it changes
+/// with every report. The spec is, since a restored hub gives a generation out again for another spec.
 #[derive(Clone, Debug, PartialEq)]
-struct Seen {
+struct Observed {
     uid: String,
     generation: Option<i64>,
     spec: ManagedClusterAddOnSpec,
-    fleet: bool,
+    is_fleet: bool,
+}
+
+impl Default for Tracker {
+    fn default() -> Self {
+        let backoff = Backoff::new(ASSIGNMENT);
+        Self { observed: None, lookup: None, written: None, outcome: None, backoff }
+    }
 }
 
 impl Tracker {
-    /// Takes note of the `ManagedClusterAddOn` as it is. How it stands is kept until the new state is looked up.
-    pub fn notice(&mut self, mca: &ManagedClusterAddOn) {
-        let seen = Seen {
+    /// Records the `ManagedClusterAddOn` as it is. A change starts over; the outcome stays until the next lookup.
+    pub fn observe(&mut self, mca: &ManagedClusterAddOn) {
+        let observed = Some(Observed {
             uid: mca.uid().to_owned(),
             generation: mca.metadata.generation,
             spec: mca.spec.clone(),
-            fleet: mca.is_owned_by_fleet(),
-        };
-        if self.seen.as_ref() != Some(&seen) {
-            *self =
-                Tracker { seen: Some(seen), standing: self.standing.take(), ..Tracker::default() };
+            is_fleet: mca.is_owned_by_fleet(),
+        });
+        if self.observed != observed {
+            let outcome = self.outcome.take();
+            *self = Tracker { observed, outcome, ..Tracker::default() };
         }
     }
 
-    /// Something has to be read on the hub.
-    pub fn wants_lookup(&self, now: Instant) -> bool {
-        self.found.as_ref().is_none_or(is_to_be_found_again) && self.is_rested(now)
+    /// Returns whether a lookup on the hub is due.
+    pub fn needs_lookup(&self, now: Instant) -> bool {
+        self.lookup.as_ref().is_none_or(is_worth_repeating) && self.backoff.is_due(now)
     }
 
-    /// Takes what a look brought.
-    pub fn take(&mut self, found: Found, now: Instant, time: Timestamp, random: f64) {
-        match &found {
-            Found::Fleet => self.standing = Some(Standing::Fleet),
-            Found::Nothing => self.standing = Some(Standing::Unasked),
-            Found::Wanted(_) => {}
-            Found::Refused { fault, version } => self.refuse(fault.clone(), version.clone(), time),
+    /// Records the result of a lookup.
+    pub fn record_lookup(&mut self, lookup: Lookup, now: Instant, time: Timestamp, random: f64) {
+        match &lookup {
+            Lookup::Fleet => self.outcome = Some(AssignmentOutcome::Fleet),
+            Lookup::NoTemplate => self.outcome = Some(AssignmentOutcome::NoTemplate),
+            Lookup::Desired(_) => {}
+            Lookup::Rejected { fault, version } => self.reject(fault, version.as_deref(), time),
         }
-        let again = is_to_be_found_again(&found);
-        self.found = Some(found);
-        match again {
-            true => self.rest(now, random),
-            false => self.settle(),
+        match is_worth_repeating(&lookup) {
+            true => self.back_off(now, random),
+            false => self.backoff.reset(),
         }
+        self.lookup = Some(lookup);
     }
 
-    /// What should be written at this moment, given what is there.
-    pub fn next_write(
+    /// Returns the `ManagedAddOn` that is to be written at this moment, if any.
+    pub fn due_write(
         &mut self,
         existing: Option<&ManagedAddOn>,
-        deleted: &BTreeSet<String>,
+        deleted_uids: &BTreeSet<String>,
         now: Instant,
         time: Timestamp,
-    ) -> Option<Wanted> {
-        let Some(Found::Wanted(wanted)) = &self.found else { return None };
-        let wanted = wanted.clone();
-        if let Err(fault) = ownership::permit(existing) {
-            self.refuse(fault, Some(wanted.version), time);
+    ) -> Option<DesiredAddOn> {
+        let Some(Lookup::Desired(desired)) = &self.lookup else { return None };
+        let desired = desired.clone();
+        if let Err(fault) = ownership::check_writable(existing) {
+            self.reject(&fault, Some(&desired.version), time);
             return None;
         }
-        if existing.is_some_and(|existing| must_go_first(existing, deleted)) {
+        if existing.is_some_and(|existing| must_be_gone_first(existing, deleted_uids)) {
             return None;
         }
-        (self.is_outdated(existing) && self.is_rested(now)).then_some(wanted)
+        (self.is_outdated(existing) && self.backoff.is_due(now)).then_some(desired)
     }
 
-    pub fn wrote(&mut self, written: Written) {
+    /// Records a successful write.
+    pub fn record_write(&mut self, written: WrittenAddOn) {
         self.written = Some(written);
-        self.standing = Some(Standing::Assigned);
-        self.settle();
+        self.outcome = Some(AssignmentOutcome::Assigned);
+        self.backoff.reset();
     }
 
-    /// What was found will not be accepted, so that it is not tried again until the hub says something else.
-    pub fn refused(&mut self, fault: Fault, version: String, time: Timestamp) {
-        self.refuse(fault.clone(), Some(version.clone()), time);
-        self.found = Some(Found::Refused { fault, version: Some(version) });
-        self.settle();
+    /// Records that the API server refused the object. It is not sent again until the `ManagedClusterAddOn` changes.
+    pub fn record_refusal(&mut self, fault: Fault, version: String, time: Timestamp) {
+        self.reject(&fault, Some(&version), time);
+        self.lookup = Some(Lookup::Rejected { fault, version: Some(version) });
+        self.backoff.reset();
     }
 
-    /// Tries again later.
-    pub fn rest(&mut self, now: Instant, random: f64) {
-        self.rest_until = Some(now + ASSIGN.delay(self.failures, random));
-        self.failures += 1;
+    /// Puts the next attempt off after a failure.
+    pub fn back_off(&mut self, now: Instant, random: f64) {
+        self.backoff.record_failure(now, random);
     }
 
-    pub fn rest_until(&self) -> Option<Instant> {
-        self.rest_until
+    /// Returns the time of the next attempt after a failure.
+    pub fn next_attempt(&self) -> Option<Instant> {
+        self.backoff.next_attempt()
     }
 
-    pub fn standing(&self) -> Option<&Standing> {
-        self.standing.as_ref()
+    /// Returns the outcome, once there is one.
+    pub fn outcome(&self) -> Option<&AssignmentOutcome> {
+        self.outcome.as_ref()
     }
 
-    fn settle(&mut self) {
-        self.failures = 0;
-        self.rest_until = None;
-    }
-
-    fn is_rested(&self, now: Instant) -> bool {
-        self.rest_until.is_none_or(|until| until <= now)
-    }
-
-    /// Not written yet, gone, or edited since.
+    /// Returns whether it was not written yet, is gone, or was edited since.
     fn is_outdated(&self, existing: Option<&ManagedAddOn>) -> bool {
         match (existing, &self.written) {
             (Some(existing), Some(written)) if existing.uid().as_ref() == Some(&written.uid) => {
@@ -152,30 +155,28 @@ impl Tracker {
         }
     }
 
-    /// A refusal that stays the same began when it began.
-    fn refuse(&mut self, fault: Fault, version: Option<String>, time: Timestamp) {
-        let since = match &self.standing {
-            Some(Standing::Refused(old)) if old.fault == fault && old.version == version => {
-                old.since
-            }
-            _ => time,
-        };
-        self.standing = Some(Standing::Refused(Refusal { fault, version, since }));
+    /// The same rejection as before keeps its time.
+    fn reject(&mut self, fault: &Fault, version: Option<&str>, time: Timestamp) {
+        let rejection = self.outcome.as_ref().and_then(AssignmentOutcome::rejection);
+        let same = rejection.filter(|old| old.fault == *fault && old.version.as_deref() == version);
+        let since = same.map_or(time, |old| old.since);
+        let (fault, version) = (fault.clone(), version.map(str::to_owned));
+        self.outcome = Some(AssignmentOutcome::Rejected(Rejection { fault, version, since }));
     }
 }
 
-/// It is for others to mend, who will not tell us.
-fn is_to_be_found_again(found: &Found) -> bool {
-    match found {
-        Found::Refused { fault, .. } => fault.reason.actionable_by() == ActionableBy::Environment,
-        Found::Fleet | Found::Nothing | Found::Wanted(_) => false,
+/// The hub's or the cluster's owner can correct it without a change of the `ManagedClusterAddOn`, so no event shows it.
+fn is_worth_repeating(lookup: &Lookup) -> bool {
+    match lookup {
+        Lookup::Rejected { fault, .. } => fault.reason.actionable_by() == ActionableBy::Environment,
+        Lookup::Fleet | Lookup::NoTemplate | Lookup::Desired(_) => false,
     }
 }
 
-/// It is going away, or will: what follows it is written when it is gone.
-fn must_go_first(existing: &ManagedAddOn, deleted: &BTreeSet<String>) -> bool {
-    let followed = existing.annotations().get(MCA_UID);
-    ownership::is_deleting(existing) || followed.is_some_and(|uid| deleted.contains(uid))
+/// It is being deleted, or will be. Its successor is written when it is gone.
+fn must_be_gone_first(existing: &ManagedAddOn, deleted_uids: &BTreeSet<String>) -> bool {
+    let mca_uid = existing.annotations().get(MCA_UID);
+    ownership::is_deleting(existing) || mca_uid.is_some_and(|uid| deleted_uids.contains(uid))
 }
 
 #[cfg(test)]
@@ -189,140 +190,147 @@ mod tests {
     use crate::fixtures::{followed, local, mca};
 
     #[test]
-    fn a_new_case_is_looked_up_and_written_once() {
-        let mut case = new();
-        assert!(case.wants_lookup(now()));
-        take(&mut case, Found::Wanted(wanted()));
-        assert!(!case.wants_lookup(now()));
-        assert_eq!(to_write(&mut case, None), Some(wanted()));
-        case.wrote(written(1));
-        assert_eq!(case.standing(), Some(&Standing::Assigned));
-        assert_eq!(to_write(&mut case, Some(at_generation(1))), None);
+    fn a_new_add_on_is_looked_up_and_written_once() {
+        let mut tracker = new();
+        assert!(tracker.needs_lookup(now()));
+        look_up(&mut tracker, Lookup::Desired(desired()));
+        assert!(!tracker.needs_lookup(now()));
+        assert_eq!(due_write(&mut tracker, None), Some(desired()));
+        tracker.record_write(written(1));
+        assert_eq!(tracker.outcome(), Some(&AssignmentOutcome::Assigned));
+        assert_eq!(due_write(&mut tracker, Some(at_generation(1))), None);
     }
 
     #[test]
-    fn what_was_edited_or_removed_here_is_written_again() {
-        let mut case = new();
-        take(&mut case, Found::Wanted(wanted()));
-        case.wrote(written(2));
-        assert_eq!(to_write(&mut case, Some(at_generation(1))), None, "the watch is behind");
-        assert_eq!(to_write(&mut case, Some(at_generation(3))), Some(wanted()));
-        assert_eq!(to_write(&mut case, None), Some(wanted()));
+    fn an_add_on_that_was_edited_or_deleted_on_the_cluster_is_written_again() {
+        let mut tracker = new();
+        look_up(&mut tracker, Lookup::Desired(desired()));
+        tracker.record_write(written(2));
+        assert_eq!(due_write(&mut tracker, Some(at_generation(1))), None, "the watch is behind");
+        assert_eq!(due_write(&mut tracker, Some(at_generation(3))), Some(desired()));
+        assert_eq!(due_write(&mut tracker, None), Some(desired()));
     }
 
     #[test]
-    fn a_status_report_is_no_reason_to_look_again_but_a_new_spec_or_owner_is() {
-        let mut case = new();
-        take(&mut case, Found::Nothing);
+    fn a_new_spec_or_owner_needs_a_lookup_but_a_status_report_does_not() {
+        let mut tracker = new();
+        look_up(&mut tracker, Lookup::NoTemplate);
         let mut mca = mca("metrics", "u1");
         mca.metadata.resource_version = Some("8".to_owned());
-        case.notice(&mca);
-        assert!(!case.wants_lookup(now()));
+        tracker.observe(&mca);
+        assert!(!tracker.needs_lookup(now()));
         mca.metadata.generation = Some(2);
-        case.notice(&mca);
-        assert!(case.wants_lookup(now()));
-        take(&mut case, Found::Nothing);
+        tracker.observe(&mca);
+        assert!(tracker.needs_lookup(now()));
+        look_up(&mut tracker, Lookup::NoTemplate);
         mca.spec.install_namespace = Some("elsewhere".to_owned());
-        case.notice(&mca);
-        assert!(case.wants_lookup(now()), "a restored hub counts generations again");
-        take(&mut case, Found::Nothing);
+        tracker.observe(&mca);
+        assert!(tracker.needs_lookup(now()), "a restored hub repeats generations");
+        look_up(&mut tracker, Lookup::NoTemplate);
         mca.metadata.uid = Some("u2".to_owned());
-        case.notice(&mca);
-        assert!(case.wants_lookup(now()));
-        assert_eq!(case.standing(), Some(&Standing::Unasked), "kept until looked up");
+        tracker.observe(&mca);
+        assert!(tracker.needs_lookup(now()));
+        assert_eq!(
+            tracker.outcome(),
+            Some(&AssignmentOutcome::NoTemplate),
+            "kept until the lookup"
+        );
     }
 
     #[test]
-    fn an_unknown_template_is_looked_for_again_in_growing_steps() {
-        let mut case = new();
-        let unknown = refused(Reason::UnknownTemplate);
+    fn the_lookup_of_a_missing_template_is_repeated_with_growing_delays() {
+        let mut tracker = new();
+        let missing = rejected(Reason::UnknownTemplate);
         for seconds in [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300] {
             let now = now();
-            case.take(unknown.clone(), now, Timestamp::UNIX_EPOCH, 1.0);
-            assert_eq!(case.rest_until(), Some(now + Duration::from_secs(seconds)));
-            assert!(!case.wants_lookup(now));
-            assert!(case.wants_lookup(now + Duration::from_secs(seconds)));
+            tracker.record_lookup(missing.clone(), now, Timestamp::UNIX_EPOCH, 1.0);
+            assert_eq!(tracker.next_attempt(), Some(now + Duration::from_secs(seconds)));
+            assert!(!tracker.needs_lookup(now));
+            assert!(tracker.needs_lookup(now + Duration::from_secs(seconds)));
         }
     }
 
     #[test]
-    fn what_the_author_has_to_mend_waits_for_the_author() {
-        let mut case = new();
-        take(&mut case, refused(Reason::InvalidVersion));
-        assert_eq!(case.rest_until(), None);
-        assert!(!case.wants_lookup(now() + Duration::from_secs(3600)));
+    fn a_mistake_in_the_assignment_waits_for_a_change_of_the_assignment() {
+        let mut tracker = new();
+        look_up(&mut tracker, rejected(Reason::InvalidVersion));
+        assert_eq!(tracker.next_attempt(), None);
+        assert!(!tracker.needs_lookup(now() + Duration::from_secs(3600)));
     }
 
     #[test]
-    fn the_same_refusal_keeps_its_beginning() {
-        let since = |case: &Tracker| case.standing().unwrap().refusal().unwrap().since;
+    fn the_same_rejection_keeps_its_time() {
+        let since = |tracker: &Tracker| tracker.outcome().unwrap().rejection().unwrap().since;
         let later = Timestamp::from_second(99).unwrap();
-        let mut case = new();
-        take(&mut case, refused(Reason::UnknownTemplate));
-        case.take(refused(Reason::UnknownTemplate), now(), later, 0.0);
-        assert_eq!(since(&case), Timestamp::UNIX_EPOCH);
-        case.take(refused(Reason::InvalidVersion), now(), later, 0.0);
-        assert_eq!(since(&case), later);
+        let mut tracker = new();
+        look_up(&mut tracker, rejected(Reason::UnknownTemplate));
+        tracker.record_lookup(rejected(Reason::UnknownTemplate), now(), later, 0.0);
+        assert_eq!(since(&tracker), Timestamp::UNIX_EPOCH);
+        tracker.record_lookup(rejected(Reason::InvalidVersion), now(), later, 0.0);
+        assert_eq!(since(&tracker), later);
     }
 
     #[test]
-    fn others_managed_add_ons_are_refused_until_they_are_gone() {
-        let mut case = new();
-        take(&mut case, Found::Wanted(wanted()));
-        assert_eq!(to_write(&mut case, Some(local("metrics"))), None);
-        let refusal = case.standing().unwrap().refusal().unwrap();
-        assert_eq!(refusal.fault.reason, Reason::NotOurs);
-        assert_eq!(to_write(&mut case, None), Some(wanted()));
+    fn a_managed_add_on_that_hub_sync_does_not_own_rejects_the_assignment_until_it_is_gone() {
+        let mut tracker = new();
+        look_up(&mut tracker, Lookup::Desired(desired()));
+        assert_eq!(due_write(&mut tracker, Some(local("metrics"))), None);
+        let rejection = tracker.outcome().unwrap().rejection().unwrap();
+        assert_eq!(rejection.fault.reason, Reason::NotOurs);
+        assert_eq!(due_write(&mut tracker, None), Some(desired()));
     }
 
     #[test]
-    fn nothing_is_written_over_what_is_going_away() {
-        let mut case = new();
-        take(&mut case, Found::Wanted(wanted()));
-        let mut going = at_generation(1);
-        going.metadata.deletion_timestamp = Some(Timestamp::UNIX_EPOCH.into());
-        assert_eq!(to_write(&mut case, Some(going)), None);
-        let deleted = BTreeSet::from(["u1".to_owned()]);
+    fn nothing_is_written_over_an_add_on_that_is_being_deleted_or_will_be() {
+        let mut tracker = new();
+        look_up(&mut tracker, Lookup::Desired(desired()));
+        let mut deleting = at_generation(1);
+        deleting.metadata.deletion_timestamp = Some(Timestamp::UNIX_EPOCH.into());
+        assert_eq!(due_write(&mut tracker, Some(deleting)), None);
+        let deleted_uids = BTreeSet::from(["u1".to_owned()]);
         let old = followed("metrics", "u1");
-        assert_eq!(case.next_write(Some(&old), &deleted, now(), Timestamp::UNIX_EPOCH), None);
+        assert_eq!(
+            tracker.due_write(Some(&old), &deleted_uids, now(), Timestamp::UNIX_EPOCH),
+            None
+        );
     }
 
     #[test]
-    fn what_the_api_server_refuses_is_not_sent_again() {
-        let mut case = new();
-        take(&mut case, Found::Wanted(wanted()));
+    fn an_object_that_the_api_server_refused_is_not_sent_again() {
+        let mut tracker = new();
+        look_up(&mut tracker, Lookup::Desired(desired()));
         let fault = Fault::new(Reason::InvalidAssignment, "ß".repeat(1024));
-        case.refused(fault, "1.5.0".to_owned(), Timestamp::UNIX_EPOCH);
-        assert_eq!(to_write(&mut case, None), None);
-        assert!(!case.wants_lookup(now()));
-        assert_eq!(case.standing().unwrap().refusal().unwrap().fault.message.len(), 1023);
+        tracker.record_refusal(fault, "1.5.0".to_owned(), Timestamp::UNIX_EPOCH);
+        assert_eq!(due_write(&mut tracker, None), None);
+        assert!(!tracker.needs_lookup(now()));
+        assert_eq!(tracker.outcome().unwrap().rejection().unwrap().fault.message.len(), 1023);
     }
 
     #[test]
-    fn a_failed_write_rests() {
-        let mut case = new();
+    fn a_failed_write_is_put_off() {
+        let mut tracker = new();
         let now = now();
-        take(&mut case, Found::Wanted(wanted()));
-        case.rest(now, 0.0);
-        let write = |case: &mut Tracker, now| {
-            case.next_write(None, &BTreeSet::new(), now, Timestamp::UNIX_EPOCH)
+        look_up(&mut tracker, Lookup::Desired(desired()));
+        tracker.back_off(now, 0.0);
+        let due_write = |tracker: &mut Tracker, now| {
+            tracker.due_write(None, &BTreeSet::new(), now, Timestamp::UNIX_EPOCH)
         };
-        assert_eq!(write(&mut case, now), None);
-        assert_eq!(write(&mut case, now + Duration::from_secs(1)), Some(wanted()));
+        assert_eq!(due_write(&mut tracker, now), None);
+        assert_eq!(due_write(&mut tracker, now + Duration::from_secs(1)), Some(desired()));
     }
 
     fn new() -> Tracker {
-        let mut case = Tracker::default();
-        case.notice(&mca("metrics", "u1"));
-        case
+        let mut tracker = Tracker::default();
+        tracker.observe(&mca("metrics", "u1"));
+        tracker
     }
 
-    fn take(case: &mut Tracker, found: Found) {
-        case.take(found, now(), Timestamp::UNIX_EPOCH, 0.0);
+    fn look_up(tracker: &mut Tracker, lookup: Lookup) {
+        tracker.record_lookup(lookup, now(), Timestamp::UNIX_EPOCH, 0.0);
     }
 
-    fn to_write(case: &mut Tracker, existing: Option<ManagedAddOn>) -> Option<Wanted> {
-        case.next_write(existing.as_ref(), &BTreeSet::new(), now(), Timestamp::UNIX_EPOCH)
+    fn due_write(tracker: &mut Tracker, existing: Option<ManagedAddOn>) -> Option<DesiredAddOn> {
+        tracker.due_write(existing.as_ref(), &BTreeSet::new(), now(), Timestamp::UNIX_EPOCH)
     }
 
     fn at_generation(generation: i64) -> ManagedAddOn {
@@ -331,16 +339,20 @@ mod tests {
         add_on
     }
 
-    fn written(generation: i64) -> Written {
-        Written { uid: "metrics-uid".to_owned(), generation }
+    fn written(generation: i64) -> WrittenAddOn {
+        WrittenAddOn { uid: "metrics-uid".to_owned(), generation }
     }
 
-    fn wanted() -> Wanted {
-        Wanted { name: "metrics".to_owned(), version: "1.5.0".to_owned(), object: Value::Null }
+    fn desired() -> DesiredAddOn {
+        DesiredAddOn {
+            name: "metrics".to_owned(),
+            version: "1.5.0".to_owned(),
+            object: Value::Null,
+        }
     }
 
-    fn refused(reason: Reason) -> Found {
-        Found::Refused { fault: Fault::new(reason, "why"), version: None }
+    fn rejected(reason: Reason) -> Lookup {
+        Lookup::Rejected { fault: Fault::new(reason, "why"), version: None }
     }
 
     fn now() -> Instant {

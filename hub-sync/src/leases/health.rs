@@ -1,109 +1,84 @@
-//! The leases by which OCM's registration agent sees that a stand-alone add-on is healthy, on the managed cluster.
+//! The health leases, by which OCM's registration agent sees that a stand-alone add-on is available. Pure.
 //!
-//! Whether a lease is renewed says whether the add-on serves, not whether its newest version is there. So it goes on
-//! through a rollout over a version that ran: OCM's patience is five minutes, a rollout may take fifteen, and a
-//! cluster whose add-on blinks off for every upgrade falls out of placements that ask for the add-on. It stops when a
-//! rollout or a rollback failed for good, when what runs became unhealthy, on removal, and before the first version.
-
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-use std::time::Duration;
+//! A health lease says whether the add-on works, not whether its newest version is in place. So it is renewed during a
+//! rollout over a version that works: OCM waits five minutes, a rollout may take fifteen, and a cluster whose add-on turns
+//! unavailable in every upgrade drops out of placements that select on it. Renewal ends when a rollout or a rollback
+//! failed for good, when the current version became unhealthy, and on removal. Before the first version it has not begun.
 
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
-use kube::{Api, Client};
 use lifecycle::names::label;
 use lifecycle::{ManagedAddOn, ManagedAddOnStatus, Phase, Reason};
-use tokio::sync::watch;
-use tokio::time::Instant;
-use tracing::{debug, warn};
 
-use crate::assignments::outcome::{Standing, Standings};
-use crate::backoff::{IDLE, at_least};
+use crate::assignments::outcome::{AssignmentOutcome, Outcomes};
+use crate::channels::AddOns;
 use crate::hub_state::HubState;
-use crate::kube_error::{chain, in_time};
-use crate::leases::lease::{self, Outcome, Renewal};
-use crate::names::HOLDER;
-use crate::{AddOns, changed};
+use crate::names::LEASE_HOLDER;
 
-/// OCM's own period for such leases; up to a quarter more is its jitter.
-const PERIOD: Duration = Duration::from_secs(60);
+/// Seconds that the lease is valid after a renewal, as in the leases of OCM's own add-ons.
+const DURATION_SECONDS: i32 = 60;
 
-/// What says which add-ons are there and how they are. The picture of the hub stays while the hub is away.
-pub struct Sources {
-    pub picture: watch::Receiver<HubState>,
-    pub add_ons: watch::Receiver<AddOns>,
-    pub standings: watch::Receiver<Standings>,
+/// Add-on and namespace of a health lease.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HealthLease {
+    /// Name of the add-on and of the lease.
+    pub add_on: String,
+    pub namespace: String,
 }
 
-/// An add-on's lease: name and namespace.
-type Place = (String, String);
-
-/// Works for good.
-pub async fn follow(managed: Client, mut sources: Sources) {
-    let mut due: BTreeMap<Place, Instant> = BTreeMap::new();
-    let mut left: BTreeSet<Place> = BTreeSet::new();
-    loop {
-        let healthy = sources.healthy();
-        for place in sources.removed(&left) {
-            remove(&managed, &place).await;
-            left.remove(&place);
-        }
-        due.retain(|place, _| healthy.contains(place));
-        for place in healthy {
-            let due = due.entry(place.clone()).or_insert_with(Instant::now);
-            if *due <= Instant::now() {
-                renew(&managed, &place).await;
-                left.insert(place);
-                *due = Instant::now() + at_least(PERIOD, fastrand::f64());
-            }
-        }
-        let next = due.values().copied().fold(Instant::now() + IDLE, Instant::min);
-        tokio::select! {
-            () = changed(&mut sources.picture) => {}
-            () = changed(&mut sources.add_ons) => {}
-            () = changed(&mut sources.standings) => {}
-            () = tokio::time::sleep_until(next) => {}
+impl HealthLease {
+    /// Returns the Lease, renewed at `now`. OCM's registration agent crashes on a lease without that time.
+    pub fn renewed(&self, now: Timestamp) -> Lease {
+        Lease {
+            metadata: ObjectMeta {
+                name: Some(self.add_on.clone()),
+                namespace: Some(self.namespace.clone()),
+                labels: Some([(label::ADD_ON.to_owned(), self.add_on.clone())].into()),
+                ..ObjectMeta::default()
+            },
+            spec: Some(LeaseSpec {
+                renew_time: Some(MicroTime(now)),
+                holder_identity: Some(LEASE_HOLDER.to_owned()),
+                lease_duration_seconds: Some(DURATION_SECONDS),
+                ..LeaseSpec::default()
+            }),
         }
     }
 }
 
-impl Sources {
-    /// Leases of what is being uninstalled, or is gone.
-    fn removed(&self, left: &BTreeSet<Place>) -> Vec<Place> {
-        let add_ons = self.add_ons.borrow();
-        left.iter().filter(|(add_on, _)| is_removed(&add_ons, add_on)).cloned().collect()
-    }
-
-    fn healthy(&mut self) -> Vec<Place> {
-        let picture = self.picture.borrow_and_update();
-        let add_ons = self.add_ons.borrow_and_update();
-        healthy(&picture, &add_ons, &self.standings.borrow_and_update())
-    }
+/// Returns the leases that are to be renewed: those of stand-alone add-ons that work.
+pub fn working(hub_state: &HubState, add_ons: &AddOns, outcomes: &Outcomes) -> Vec<HealthLease> {
+    let is_stand_alone =
+        |name: &str| outcomes.get(name).is_some_and(AssignmentOutcome::is_stand_alone);
+    let is_working = |name: &str| {
+        let status = add_ons.get(name).and_then(|add_on| add_on.status.as_ref());
+        status.is_some_and(is_working)
+    };
+    let mcas = hub_state.mcas.values();
+    let working = mcas.filter(|mca| is_stand_alone(mca.name()) && is_working(mca.name()));
+    working
+        .map(|mca| HealthLease {
+            add_on: mca.name().to_owned(),
+            namespace: mca.lease_namespace().to_owned(),
+        })
+        .collect()
 }
 
-fn healthy(
-    hub: &HubState,
-    add_ons: &BTreeMap<String, Arc<ManagedAddOn>>,
-    standings: &Standings,
-) -> Vec<Place> {
-    let stand_alone = hub
-        .mcas
-        .values()
-        .filter(|mca| standings.get(mca.name()).is_some_and(Standing::is_stand_alone));
-    let serving = stand_alone.filter(|mca| {
-        let status = add_ons.get(mca.name()).and_then(|add_on| add_on.status.as_ref());
-        status.is_some_and(serves)
-    });
-    serving.map(|mca| (mca.name().to_owned(), mca.lease_namespace().to_owned())).collect()
+/// Returns whether an add-on is being uninstalled or is gone.
+pub fn is_removed(add_ons: &AddOns, add_on: &str) -> bool {
+    let is_removing = |add_on: &ManagedAddOn| {
+        let status = add_on.status.as_ref();
+        status.is_some_and(|status| status.phase == Some(Phase::Removing))
+    };
+    add_ons.get(add_on).is_none_or(|add_on| is_removing(add_on))
 }
 
-/// A version that once was Available serves, as far as is known.
-fn serves(status: &ManagedAddOnStatus) -> bool {
+/// A version that was available once works, as far as is known.
+fn is_working(status: &ManagedAddOnStatus) -> bool {
     match status.phase {
         None | Some(Phase::Failed | Phase::Removing) => false,
-        Some(_) if is_unwell(status) => false,
+        Some(_) if is_unhealthy(status) => false,
         Some(Phase::Available) => true,
         Some(
             Phase::Pending
@@ -121,8 +96,8 @@ fn serves(status: &ManagedAddOnStatus) -> bool {
     }
 }
 
-/// What runs was healthy and is not any more; that another version failed is told with other reasons.
-fn is_unwell(status: &ManagedAddOnStatus) -> bool {
+/// The release at rest is unhealthy. `Degraded` has other reasons where another version failed.
+fn is_unhealthy(status: &ManagedAddOnStatus) -> bool {
     status.conditions.iter().any(|condition| {
         condition.type_ == "Degraded"
             && condition.status == "True"
@@ -130,69 +105,18 @@ fn is_unwell(status: &ManagedAddOnStatus) -> bool {
     })
 }
 
-fn is_removed(add_ons: &BTreeMap<String, Arc<ManagedAddOn>>, add_on: &str) -> bool {
-    let phase = |add_on: &Arc<ManagedAddOn>| add_on.status.as_ref().and_then(|status| status.phase);
-    add_ons.get(add_on).is_none_or(|add_on| phase(add_on) == Some(Phase::Removing))
-}
-
-/// One that is somebody else's stays; one that could not be removed ends by itself, unrenewed.
-async fn remove(managed: &Client, (add_on, namespace): &Place) {
-    let leases = Api::namespaced(managed.clone(), namespace);
-    match lease::remove(&leases, &lease(add_on, namespace, Timestamp::now())).await {
-        Ok(()) => debug!(add_on, "health lease removed"),
-        Err(error) => warn!(add_on, error = chain(&error), "cannot remove the health lease"),
-    }
-}
-
-async fn renew(managed: &Client, (add_on, namespace): &Place) {
-    let leases = Api::namespaced(managed.clone(), namespace);
-    match put(&leases, lease(add_on, namespace, Timestamp::now())).await {
-        Ok(Outcome::Written | Outcome::Unchanged) => debug!(add_on, "health lease renewed"),
-        Ok(Outcome::Foreign) => debug!(add_on, "the add-on has a lease of its own, left alone"),
-        Err(error) => {
-            warn!(
-                add_on,
-                namespace,
-                error = chain(&error),
-                "cannot renew the health lease, will try again"
-            );
-        }
-    }
-}
-
-async fn put(leases: &Api<Lease>, new: Lease) -> kube::Result<Outcome> {
-    let name = new.metadata.name.as_deref().unwrap_or_default();
-    let old = in_time(leases.get_opt(name)).await?;
-    lease::write(leases, old.as_ref(), &new, Renewal::Always).await
-}
-
-/// Always with a time: the registration agent does not survive a lease without one.
-fn lease(add_on: &str, namespace: &str, now: Timestamp) -> Lease {
-    Lease {
-        metadata: ObjectMeta {
-            name: Some(add_on.to_owned()),
-            namespace: Some(namespace.to_owned()),
-            labels: Some([(label::ADD_ON.to_owned(), add_on.to_owned())].into()),
-            ..ObjectMeta::default()
-        },
-        spec: Some(LeaseSpec {
-            renew_time: Some(MicroTime(now)),
-            holder_identity: Some(HOLDER.to_owned()),
-            lease_duration_seconds: Some(60),
-            ..LeaseSpec::default()
-        }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
     use serde_json::json;
 
     use super::*;
     use crate::fixtures::{followed, mca, status};
 
     #[test]
-    fn what_serves_is_renewed() {
+    fn the_lease_of_an_add_on_that_works_is_renewed() {
         let table = [
             (json!({"phase": "Available", "currentVersion": "1.5.0"}), true),
             (json!({"phase": "Verifying", "currentVersion": "1.5.0"}), true),
@@ -213,46 +137,46 @@ mod tests {
             (json!({"phase": "Rejected"}), false),
             (json!({}), false),
         ];
-        for (told, expected) in table {
-            assert_eq!(serves(&status(told.clone())), expected, "{told}");
+        for (saved, expected) in table {
+            assert_eq!(is_working(&status(saved.clone())), expected, "{saved}");
         }
     }
 
     #[test]
-    fn only_the_stand_alone_have_one_and_where_ocm_looks() {
-        let places = |standing: Option<Standing>| {
-            let standings = standing.map(|standing| ("metrics".to_owned(), standing));
-            healthy(&hub(None), &available(), &standings.into_iter().collect())
+    fn only_a_stand_alone_add_on_has_a_lease_in_the_namespace_that_ocm_reads() {
+        let leases = |outcome: Option<AssignmentOutcome>| {
+            let outcomes = outcome.map(|outcome| ("metrics".to_owned(), outcome));
+            working(&hub_state(None), &available(), &outcomes.into_iter().collect())
         };
-        let place = |namespace: &str| ("metrics".to_owned(), namespace.to_owned());
         let default = "open-cluster-management-agent-addon";
-        assert_eq!(places(Some(Standing::Assigned)), [place(default)]);
-        assert_eq!(places(Some(Standing::Fleet)), []);
-        assert_eq!(places(None), []);
-        let standings = Standings::from([("metrics".to_owned(), Standing::Unasked)]);
-        let told = healthy(&hub(Some("elsewhere")), &available(), &standings);
-        assert_eq!(told, [place("elsewhere")]);
+        assert_eq!(leases(Some(AssignmentOutcome::Assigned)), [lease(default)]);
+        assert_eq!(leases(Some(AssignmentOutcome::Fleet)), []);
+        assert_eq!(leases(None), []);
+        let outcomes = Outcomes::from([("metrics".to_owned(), AssignmentOutcome::NoTemplate)]);
+        let leases = working(&hub_state(Some("elsewhere")), &available(), &outcomes);
+        assert_eq!(leases, [lease("elsewhere")]);
     }
 
     #[test]
-    fn what_is_uninstalled_keeps_no_lease() {
-        let mut add_ons = available();
+    fn an_add_on_that_is_being_uninstalled_or_is_gone_is_removed() {
+        let add_ons = available();
         assert!(!is_removed(&add_ons, "metrics"));
         assert!(is_removed(&add_ons, "logs"));
-        let mut going = followed("metrics", "u1");
-        going.status = Some(status(json!({"phase": "Removing"})));
-        add_ons.insert("metrics".to_owned(), Arc::new(going));
-        assert!(is_removed(&add_ons, "metrics"));
+        assert!(is_removed(&add_ons_with(json!({"phase": "Removing"})), "metrics"));
     }
 
     #[test]
-    fn the_time_is_always_there() {
+    fn a_lease_always_has_a_renew_time() {
         let now = Timestamp::now();
-        let lease = lease("metrics", "there", now);
+        let lease = lease("somewhere").renewed(now);
         assert_eq!(lease.spec.unwrap().renew_time, Some(MicroTime(now)));
     }
 
-    fn hub(namespace: Option<&str>) -> HubState {
+    fn lease(namespace: &str) -> HealthLease {
+        HealthLease { add_on: "metrics".to_owned(), namespace: namespace.to_owned() }
+    }
+
+    fn hub_state(namespace: Option<&str>) -> HubState {
         let mut mca = mca("metrics", "u1");
         mca.status = Some(crate::ocm::ManagedClusterAddOnStatus {
             namespace: namespace.map(str::to_owned),
@@ -261,10 +185,14 @@ mod tests {
         HubState::default().after(kube::runtime::watcher::Event::Apply(mca))
     }
 
-    fn available() -> BTreeMap<String, Arc<ManagedAddOn>> {
+    fn available() -> AddOns {
+        add_ons_with(json!({"phase": "Available", "currentVersion": "1.5.0"}))
+    }
+
+    fn add_ons_with(saved: serde_json::Value) -> AddOns {
         let mut add_on = followed("metrics", "u1");
-        add_on.status = Some(status(json!({"phase": "Available", "currentVersion": "1.5.0"})));
-        [("metrics".to_owned(), Arc::new(add_on))].into()
+        add_on.status = Some(status(saved));
+        Arc::new(BTreeMap::from([("metrics".to_owned(), Arc::new(add_on))]))
     }
 
     fn rolled_back(reason: &str) -> serde_json::Value {

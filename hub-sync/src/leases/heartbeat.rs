@@ -1,4 +1,4 @@
-//! Shows the hub that the agent is there, though nothing changes.
+//! The heartbeat task: renews the agent's own Lease on the hub, which shows that the agent is alive.
 
 use std::time::Duration;
 
@@ -8,69 +8,67 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::{Api, Client};
 use lifecycle::names::label;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tracing::warn;
 
-use crate::backoff::{CONNECT, dependencies};
+use crate::backoff::{Backoff, HUB, about};
+use crate::channels::{LinkState, reconnected};
 use crate::kube_error::chain;
-use crate::leases::lease::{self, Outcome, Renewal};
-use crate::names::{HEARTBEAT, HOLDER};
-use crate::{HubLink, recovered};
+use crate::leases::lease::{self, Renewal, WriteOutcome};
+use crate::names::{HEARTBEAT_LEASE, LEASE_HOLDER};
 
-/// A quarter more or less: ten thousand agents are seventeen writes a second at this.
+/// Time between two renewals, plus or minus a quarter. Ten thousand agents are seventeen writes a second.
 const PERIOD: Duration = Duration::from_secs(600);
 
-/// How old the heartbeat may become before the agent counts as away: two may be lost.
-const AWAY_SECONDS: i32 = 1800;
+/// Seconds without a renewal after which the agent counts as away: two renewals may be lost.
+const DURATION_SECONDS: i32 = 1800;
 
-/// Beats for good.
-pub async fn beat(hub: Client, cluster: String, mut link: watch::Receiver<HubLink>) {
+/// Runs for good.
+pub async fn run(hub: Client, cluster: String, mut link_state: watch::Receiver<LinkState>) {
     let leases = Api::namespaced(hub, &cluster);
-    let mut failures = 0;
+    let mut backoff = Backoff::new(HUB);
     loop {
-        let pause = match renew(&leases, &cluster).await {
+        let next_renewal = match renew(&leases, &cluster).await {
             Ok(()) => {
-                failures = 0;
-                dependencies(PERIOD, fastrand::f64())
+                backoff.reset();
+                Instant::now() + about(PERIOD, fastrand::f64())
             }
             Err(error) => {
-                if failures == 0 {
-                    warn!(error = chain(&error), "cannot renew the heartbeat, will try again");
+                if !backoff.is_failing() {
+                    warn!(error = chain(&error), "cannot renew the heartbeat, will retry");
                 }
-                failures += 1;
-                CONNECT.delay(failures - 1, fastrand::f64())
+                backoff.record_failure(Instant::now(), fastrand::f64())
             }
         };
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = recovered(&mut link), if failures > 0 => {}
+            () = tokio::time::sleep_until(next_renewal) => {}
+            () = reconnected(&mut link_state), if backoff.is_failing() => {}
         }
     }
 }
 
 async fn renew(leases: &Api<Lease>, cluster: &str) -> kube::Result<()> {
-    let old = leases.get_opt(HEARTBEAT).await?;
-    let new = lease(cluster, Timestamp::now());
-    if lease::write(leases, old.as_ref(), &new, Renewal::Always).await? == Outcome::Foreign {
-        warn!(
-            lease = HEARTBEAT,
-            "a lease of somebody else is in the way of the heartbeat, left alone"
-        );
+    let existing = leases.get_opt(HEARTBEAT_LEASE).await?;
+    let lease = heartbeat_lease(cluster, Timestamp::now());
+    let outcome = lease::write(leases, existing.as_ref(), &lease, Renewal::Always).await?;
+    if outcome == WriteOutcome::Foreign {
+        warn!(lease = HEARTBEAT_LEASE, "a foreign lease has the name of the heartbeat");
     }
     Ok(())
 }
 
-fn lease(cluster: &str, now: Timestamp) -> Lease {
+fn heartbeat_lease(cluster: &str, now: Timestamp) -> Lease {
     Lease {
         metadata: ObjectMeta {
-            name: Some(HEARTBEAT.to_owned()),
+            name: Some(HEARTBEAT_LEASE.to_owned()),
             namespace: Some(cluster.to_owned()),
-            labels: Some([(label::AGENT.to_owned(), HEARTBEAT.to_owned())].into()),
+            labels: Some([(label::AGENT.to_owned(), HEARTBEAT_LEASE.to_owned())].into()),
             ..ObjectMeta::default()
         },
         spec: Some(LeaseSpec {
             renew_time: Some(MicroTime(now)),
-            holder_identity: Some(HOLDER.to_owned()),
-            lease_duration_seconds: Some(AWAY_SECONDS),
+            holder_identity: Some(LEASE_HOLDER.to_owned()),
+            lease_duration_seconds: Some(DURATION_SECONDS),
             ..LeaseSpec::default()
         }),
     }

@@ -1,93 +1,101 @@
-//! Writes a lease that may or may not be there, and none that is somebody else's.
+//! Writes and deletes one Lease, unless it is foreign.
 
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{DeleteParams, Patch, PostParams, Preconditions};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
-use crate::kube_error::in_time;
-use crate::names::{FIELD_MANAGER, by_us};
+use crate::kube_error::with_timeout;
+use crate::names::{FIELD_MANAGER, patch_params};
 
+/// When an existing lease is written.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Renewal {
-    /// Its time is the point of it.
+    /// Every time: its renew time is its content.
     Always,
-    /// Its time is that of the last change.
+    /// Only if more than its renew time changes.
     OnChange,
 }
 
+/// How a write ended that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Outcome {
+pub enum WriteOutcome {
+    /// The lease was created or patched.
     Written,
+    /// The lease has this content already.
     Unchanged,
-    /// There is one without our labels, which is left alone.
+    /// There is a lease without our labels, which stays as it is.
     Foreign,
 }
 
-/// Brings the lease that was read as `old` to `new`.
+/// Creates `lease`, or patches the `existing` one that was read before.
 pub async fn write(
     api: &Api<Lease>,
-    old: Option<&Lease>,
-    new: &Lease,
+    existing: Option<&Lease>,
+    lease: &Lease,
     renewal: Renewal,
-) -> kube::Result<Outcome> {
-    let manager = Some(FIELD_MANAGER.to_owned());
-    let Some(old) = old else {
-        let params = PostParams { field_manager: manager, ..PostParams::default() };
-        in_time(api.create(&params, new)).await?;
-        return Ok(Outcome::Written);
+) -> kube::Result<WriteOutcome> {
+    let Some(existing) = existing else {
+        let field_manager = Some(FIELD_MANAGER.to_owned());
+        let params = PostParams { field_manager, ..PostParams::default() };
+        with_timeout(api.create(&params, lease)).await?;
+        return Ok(WriteOutcome::Written);
     };
-    if !is_ours(old, new) {
-        return Ok(Outcome::Foreign);
+    if !is_ours(existing, lease) {
+        return Ok(WriteOutcome::Foreign);
     }
-    if renewal == Renewal::OnChange && is_same(old, new) {
-        return Ok(Outcome::Unchanged);
+    if renewal == Renewal::OnChange && is_same(existing, lease) {
+        return Ok(WriteOutcome::Unchanged);
     }
-    let params = by_us();
-    let patch = Patch::Merge(patch(old, new));
-    in_time(api.patch(&new.name_any(), &params, &patch)).await?;
-    Ok(Outcome::Written)
+    let patch = Patch::Merge(merge_patch(existing, lease));
+    with_timeout(api.patch(&lease.name_any(), &patch_params(), &patch)).await?;
+    Ok(WriteOutcome::Written)
 }
 
-/// Removes the lease that `ours` would be, if it is there and has our labels.
-pub async fn remove(api: &Api<Lease>, ours: &Lease) -> kube::Result<()> {
-    let Some(old) = in_time(api.get_opt(&ours.name_any())).await? else { return Ok(()) };
-    if !is_ours(&old, ours) {
+/// Deletes the lease with the name and labels of `lease`, if it exists.
+pub async fn delete(api: &Api<Lease>, lease: &Lease) -> kube::Result<()> {
+    let existing = with_timeout(api.get_opt(&lease.name_any())).await?;
+    let Some(existing) = existing.filter(|existing| is_ours(existing, lease)) else {
         return Ok(());
-    }
-    let preconditions = Preconditions { uid: old.uid(), resource_version: None };
+    };
+    let preconditions = Preconditions { uid: existing.uid(), resource_version: None };
     let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
-    in_time(api.delete(&ours.name_any(), &params)).await.map(drop)
+    with_timeout(api.delete(&lease.name_any(), &params)).await.map(drop)
 }
 
-/// It has the labels that ours has.
-fn is_ours(old: &Lease, new: &Lease) -> bool {
-    new.labels().iter().all(|label| old.labels().get(label.0) == Some(label.1))
+/// Returns whether an existing lease has all labels that we set.
+fn is_ours(existing: &Lease, lease: &Lease) -> bool {
+    lease.labels().iter().all(|(key, value)| existing.labels().get(key) == Some(value))
 }
 
-/// Equal in all that we write, but for the time of writing.
-fn is_same(old: &Lease, new: &Lease) -> bool {
-    let ours = |lease: &Lease| {
+/// Returns whether all that we write is equal, apart from the renew time.
+fn is_same(existing: &Lease, lease: &Lease) -> bool {
+    let without_time = |lease: &Lease| {
         let mut spec = lease.spec.clone().unwrap_or_default();
         spec.renew_time = None;
         (spec, lease.metadata.owner_references.clone())
     };
-    let told = new.annotations().iter().all(|it| old.annotations().get(it.0) == Some(it.1));
-    told && ours(old) == ours(new)
+    let has_annotations = lease
+        .annotations()
+        .iter()
+        .all(|(key, value)| existing.annotations().get(key) == Some(value));
+    has_annotations && without_time(existing) == without_time(lease)
 }
 
-/// Only of the lease as it was read; others' labels and annotations stay.
-fn patch(old: &Lease, new: &Lease) -> Value {
-    let mut metadata =
-        json!({"uid": old.metadata.uid, "resourceVersion": old.metadata.resource_version});
-    // A null would remove what others wrote.
-    if let Some(annotations) = &new.metadata.annotations {
+/// Returns a patch for the exact version that was read. Foreign labels and annotations stay.
+fn merge_patch(existing: &Lease, lease: &Lease) -> Value {
+    let mut metadata = json!({
+        "uid": existing.metadata.uid,
+        "resourceVersion": existing.metadata.resource_version,
+    });
+    // A null would delete foreign ones.
+    if let Some(annotations) = &lease.metadata.annotations {
         metadata["annotations"] = json!(annotations);
     }
-    if let Some(owners) = &new.metadata.owner_references {
+    if let Some(owners) = &lease.metadata.owner_references {
         metadata["ownerReferences"] = json!(owners);
     }
-    json!({"metadata": metadata, "spec": new.spec})
+    json!({"metadata": metadata, "spec": lease.spec})
 }
 
 #[cfg(test)]
@@ -105,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_of_writing_alone_is_no_change() {
+    fn a_new_renew_time_alone_is_no_change() {
         let old = lease(json!({}));
         let mut new = old.clone();
         new.spec.as_mut().unwrap().renew_time = None;
@@ -118,13 +126,13 @@ mod tests {
     }
 
     #[test]
-    fn what_others_wrote_stays() {
+    fn labels_annotations_and_owners_that_we_do_not_set_stay() {
         let mut old = lease(json!({}));
-        old.annotations_mut().insert("theirs".to_owned(), "kept".to_owned());
+        old.annotations_mut().insert("foreign".to_owned(), "stays".to_owned());
         assert!(is_same(&old, &lease(json!({}))));
-        let patch = patch(&old, &lease(json!({"a": "b"})));
-        for kept in ["labels", "annotations", "ownerReferences"] {
-            assert_eq!(patch["metadata"].get(kept), None, "{kept}");
+        let patch = merge_patch(&old, &lease(json!({"a": "b"})));
+        for field in ["labels", "annotations", "ownerReferences"] {
+            assert_eq!(patch["metadata"].get(field), None, "{field}");
         }
     }
 

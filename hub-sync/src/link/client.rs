@@ -1,17 +1,16 @@
-//! One client of the hub for everyone, under which the real one can be changed.
+//! One client of the hub for all tasks, below which the real one can be replaced.
 //!
-//! Every request passes through here, so this is also where a request gets its time limit, where a `Retry-After` is
-//! kept, and where it shows whether the hub can be reached.
+//! Every request passes through here. So this is where a request gets its time limit, where a `Retry-After` is
+//! honoured, and where the state of the link is recorded.
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::future::BoxFuture;
-use http::header::{HeaderMap, RETRY_AFTER};
+use http::header::HeaderMap;
 use http::{Request, Response, StatusCode, Uri};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, BodyStream, StreamBody};
@@ -22,128 +21,126 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
-use crate::HubLink;
-use crate::kube_error::in_time;
+use crate::channels::LinkState;
+use crate::kube_error::with_timeout;
+use crate::link::http_rules::{is_watch, reject_redirection, retry_after};
 
-/// A hub that asks for more patience than this is asked again anyway.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
-
-/// A client that stays while what is under it changes.
+/// The link to the hub. Its clones share one real client, which can be replaced.
 #[derive(Clone)]
 pub struct Link {
-    live: Arc<ArcSwap<Live>>,
-    state: watch::Sender<HubLink>,
-    /// No request goes out before this.
-    quiet_until: watch::Sender<Instant>,
-    /// Where the hub is.
+    real_client: Arc<ArcSwap<RealClient>>,
+    state: watch::Sender<LinkState>,
+    /// No request is sent before this.
+    pause_until: watch::Sender<Instant>,
     address: watch::Sender<Uri>,
-    /// A request was refused as unauthorized: the credentials may have been renewed.
-    doubt: Arc<Notify>,
+    /// Notified when the hub answers 401: the credentials may have been renewed.
+    unauthorized: Arc<Notify>,
 }
 
-/// A client as built from a kubeconfig.
-pub struct Built {
+/// A client as built from a kubeconfig, and the hub's address.
+pub struct HubClient {
     pub client: kube::Client,
     pub address: Uri,
 }
 
-struct Live {
+struct RealClient {
     client: kube::Client,
-    superseded: CancellationToken,
+    replaced: CancellationToken,
 }
 
-impl Live {
+impl RealClient {
     fn new(client: kube::Client) -> Arc<Self> {
-        Arc::new(Self { client, superseded: CancellationToken::new() })
+        Arc::new(Self { client, replaced: CancellationToken::new() })
     }
 }
 
 impl Link {
-    pub fn new(built: Built, state: watch::Sender<HubLink>) -> Self {
+    /// Returns a link that sends its requests through a first client and keeps `state` up to date.
+    pub fn new(first: HubClient, state: watch::Sender<LinkState>) -> Self {
         Self {
-            live: Arc::new(ArcSwap::new(Live::new(built.client))),
+            real_client: Arc::new(ArcSwap::new(RealClient::new(first.client))),
             state,
-            quiet_until: watch::Sender::new(Instant::now()),
-            address: watch::Sender::new(built.address),
-            doubt: Arc::default(),
+            pause_until: watch::Sender::new(Instant::now()),
+            address: watch::Sender::new(first.address),
+            unauthorized: Arc::default(),
         }
     }
 
-    /// For everyone, for good.
+    /// Returns a client that stays valid for good.
     pub fn client(&self) -> kube::Client {
-        // No request here leaves its namespace to the client.
+        // No request of hub-sync uses the client's default namespace.
         kube::Client::new(self.clone(), "default")
     }
 
-    /// Changes when another hub takes this one's place: what was read of the old one says nothing of the new one.
+    /// Returns the hub's address. A new one is another hub, of which nothing is known yet.
     pub fn address(&self) -> watch::Receiver<Uri> {
         self.address.subscribe()
     }
 
-    /// Requests from here on go through the new client; watches end, and go on with it where they were.
-    pub fn swap(&self, built: Built) {
+    /// Sends all further requests through `next`. Running watches end; the watcher resumes them through `next`.
+    pub fn replace(&self, next: HubClient) {
         self.address.send_if_modified(|address| {
-            let moved = *address != built.address;
-            *address = built.address;
-            moved
+            let is_other_hub = *address != next.address;
+            *address = next.address;
+            is_other_hub
         });
-        let old = self.live.swap(Live::new(built.client));
-        old.superseded.cancel();
+        let previous = self.real_client.swap(RealClient::new(next.client));
+        previous.replaced.cancel();
     }
 
-    /// Returns when the credentials should be looked at before their time.
-    pub async fn doubted(&self) {
-        self.doubt.notified().await;
+    /// Waits until the hub rejects the credentials.
+    pub async fn unauthorized(&self) {
+        self.unauthorized.notified().await;
     }
 
-    async fn carry(self, request: Request<Body>) -> kube::Result<Response<HubBody>> {
-        let quiet_until = *self.quiet_until.borrow();
-        tokio::time::sleep_until(quiet_until).await;
-        let live = self.live.load_full();
-        let answer = match is_watch(&request) {
-            true => in_time(self.clone().watch(live, request)).await,
-            false => in_time(ask(live, request)).await,
+    async fn send(self, request: Request<Body>) -> kube::Result<Response<HubBody>> {
+        let pause_until = *self.pause_until.borrow();
+        tokio::time::sleep_until(pause_until).await;
+        let real_client = self.real_client.load_full();
+        let response = match is_watch(&request) {
+            true => with_timeout(self.clone().start_watch(real_client, request)).await,
+            false => with_timeout(fetch(real_client, request)).await,
         };
-        let answer = answer.map(not_moved);
-        match &answer {
-            Ok(response) => self.heard(response.status(), response.headers()),
-            Err(_) => self.lost(),
+        let response = response.map(reject_redirection);
+        match &response {
+            Ok(response) => self.record_response(response.status(), response.headers()),
+            Err(_) => self.record_loss(),
         }
-        answer
+        response
     }
 
-    /// The answer may take for ever, but its beginning may not.
-    async fn watch(
+    /// Only the beginning of the response has to arrive in time.
+    async fn start_watch(
         self,
-        live: Arc<Live>,
+        real_client: Arc<RealClient>,
         request: Request<Body>,
     ) -> kube::Result<Response<HubBody>> {
-        let response = live.client.send(request).await?;
-        let superseded = live.superseded.clone().cancelled_owned();
+        let response = real_client.client.send(request).await?;
+        let replaced = real_client.replaced.clone().cancelled_owned();
         Ok(response.map(|body| {
-            let frames = BodyStream::new(body).inspect(move |_| self.touch());
-            StreamBody::new(frames.take_until(superseded)).boxed_unsync()
+            let frames = BodyStream::new(body).inspect(move |_| self.record_contact());
+            StreamBody::new(frames.take_until(replaced)).boxed_unsync()
         }))
     }
 
-    fn heard(&self, status: StatusCode, headers: &HeaderMap) {
+    fn record_response(&self, status: StatusCode, headers: &HeaderMap) {
         if status == StatusCode::UNAUTHORIZED {
-            self.doubt.notify_one();
-            return self.lost();
+            self.unauthorized.notify_one();
+            return self.record_loss();
         }
         if let Some(pause) = retry_after(status, headers) {
-            self.quiet_until.send_replace(Instant::now() + pause);
+            self.pause_until.send_replace(Instant::now() + pause);
         }
-        self.touch();
+        self.record_contact();
     }
 
-    fn touch(&self) {
+    fn record_contact(&self) {
         let last_contact = Some(Timestamp::now());
-        self.state.send_replace(HubLink { connected: true, last_contact });
+        self.state.send_replace(LinkState { connected: true, last_contact });
     }
 
-    fn lost(&self) {
-        self.state.send_if_modified(|link| std::mem::take(&mut link.connected));
+    fn record_loss(&self) {
+        self.state.send_if_modified(|state| std::mem::take(&mut state.connected));
     }
 }
 
@@ -159,36 +156,17 @@ impl Service<Request<Body>> for Link {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        Box::pin(self.clone().carry(request))
+        Box::pin(self.clone().send(request))
     }
 }
 
-/// No hub redirects: what does so is something else on the way there, and its answer is no object.
-fn not_moved<B>(mut response: Response<B>) -> Response<B> {
-    if response.status().is_redirection() {
-        *response.status_mut() = StatusCode::BAD_GATEWAY;
-    }
-    response
-}
-
-async fn ask(live: Arc<Live>, request: Request<Body>) -> kube::Result<Response<HubBody>> {
-    let (parts, body) = live.client.send(request).await?.into_parts();
+async fn fetch(
+    real_client: Arc<RealClient>,
+    request: Request<Body>,
+) -> kube::Result<Response<HubBody>> {
+    let (parts, body) = real_client.client.send(request).await?.into_parts();
     let bytes = body.collect_bytes().await?;
     Ok(Response::from_parts(parts, Body::from(bytes).boxed_unsync()))
-}
-
-fn is_watch(request: &Request<Body>) -> bool {
-    let mut query = request.uri().query().unwrap_or_default().split('&');
-    query.any(|pair| pair == "watch=true")
-}
-
-/// Kubernetes gives seconds; the header's other form, a date, is left alone.
-fn retry_after(status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
-    if status != StatusCode::TOO_MANY_REQUESTS && status != StatusCode::SERVICE_UNAVAILABLE {
-        return None;
-    }
-    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
-    Some(Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER))
 }
 
 #[cfg(test)]
@@ -196,16 +174,16 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn holders_do_not_notice_a_swap() {
-        let (link, _state) = link(answering("old", 200));
+    async fn a_client_of_the_link_survives_a_replacement() {
+        let (link, _state) = link(responding("old", 200));
         let client = link.client();
-        assert_eq!(ask(&client, "/x").await, "old");
-        link.swap(built(answering("new", 200)));
-        assert_eq!(ask(&client, "/x").await, "new");
+        assert_eq!(get(&client, "/x").await, "old");
+        link.replace(hub_client(responding("new", 200)));
+        assert_eq!(get(&client, "/x").await, "new");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_swap_ends_watches_and_nothing_else() {
+    async fn a_replacement_ends_watches_and_nothing_else() {
         let endless = tower::service_fn(async |_: Request<Body>| {
             let frames = BodyStream::new(Body::empty()).chain(futures::stream::pending());
             Ok::<_, kube::Error>(Response::new(StreamBody::new(frames)))
@@ -213,32 +191,32 @@ mod tests {
         let (link, _state) = link(kube::Client::new(endless, "default"));
         let watch = Request::get("/x?watch=true").body(Body::empty()).unwrap();
         let body = link.client().send(watch).await.unwrap().into_body();
-        link.swap(built(answering("new", 200)));
-        assert!(in_time(body.collect_bytes()).await.unwrap().is_empty());
+        link.replace(hub_client(responding("new", 200)));
+        assert!(with_timeout(body.collect_bytes()).await.unwrap().is_empty());
     }
 
     #[tokio::test]
-    async fn an_unauthorized_answer_raises_doubt_and_is_no_connection() {
-        let (link, state) = link(answering("", 200));
-        ask(&link.client(), "/x").await;
+    async fn an_unauthorized_response_wakes_the_credentials_and_counts_as_a_lost_connection() {
+        let (link, state) = link(responding("", 200));
+        get(&link.client(), "/x").await;
         assert!(state.borrow().connected);
-        let contact = state.borrow().last_contact;
-        link.swap(built(answering("", 401)));
-        ask(&link.client(), "/x").await;
-        link.doubted().await;
-        assert_eq!(*state.borrow(), HubLink { connected: false, last_contact: contact });
+        let last_contact = state.borrow().last_contact;
+        link.replace(hub_client(responding("", 401)));
+        get(&link.client(), "/x").await;
+        link.unauthorized().await;
+        assert_eq!(*state.borrow(), LinkState { connected: false, last_contact });
     }
 
     #[tokio::test]
-    async fn what_a_redirect_says_is_no_object() {
-        let (link, _state) = link(answering(r#"{"metadata": {"name": "x"}}"#, 302));
+    async fn the_body_of_a_redirection_is_no_object() {
+        let (link, _state) = link(responding(r#"{"metadata": {"name": "x"}}"#, 302));
         let request = Request::get("/x").body(Vec::new()).unwrap();
-        let said = link.client().request::<serde_json::Value>(request).await;
-        assert!(said.is_err(), "{said:?}");
+        let object = link.client().request::<serde_json::Value>(request).await;
+        assert!(object.is_err(), "{object:?}");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn silence_is_an_error_in_time() {
+    async fn a_hub_that_never_responds_is_an_error() {
         let silent = tower::service_fn(async |_: Request<Body>| {
             std::future::pending::<Result<Response<Body>, kube::Error>>().await
         });
@@ -247,56 +225,33 @@ mod tests {
             let request = Request::get(uri).body(Body::empty()).unwrap();
             assert!(link.client().send(request).await.is_err());
         }
-        assert_eq!(*state.borrow(), HubLink::default());
+        assert_eq!(*state.borrow(), LinkState::default());
     }
 
     #[tokio::test]
     async fn only_another_address_is_another_hub() {
-        let (link, _state) = link(answering("", 200));
+        let (link, _state) = link(responding("", 200));
         let address = link.address();
-        link.swap(built(answering("", 200)));
+        link.replace(hub_client(responding("", 200)));
         assert!(!address.has_changed().unwrap());
-        link.swap(Built {
+        link.replace(HubClient {
             address: Uri::from_static("https://elsewhere"),
-            ..built(answering("", 200))
+            ..hub_client(responding("", 200))
         });
         assert!(address.has_changed().unwrap());
     }
 
-    #[test]
-    fn only_a_watch_may_take_long() {
-        let watch = |uri: &str| is_watch(&Request::get(uri).body(Body::empty()).unwrap());
-        assert!(watch("/apis/x/v1/y?watch=true&resourceVersion=1"));
-        assert!(watch("/apis/x/v1/y?resourceVersion=1&watch=true"));
-        assert!(!watch("/apis/x/v1/y?limit=500"));
-        assert!(!watch("/apis/x/v1/y"));
+    fn link(client: kube::Client) -> (Link, watch::Receiver<LinkState>) {
+        let sender = watch::Sender::new(LinkState::default());
+        let state = sender.subscribe();
+        (Link::new(hub_client(client), sender), state)
     }
 
-    #[test]
-    fn a_hub_may_ask_for_patience() {
-        let asked = |status: u16, text: &str| {
-            let headers = HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]);
-            retry_after(StatusCode::from_u16(status).unwrap(), &headers)
-                .map(|pause| pause.as_secs())
-        };
-        assert_eq!(asked(429, "7"), Some(7));
-        assert_eq!(asked(503, "7"), Some(7));
-        assert_eq!(asked(429, "99999999999"), Some(300));
-        assert_eq!(asked(200, "7"), None);
-        assert_eq!(asked(429, "Wed, 21 Oct 2015 07:28:00 GMT"), None);
+    fn hub_client(client: kube::Client) -> HubClient {
+        HubClient { client, address: Uri::from_static("https://hub") }
     }
 
-    fn link(client: kube::Client) -> (Link, watch::Receiver<HubLink>) {
-        let state = watch::Sender::new(HubLink::default());
-        let seen = state.subscribe();
-        (Link::new(built(client), state), seen)
-    }
-
-    fn built(client: kube::Client) -> Built {
-        Built { client, address: Uri::from_static("https://hub") }
-    }
-
-    fn answering(text: &'static str, status: u16) -> kube::Client {
+    fn responding(text: &'static str, status: u16) -> kube::Client {
         let status = StatusCode::from_u16(status).unwrap();
         let service = tower::service_fn(move |_: Request<Body>| {
             let mut response = Response::new(Body::from(text.as_bytes().to_vec()));
@@ -306,7 +261,7 @@ mod tests {
         kube::Client::new(service, "default")
     }
 
-    async fn ask(client: &kube::Client, uri: &str) -> String {
+    async fn get(client: &kube::Client, uri: &str) -> String {
         let request = Request::get(uri).body(Body::empty()).unwrap();
         let body = client.send(request).await.unwrap().into_body();
         String::from_utf8(body.collect_bytes().await.unwrap().to_vec()).unwrap()

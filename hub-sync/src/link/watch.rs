@@ -9,31 +9,31 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use crate::backoff::CONNECT;
+use crate::backoff::{Backoff, HUB};
+use crate::channels::{LinkState, reconnected};
 use crate::hub_state::HubState;
 use crate::kube_error::chain;
 use crate::link::client::Link;
 use crate::ocm::ManagedClusterAddOn;
-use crate::{HubLink, recovered};
 
-/// Seconds after which the hub ends a watch, so that a link that died in silence is noticed within about as long.
-const LENGTH: u32 = 60;
+/// Seconds after which the hub ends a watch. A link that died without a sign is detected within about as long.
+const WATCH_SECONDS: u32 = 60;
 
-/// An edge link carries a small page at a time; a cluster has tens of add-ons, not thousands.
-const PAGE: u32 = 100;
+/// Objects per page of a list, so that a slow link carries little at a time. A cluster has tens of add-ons.
+const PAGE_SIZE: u32 = 100;
 
-/// A watch that went on for so long has nothing to do with the trouble before it.
-const CALM: Duration = Duration::from_secs(120);
+/// Time without a failure after which the next one counts as the first.
+const STABLE_AFTER: Duration = Duration::from_secs(120);
 
-/// Draws the picture of the hub for good.
+/// Runs for good: keeps the hub state up to date.
 ///
-/// When credentials are renewed the watch goes on where it was, so that nothing is lost; when the hub is another one
-/// it begins anew.
-pub async fn follow(
+/// Renewed credentials resume the watch where it was, so that no deletion is missed. Another hub starts it from the
+/// beginning.
+pub async fn run(
     link: Link,
     cluster: String,
-    picture: watch::Sender<HubState>,
-    mut state: watch::Receiver<HubLink>,
+    hub_state: watch::Sender<HubState>,
+    mut link_state: watch::Receiver<LinkState>,
 ) {
     let api = Api::namespaced(link.client(), &cluster);
     let mut address = link.address();
@@ -41,68 +41,61 @@ pub async fn follow(
         address.mark_unchanged();
         tokio::select! {
             biased;
-            _ = address.changed() => info!("another hub, looking at all of it"),
-            () = listen(api.clone(), &picture, &mut state) => {}
+            _ = address.changed() => info!("the hub's address changed, listing all add-ons"),
+            () = watch_hub(api.clone(), &hub_state, &mut link_state) => {}
         }
     }
 }
 
-async fn listen(
+async fn watch_hub(
     api: Api<ManagedClusterAddOn>,
-    picture: &watch::Sender<HubState>,
-    state: &mut watch::Receiver<HubLink>,
+    hub_state: &watch::Sender<HubState>,
+    link_state: &mut watch::Receiver<LinkState>,
 ) {
-    let config = watcher::Config::default().timeout(LENGTH).page_size(PAGE);
+    let config = watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE_SIZE);
     let mut events = std::pin::pin!(watcher(api, config));
-    let mut trouble = Trouble::default();
+    let mut backoff = Backoff::new(HUB);
     while let Some(event) = events.next().await {
         match event {
-            Ok(event) => draw(picture, event.modify(|mca| mca.metadata.managed_fields = None)),
-            // The hub may be back long before the pause is over, and what is deleted unseen is never uninstalled.
-            Err(error) => tokio::select! {
-                () = tokio::time::sleep(trouble.pause(&words(&error), fastrand::f64())) => {}
-                () = recovered(state) => {}
-            },
+            Ok(event) => update(hub_state, event.modify(|mca| mca.metadata.managed_fields = None)),
+            Err(error) => {
+                let resume = record_interruption(&mut backoff, &describe(&error), fastrand::f64());
+                // A deletion that is missed is never uninstalled, so that a hub that is back is watched at once.
+                tokio::select! {
+                    () = tokio::time::sleep_until(resume) => {}
+                    () = reconnected(link_state) => {}
+                }
+            }
         }
     }
 }
 
-/// Everyone looks when a picture is complete; a list half read is not worth a look.
-fn draw(picture: &watch::Sender<HubState>, event: watcher::Event<ManagedClusterAddOn>) {
-    let worth_a_look = match &event {
+/// Wakes the other tasks for complete states only: an incomplete list says nothing to them.
+fn update(hub_state: &watch::Sender<HubState>, event: watcher::Event<ManagedClusterAddOn>) {
+    let is_complete = match &event {
         watcher::Event::Init | watcher::Event::InitApply(_) => false,
         watcher::Event::InitDone | watcher::Event::Apply(_) | watcher::Event::Delete(_) => true,
     };
-    picture.send_if_modified(|hub| {
-        *hub = std::mem::take(hub).after(event);
-        worth_a_look
+    hub_state.send_if_modified(|hub_state| {
+        *hub_state = std::mem::take(hub_state).after(event);
+        is_complete
     });
 }
 
-/// Failures in a row.
-#[derive(Default)]
-struct Trouble {
-    failures: u32,
-    last: Option<Instant>,
-}
-
-impl Trouble {
-    fn pause(&mut self, error: &str, random: f64) -> Duration {
-        if self.last.is_none_or(|last| last.elapsed() > CALM) {
-            self.failures = 0;
-        }
-        match self.failures {
-            0 => warn!(error, "the watch on the hub broke off, will go on"),
-            _ => debug!(error, "the watch on the hub broke off again"),
-        }
-        let pause = CONNECT.delay(self.failures, random);
-        self.failures += 1;
-        self.last = Some(Instant::now() + pause);
-        pause
+/// Logs the error and returns the time at which to resume, later after each failure.
+fn record_interruption(backoff: &mut Backoff, error: &str, random: f64) -> Instant {
+    let was_stable = backoff.next_attempt().is_some_and(|resumed| resumed.elapsed() > STABLE_AFTER);
+    if was_stable {
+        backoff.reset();
     }
+    match backoff.is_failing() {
+        false => warn!(error, "the watch on the hub was interrupted, will resume"),
+        true => debug!(error, "the watch on the hub was interrupted again"),
+    }
+    backoff.record_failure(Instant::now(), random)
 }
 
-fn words(error: &watcher::Error) -> String {
+fn describe(error: &watcher::Error) -> String {
     match error {
         watcher::Error::InitialListFailed(error)
         | watcher::Error::WatchStartFailed(error)
@@ -117,14 +110,15 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn pauses_grow_until_the_watch_was_calm_for_a_while() {
-        let mut trouble = Trouble::default();
+    async fn pauses_grow_until_the_watch_was_stable_for_a_while() {
+        let mut backoff = Backoff::new(HUB);
         for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
-            let pause = trouble.pause("why", 1.0);
-            assert_eq!(pause.as_secs(), seconds);
-            tokio::time::advance(pause).await;
+            let resume = record_interruption(&mut backoff, "why", 1.0);
+            assert_eq!((resume - Instant::now()).as_secs(), seconds);
+            tokio::time::advance(resume - Instant::now()).await;
         }
-        tokio::time::advance(CALM + Duration::from_secs(1)).await;
-        assert_eq!(trouble.pause("why", 1.0).as_secs(), 1);
+        tokio::time::advance(STABLE_AFTER + Duration::from_secs(1)).await;
+        let resume = record_interruption(&mut backoff, "why", 1.0);
+        assert_eq!((resume - Instant::now()).as_secs(), 1);
     }
 }

@@ -1,29 +1,22 @@
-//! The conditions of a `ManagedClusterAddOn` that are ours, and how they come among those of others. Pure.
+//! The conditions that hub-sync writes on a `ManagedClusterAddOn`. Pure.
 
-use lifecycle::{ManagedAddOnStatus, OperationKind, Phase};
-use serde_json::{Value, json};
+use lifecycle::Phase;
 
+use crate::reports::condition_list::Condition;
 use crate::reports::report::{Degraded, Report};
+use crate::reports::rollout_message::rollout_message;
 
-/// Domain-prefixed, so that no OCM controller ever writes them.
+/// The three with the domain are hub-sync's own: no OCM controller writes them.
 const CURRENT: &str = "lifecycle.open-cluster-management.io/CurrentVersion";
 const DESIRED: &str = "lifecycle.open-cluster-management.io/DesiredVersion";
 const ROLLOUT: &str = "lifecycle.open-cluster-management.io/Rollout";
-/// Nobody in OCM writes this one, and it is a column of `kubectl get managedclusteraddons`.
+/// No OCM controller writes this one, and it is a column of `kubectl get managedclusteraddons`.
 const DEGRADED: &str = "Degraded";
-/// OCM's own in a fleet; nobody's when stand-alone.
+/// In a fleet OCM writes it; stand-alone nobody else does.
 const PROGRESSING: &str = "Progressing";
 
-#[derive(Clone, Debug, PartialEq)]
-pub struct Condition {
-    kind: &'static str,
-    status: &'static str,
-    reason: String,
-    message: String,
-}
-
-/// What there is to say of an add-on.
-pub fn of(report: &Report) -> Vec<Condition> {
+/// Returns the conditions of a report.
+pub fn conditions(report: &Report) -> Vec<Condition> {
     let status = &report.status;
     let mut conditions = vec![
         version(CURRENT, status.current_version.as_deref()),
@@ -31,21 +24,8 @@ pub fn of(report: &Report) -> Vec<Condition> {
         rollout(report),
         degraded(report),
     ];
-    conditions.extend(report.stand_alone.then(|| progressing(report)));
+    conditions.extend(report.is_stand_alone.then(|| progressing(report)));
     conditions
-}
-
-/// The whole list as it should be; `None` when it is so already. `time` is when the newest change happened.
-pub fn merged(existing: &[Value], ours: &[Condition], time: &str) -> Option<Vec<Value>> {
-    let mut list = existing.to_vec();
-    for condition in ours {
-        match list.iter_mut().find(|it| it["type"] == condition.kind) {
-            Some(old) if condition.is_told_by(old) => {}
-            Some(old) => *old = condition.after(old, time),
-            None => list.push(condition.since(time)),
-        }
-    }
-    (list != existing).then_some(list)
 }
 
 fn version(kind: &'static str, version: Option<&str>) -> Condition {
@@ -60,55 +40,13 @@ fn version(kind: &'static str, version: Option<&str>) -> Condition {
     }
 }
 
+/// True while the assigned version is available.
 fn rollout(report: &Report) -> Condition {
     let status = &report.status;
-    let there =
+    let is_complete =
         report.phase == Phase::Available && status.current_version == status.desired_version;
-    Condition::new(ROLLOUT, there, report.phase.name(), course(report))
-}
-
-/// From where to where, when, and what is to be said about it.
-fn course(report: &Report) -> String {
-    let status = &report.status;
-    let operation = status.operation.map_or("Nothing", OperationKind::name);
-    let (from, to) = route(report.phase, status);
-    let mut course = operation.to_owned();
-    let parts = [("from", from.map(str::to_owned)), ("to", to.map(str::to_owned))];
-    let times = [("started", &status.started_time), ("completed", &status.completion_time)];
-    let times = times.map(|(word, time)| (word, time.as_ref().map(|time| time.0.to_string())));
-    for (word, value) in parts.into_iter().chain(times) {
-        course.extend(value.map(|value| format!(" {word} {value}")));
-    }
-    course.extend(status.message.iter().map(|message| format!(": {message}")));
-    course
-}
-
-fn route(phase: Phase, status: &ManagedAddOnStatus) -> (Option<&str>, Option<&str>) {
-    let (current, desired) = (status.current_version.as_deref(), status.desired_version.as_deref());
-    match phase {
-        Phase::Available if status.operation == Some(OperationKind::Install) => (None, current),
-        Phase::Available => (status.previous_version.as_deref(), current),
-        Phase::RollingBack | Phase::RolledBack => (left(status), current),
-        Phase::Removing => (current, None),
-        Phase::Pending
-        | Phase::Waiting
-        | Phase::Pulling
-        | Phase::Staging
-        | Phase::Checking
-        | Phase::Applying
-        | Phase::Verifying
-        | Phase::Pruning
-        | Phase::Rejected
-        | Phase::Failed => (current, desired),
-    }
-}
-
-/// The version that is gone back from: no longer desired where the assignment itself went back.
-fn left(status: &ManagedAddOnStatus) -> Option<&str> {
-    let current = status.current_version.as_deref();
-    let mut tried = status.history.iter().map(|entry| entry.version.as_deref());
-    let desired = status.desired_version.as_deref().filter(|desired| Some(*desired) != current);
-    desired.or_else(|| tried.find(|version| *version != current).flatten())
+    let message = rollout_message(report.phase, status);
+    Condition::new(ROLLOUT, is_complete, report.phase.name(), message)
 }
 
 fn degraded(report: &Report) -> Condition {
@@ -120,7 +58,7 @@ fn degraded(report: &Report) -> Condition {
     }
 }
 
-/// In OCM's own words, since its clients read this one.
+/// With OCM's own reasons, since its clients read this one.
 fn progressing(report: &Report) -> Condition {
     let reason = match report.phase {
         Phase::Available => "Completed",
@@ -136,51 +74,23 @@ fn progressing(report: &Report) -> Condition {
         | Phase::RollingBack
         | Phase::Removing => "Progressing",
     };
-    Condition::new(PROGRESSING, !report.phase.is_settled(), reason, course(report))
-}
-
-impl Condition {
-    fn new(kind: &'static str, status: bool, reason: &str, message: String) -> Self {
-        let status = if status { "True" } else { "False" };
-        Self { kind, status, reason: reason.to_owned(), message }
-    }
-
-    fn is_told_by(&self, old: &Value) -> bool {
-        old["status"] == self.status
-            && old["reason"] == self.reason
-            && old["message"] == self.message
-    }
-
-    /// The time stays while the status does.
-    fn after(&self, old: &Value, time: &str) -> Value {
-        match old["lastTransitionTime"].as_str() {
-            Some(since) if old["status"] == self.status => self.since(since),
-            Some(_) | None => self.since(time),
-        }
-    }
-
-    fn since(&self, time: &str) -> Value {
-        json!({
-            "type": self.kind,
-            "status": self.status,
-            "reason": self.reason,
-            "message": self.message,
-            "lastTransitionTime": time,
-        })
-    }
+    let message = rollout_message(report.phase, &report.status);
+    Condition::new(PROGRESSING, !report.phase.is_settled(), reason, message)
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
-    use crate::assignments::outcome::Standing;
+    use crate::assignments::outcome::AssignmentOutcome;
     use crate::fixtures::{followed, mca, status};
-    use crate::reports::report;
+    use crate::reports::report::report;
 
     const NOW: &str = "2026-01-01T10:01:00Z";
 
     #[test]
-    fn an_upgrade_that_is_there() {
+    fn a_completed_upgrade() {
         check(
             json!({
                 "phase": "Available", "operation": "Upgrade", "result": "Succeeded",
@@ -199,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_first_install_under_way() {
+    fn a_first_install_in_progress() {
         check(
             json!({
                 "phase": "Verifying", "operation": "Install", "result": "InProgress",
@@ -217,8 +127,8 @@ mod tests {
     }
 
     #[test]
-    fn a_rollback_by_the_agent() {
-        let told = json!({
+    fn an_automatic_rollback() {
+        let saved = json!({
             "phase": "RolledBack", "operation": "Rollback", "result": "Succeeded",
             "currentVersion": "1.5.0", "desiredVersion": "1.6.0", "previousVersion": "1.4.0",
             "startedTime": "2026-01-01T10:00:00Z", "completionTime": "2026-01-01T10:01:00Z",
@@ -226,7 +136,7 @@ mod tests {
             "conditions": [degraded("True")],
         });
         check(
-            told,
+            saved,
             &[
                 "CurrentVersion True VersionKnown: 1.5.0",
                 "DesiredVersion True VersionKnown: 1.6.0",
@@ -238,8 +148,8 @@ mod tests {
     }
 
     #[test]
-    fn going_back_because_it_was_asked_comes_from_what_was_tried() {
-        let told = json!({
+    fn a_requested_rollback_leaves_the_version_that_was_attempted_last() {
+        let saved = json!({
             "phase": "RollingBack", "operation": "Rollback", "result": "InProgress",
             "currentVersion": "1.4.0", "desiredVersion": "1.4.0", "conditions": [degraded("False")],
             "history": [{
@@ -247,13 +157,13 @@ mod tests {
                 "startedTime": NOW, "reason": "Superseded", "verified": true,
             }],
         });
-        let lines = lines(told);
+        let lines = lines(saved);
         assert_eq!(lines[2], "Rollout False RollingBack: Rollback from 1.5.0 to 1.4.0");
         assert_eq!(lines[3], "Degraded False RollingBack: ");
     }
 
     #[test]
-    fn progressing_in_every_phase() {
+    fn progressing_has_a_status_and_reason_in_every_phase() {
         let table = [
             ("Pending", "True Progressing"),
             ("Waiting", "True Progressing"),
@@ -279,49 +189,37 @@ mod tests {
     }
 
     #[test]
-    fn in_a_fleet_progressing_is_left_to_ocm() {
-        let told = conditions(json!({"phase": "Available"}), &Standing::Fleet);
-        assert!(told.iter().all(|condition| condition.kind != PROGRESSING));
-        assert!(told.iter().all(|condition| condition.kind != "Available"));
+    fn in_a_fleet_ocm_writes_progressing() {
+        let conditions = conditions_of(json!({"phase": "Available"}), &AssignmentOutcome::Fleet);
+        assert!(conditions.iter().all(|condition| condition.kind != PROGRESSING));
+        assert!(conditions.iter().all(|condition| condition.kind != "Available"));
     }
 
     #[test]
-    fn others_conditions_survive_in_their_places() {
-        let theirs = [
-            json!({"type": "Available", "status": "True", "more": 1}),
-            json!({"type": "Degraded", "status": "True", "lastTransitionTime": "2020-01-01T00:00:00Z"}),
-            json!({"type": "Custom"}),
-        ];
-        let list = merged(&theirs, &available(), NOW).unwrap();
-        assert_eq!((&list[0], &list[2]), (&theirs[0], &theirs[2]));
-        assert_eq!(
-            (&list[1]["status"], &list[1]["lastTransitionTime"]),
-            (&json!("False"), &json!(NOW))
+    fn versions_rollout_and_progress_change_their_status_during_an_upgrade() {
+        let status_of = |saved: Value| -> Vec<_> {
+            let conditions = conditions_of(saved, &AssignmentOutcome::Assigned);
+            conditions.iter().map(|it| (it.kind, it.status)).collect()
+        };
+        let before = status_of(
+            json!({"phase": "Available", "currentVersion": "1.5.0", "desiredVersion": "1.5.0"}),
         );
-        assert_eq!(list.len(), 3 + 4);
-    }
-
-    #[test]
-    fn what_is_told_already_is_not_written() {
-        let list = merged(&[], &available(), NOW).unwrap();
-        assert_eq!(merged(&list, &available(), "2027-01-01T00:00:00Z"), None);
-    }
-
-    #[test]
-    fn the_transition_time_changes_with_the_status_only() {
-        let list = merged(&[], &available(), NOW).unwrap();
-        let later = "2027-01-01T00:00:00Z";
-        let next = conditions(
-            json!({"phase": "Verifying", "desiredVersion": "2.0.0"}),
-            &Standing::Assigned,
-        );
-        let list = merged(&list, &next, later).unwrap();
-        let times = list
-            .iter()
-            .map(|it| (it["type"].as_str().unwrap(), it["lastTransitionTime"].as_str().unwrap()));
-        let changed: Vec<_> =
-            times.filter(|(_, time)| *time == later).map(|(kind, _)| kind).collect();
+        let after = status_of(json!({"phase": "Verifying", "desiredVersion": "2.0.0"}));
+        let changed = before.iter().zip(&after).filter(|(old, new)| old != new);
+        let changed: Vec<_> = changed.map(|(old, _)| old.0).collect();
         assert_eq!(changed, [CURRENT, ROLLOUT, PROGRESSING]);
+    }
+
+    #[test]
+    fn the_docs_list_exactly_these_conditions() {
+        let page = include_str!("../../../docs/ocm.md");
+        let table = page.split_once("| condition |").unwrap().1.split("\n\n").next().unwrap();
+        let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+        let documented: Vec<_> =
+            rows.map(|kind| kind.replace('…', lifecycle::names::GROUP)).collect();
+        let conditions = conditions_of(json!({"phase": "Available"}), &AssignmentOutcome::Assigned);
+        let kinds: Vec<_> = conditions.iter().map(|condition| condition.kind).collect();
+        assert_eq!(documented, kinds);
     }
 
     fn degraded(status: &str) -> Value {
@@ -331,18 +229,12 @@ mod tests {
         })
     }
 
-    fn available() -> Vec<Condition> {
-        let told =
-            json!({"phase": "Available", "currentVersion": "1.5.0", "desiredVersion": "1.5.0"});
-        conditions(told, &Standing::Assigned)
+    fn check(saved: Value, expected: &[&str]) {
+        assert_eq!(lines(saved), expected);
     }
 
-    fn check(told: Value, expected: &[&str]) {
-        assert_eq!(lines(told), expected);
-    }
-
-    fn lines(told: Value) -> Vec<String> {
-        let conditions = conditions(told, &Standing::Assigned);
+    fn lines(saved: Value) -> Vec<String> {
+        let conditions = conditions_of(saved, &AssignmentOutcome::Assigned);
         let line = |it: &Condition| {
             let kind = it.kind.rsplit('/').next().unwrap();
             format!("{kind} {} {}: {}", it.status, it.reason, it.message)
@@ -350,9 +242,9 @@ mod tests {
         conditions.iter().map(line).collect()
     }
 
-    fn conditions(told: Value, standing: &Standing) -> Vec<Condition> {
+    fn conditions_of(saved: Value, outcome: &AssignmentOutcome) -> Vec<Condition> {
         let mut add_on = followed("metrics", "u1");
-        add_on.status = Some(status(told));
-        of(&report::report(&mca("metrics", "u1"), Some(&add_on), Some(standing)).unwrap())
+        add_on.status = Some(status(saved));
+        conditions(&report(&mca("metrics", "u1"), Some(&add_on), Some(outcome)).unwrap())
     }
 }

@@ -1,7 +1,6 @@
-//! Tells the hub what became of its add-ons: the newest report of each, once, on change only.
+//! The publish task: writes the newest report on each add-on to the hub, once, when it changed.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -13,36 +12,29 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use crate::assignments::outcome::Standings;
-use crate::backoff::{CONNECT, IDLE};
-use crate::hub_state::HubState;
-use crate::kube_error::{answer, chain};
-use crate::leases::lease::{self, Outcome, Renewal};
-use crate::names::by_us;
+use crate::backoff::IDLE;
+use crate::channels::{Inputs, LinkState, reconnected};
+use crate::kube_error::{chain, status};
+use crate::leases::lease::{self, Renewal, WriteOutcome};
+use crate::names::patch_params;
 use crate::ocm::ManagedClusterAddOn;
-use crate::reports::conditions;
+use crate::reports::condition_list;
+use crate::reports::conditions::conditions;
+use crate::reports::last_report::LastReport;
 use crate::reports::report::{self, Report};
-use crate::{AddOns, HubLink, changed, recovered};
+use crate::reports::status_lease::{status_lease, with_reported_times};
 
-/// Between reports that differ in words only, so that a chatty rollout costs the hub no more than a quiet one.
-const WORDS: Duration = Duration::from_secs(20);
-
-/// What reports are made of.
-pub struct Sources {
-    pub picture: watch::Receiver<HubState>,
-    pub add_ons: watch::Receiver<AddOns>,
-    pub standings: watch::Receiver<Standings>,
-    pub link: watch::Receiver<HubLink>,
-}
-
-/// Where reports go.
+/// The task with the objects it writes on the hub.
 pub struct PublishTask {
     cluster: String,
     mcas: Api<ManagedClusterAddOn>,
     leases: Api<Lease>,
 }
 
+type LastReports = BTreeMap<String, LastReport>;
+
 impl PublishTask {
+    /// Returns a task that writes into this cluster's namespace on the hub.
     pub fn new(hub: Client, cluster: String) -> Self {
         Self {
             mcas: Api::namespaced(hub.clone(), &cluster),
@@ -51,210 +43,133 @@ impl PublishTask {
         }
     }
 
-    /// Works for good.
-    pub async fn follow(self, mut sources: Sources) {
-        let mut told = BTreeMap::new();
+    /// Runs for good.
+    pub async fn run(self, mut inputs: Inputs, mut link_state: watch::Receiver<LinkState>) {
+        let mut last_reports = LastReports::new();
         loop {
-            let began = Instant::now();
-            let lists = sources.picture.borrow_and_update().lists;
-            let reports = sources.reports();
-            told.retain(|name, _| reports.contains_key(name));
-            self.tell_all(&reports, lists, &mut told).await;
-            let next = next(&reports, lists, &told).max(began);
+            let started = Instant::now();
+            let (reports, complete_lists) = current_reports(&mut inputs);
+            last_reports.retain(|name, _| reports.contains_key(name));
+            self.publish_due(&reports, complete_lists, &mut last_reports).await;
+            let next_turn = next_turn(&reports, complete_lists, &last_reports).max(started);
             tokio::select! {
-                () = changed(&mut sources.picture) => {}
-                () = changed(&mut sources.add_ons) => {}
-                () = changed(&mut sources.standings) => {}
-                () = recovered(&mut sources.link) => told.values_mut().for_each(LastReport::wake),
-                () = tokio::time::sleep_until(next) => {}
+                () = inputs.changed() => {}
+                () = reconnected(&mut link_state) => {
+                    last_reports.values_mut().for_each(LastReport::retry_now);
+                }
+                () = tokio::time::sleep_until(next_turn) => {}
             }
         }
     }
 
-    async fn tell_all(
+    /// Publishes the reports that are due. Once the hub does not respond, the rest is put off without a request.
+    async fn publish_due(
         &self,
         reports: &BTreeMap<String, Report>,
-        lists: u64,
-        told: &mut BTreeMap<String, LastReport>,
+        complete_lists: u64,
+        last_reports: &mut LastReports,
     ) {
-        let mut unreachable = false;
+        let mut is_unreachable = false;
         for (name, report) in reports {
-            let told = told.entry(name.clone()).or_default();
-            if told.due(report, lists).is_none_or(|due| due > Instant::now()) {
+            let last = last_reports.entry(name.clone()).or_default();
+            let now = Instant::now();
+            if last.due(report, complete_lists, now).is_none_or(|due| due > now) {
                 continue;
             }
-            if unreachable {
-                told.rest(fastrand::f64());
+            if is_unreachable {
+                last.record_failure(now, fastrand::f64());
                 continue;
             }
-            match self.tell(report.clone()).await {
-                Ok(()) => told.done(report.clone(), lists),
+            match self.publish(report.clone()).await {
+                Ok(()) => last.record_success(report.clone(), complete_lists, Instant::now()),
                 Err(error) => {
-                    unreachable = answer(&error).is_none();
-                    told.complain(name, &chain(&error));
-                    told.rest(fastrand::f64());
+                    is_unreachable = status(&error).is_none();
+                    log(name, &chain(&error), last);
+                    last.record_failure(Instant::now(), fastrand::f64());
                 }
             }
         }
     }
 
-    /// Lease and conditions are told apart: one may be refused while the other is not.
-    async fn tell(&self, report: Report) -> kube::Result<()> {
-        let old = self.leases.get_opt(&report.add_on).await;
-        if let Err(error) = &old
-            && answer(error).is_none()
+    /// Writes both the lease and the conditions, since the hub may refuse one and not the other.
+    async fn publish(&self, report: Report) -> kube::Result<()> {
+        let existing = self.leases.get_opt(&report.add_on).await;
+        if let Err(error) = &existing
+            && status(error).is_none()
         {
-            return old.map(drop);
+            return existing.map(drop);
         }
-        let report = report.since(old.as_ref().ok().and_then(Option::as_ref));
-        let lease = match old {
-            Ok(old) => self.tell_lease(old.as_ref(), &report).await,
+        let report = with_reported_times(report, existing.as_ref().ok().and_then(Option::as_ref));
+        let lease = match existing {
+            Ok(existing) => self.write_lease(existing.as_ref(), &report).await,
             Err(error) => Err(error),
         };
-        self.tell_conditions(&report).await.and(lease)
+        self.write_conditions(&report).await.and(lease)
     }
 
-    async fn tell_lease(&self, old: Option<&Lease>, report: &Report) -> kube::Result<()> {
-        let new = report.lease(&self.cluster, Timestamp::now());
-        match lease::write(&self.leases, old, &new, Renewal::OnChange).await? {
-            Outcome::Written => {
-                info!(add_on = report.add_on, phase = report.phase.name(), "told the hub")
+    async fn write_lease(&self, existing: Option<&Lease>, report: &Report) -> kube::Result<()> {
+        let lease = status_lease(report, &self.cluster, Timestamp::now());
+        match lease::write(&self.leases, existing, &lease, Renewal::OnChange).await? {
+            WriteOutcome::Written => {
+                info!(
+                    add_on = report.add_on,
+                    phase = report.phase.name(),
+                    "status reported to the hub"
+                );
             }
-            Outcome::Unchanged => debug!(add_on = report.add_on, "the hub knows already"),
-            Outcome::Foreign => {
+            WriteOutcome::Unchanged => {
+                debug!(add_on = report.add_on, "the hub has this status already");
+            }
+            WriteOutcome::Foreign => {
                 warn!(
                     lease = report.add_on,
-                    "a lease of somebody else is in the way of the report, left alone"
+                    "a foreign lease has the name of the status lease, status not reported"
                 );
             }
         }
         Ok(())
     }
 
-    /// The whole list, for the exact version that was read: the list is one value before OCM 1.2.
-    async fn tell_conditions(&self, report: &Report) -> kube::Result<()> {
+    /// Writes the whole list, for the exact resource version that was read: before OCM 1.2 the list is one atomic value.
+    async fn write_conditions(&self, report: &Report) -> kube::Result<()> {
         let Some(mca) = self.mcas.get_opt(&report.add_on).await? else { return Ok(()) };
-        let time = whole_seconds(report.happened().unwrap_or_else(Timestamp::now)).to_string();
-        let ours = conditions::of(report);
-        let Some(list) = conditions::merged(mca.conditions(), &ours, &time) else { return Ok(()) };
-        if mca.uid() != report.mca_uid {
-            return Ok(());
-        }
+        let time = whole_seconds(report.changed_at().unwrap_or_else(Timestamp::now)).to_string();
+        let merged = condition_list::merge(mca.conditions(), &conditions(report), &time);
+        let Some(list) = merged.filter(|_| mca.uid() == report.mca_uid) else { return Ok(()) };
         let patch = json!({
             "metadata": {"uid": mca.uid(), "resourceVersion": mca.resource_version()},
             "status": {"conditions": list},
         });
-        let params = by_us();
-        self.mcas.patch_status(&report.add_on, &params, &Patch::Merge(&patch)).await.map(drop)
+        let (params, patch) = (patch_params(), Patch::Merge(&patch));
+        self.mcas.patch_status(&report.add_on, &params, &patch).await.map(drop)
     }
 }
 
-impl Sources {
-    fn reports(&mut self) -> BTreeMap<String, Report> {
-        let picture = self.picture.borrow();
-        let add_ons = self.add_ons.borrow_and_update();
-        report::all(&picture, &add_ons, &self.standings.borrow_and_update())
-    }
+/// Returns the reports and the number of complete lists from which they were made.
+fn current_reports(inputs: &mut Inputs) -> (BTreeMap<String, Report>, u64) {
+    let hub_state = inputs.hub_state.borrow_and_update();
+    let add_ons = inputs.add_ons.borrow_and_update();
+    let outcomes = inputs.outcomes.borrow_and_update();
+    (report::reports(&hub_state, &add_ons, &outcomes), hub_state.complete_lists)
 }
 
-/// What the hub knows of one add-on.
-#[derive(Debug, Default)]
-struct LastReport {
-    /// With the list in which it was compared with what the hub has, and when.
-    last: Option<(Report, u64, Instant)>,
-    failures: u32,
-    rest_until: Option<Instant>,
-}
-
-impl LastReport {
-    /// When this is to be told; `None` when it is known.
-    fn due(&self, report: &Report, lists: u64) -> Option<Instant> {
-        let due = match &self.last {
-            Some((last, at, _)) if last == report && *at == lists => return None,
-            Some((last, at, when)) if *at == lists && report.differs_in_message_only(last) => {
-                *when + WORDS
-            }
-            Some(_) | None => Instant::now(),
-        };
-        Some(self.rest_until.map_or(due, |until| due.max(until)))
-    }
-
-    fn done(&mut self, report: Report, lists: u64) {
-        *self = LastReport { last: Some((report, lists, Instant::now())), ..LastReport::default() };
-    }
-
-    /// Once, until it worked again: a hub that is away stays away for a while.
-    fn complain(&self, add_on: &str, error: &str) {
-        match self.failures {
-            0 => warn!(add_on, error, "cannot report to the hub, will try again"),
-            _ => debug!(add_on, error, "cannot report to the hub again"),
-        }
-    }
-
-    fn rest(&mut self, random: f64) {
-        self.rest_until = Some(Instant::now() + CONNECT.delay(self.failures, random));
-        self.failures += 1;
-    }
-
-    fn wake(&mut self) {
-        self.rest_until = None;
-    }
-}
-
-fn next(
+/// Returns the time of the next turn if nothing changes before.
+fn next_turn(
     reports: &BTreeMap<String, Report>,
-    lists: u64,
-    told: &BTreeMap<String, LastReport>,
+    complete_lists: u64,
+    last_reports: &LastReports,
 ) -> Instant {
-    let due = reports.iter().filter_map(|(name, report)| told.get(name)?.due(report, lists));
-    due.fold(Instant::now() + IDLE, Instant::min)
+    let now = Instant::now();
+    let due = reports
+        .iter()
+        .filter_map(|(name, report)| last_reports.get(name)?.due(report, complete_lists, now));
+    due.fold(now + IDLE, Instant::min)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fixtures::{followed, mca, status};
-
-    #[tokio::test(start_paused = true)]
-    async fn what_is_known_is_not_told_again() {
-        let mut told = LastReport::default();
-        assert_eq!(told.due(&report("Applying", "a"), 1), Some(Instant::now()));
-        told.done(report("Applying", "a"), 1);
-        assert_eq!(told.due(&report("Applying", "a"), 1), None);
-        assert_eq!(told.due(&report("Verifying", "a"), 1), Some(Instant::now()));
-        assert_eq!(told.due(&report("Applying", "a"), 2), Some(Instant::now()), "a new list");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn mere_words_can_wait() {
-        let mut told = LastReport::default();
-        told.done(report("Verifying", "1 of 2 ready"), 1);
-        let later = Some(Instant::now() + WORDS);
-        tokio::time::advance(Duration::from_secs(3)).await;
-        assert_eq!(told.due(&report("Verifying", "2 of 2 ready"), 1), later);
-        assert_eq!(told.due(&report("Available", "2 of 2 ready"), 1), Some(Instant::now()));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_hub_that_is_away_is_asked_less_and_less_until_it_is_back() {
-        let mut told = LastReport::default();
-        let wait = |told: &LastReport| {
-            told.due(&report("Applying", "a"), 1).unwrap().duration_since(Instant::now()).as_secs()
-        };
-        for seconds in [1, 2, 4, 8, 16, 32, 60, 60] {
-            told.rest(1.0);
-            assert_eq!(wait(&told), seconds);
-        }
-        told.wake();
-        assert_eq!(wait(&told), 0);
-        told.done(report("Applying", "a"), 1);
-        told.rest(1.0);
-        assert_eq!(told.failures, 1);
-    }
-
-    fn report(phase: &str, message: &str) -> Report {
-        let mut add_on = followed("metrics", "u1");
-        add_on.status = Some(status(json!({"phase": phase, "message": message})));
-        report::report(&mca("metrics", "u1"), Some(&add_on), None).unwrap()
+/// Warns once until a report succeeds: a hub that is away stays away for a while.
+fn log(add_on: &str, error: &str, last: &LastReport) {
+    match last.is_failing() {
+        false => warn!(add_on, error, "cannot report to the hub, will retry"),
+        true => debug!(add_on, error, "cannot report to the hub yet"),
     }
 }
