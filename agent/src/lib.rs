@@ -1,34 +1,46 @@
-//! The agent on a managed cluster. One watch brings `ManagedAddOn`s; each has a driver that observes, lets the pure
-//! core decide, saves the ledger, acts, and looks again. hub-sync writes assignments and reads what the ledger says;
+//! The agent on a managed cluster. It installs, upgrades and rolls back add-ons.
+//!
+//! One watch delivers the `ManagedAddOn`s. Each has a driver, which observes the cluster, lets the pure crate `lifecycle`
+//! compute the next transition, saves the ledger, acts, and observes again. hub-sync writes assignments and reads ledgers;
 //! it and the drivers meet only in the `ManagedAddOn`.
 
 mod actions;
-mod agent;
 mod args;
 mod cluster;
+mod daemon;
 mod driver;
 mod observability;
 mod release_finalizers;
 mod storage;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use kube::CustomResourceExt;
 use lifecycle::ManagedAddOn;
+use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-pub use args::{Args, Command, LogFormat, Settings};
+pub use args::{Args, Command, Settings};
+use observability::logging::{self, LogFormat};
 
-/// Exit codes: 0 after SIGTERM or a command, 1 when the agent could not start, 2 (from clap) for a wrong flag.
+/// Threads of the agent: its work is mostly waiting, and edge clusters have few cores.
+const THREADS: usize = 2;
+
+/// Time after SIGTERM in which the agent stops by itself. Then the process ends, also while it hangs in its start.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(700);
+
+/// Runs the program and returns its exit code: 0 after SIGTERM or a completed command, 1 after an error. clap exits with 2
+/// for invalid arguments.
 pub fn main(args: Args) -> ExitCode {
-    let done = match args.command {
+    let result = match args.command {
         Some(Command::Crd) => print_crd(),
-        Some(Command::ReleaseFinalizers(asked)) => last_act(asked),
-        None => args.flags.settings().and_then(daemon),
+        Some(Command::ReleaseFinalizers(args)) => release_finalizers(args),
+        None => args.flags.into_settings().and_then(run_daemon),
     };
-    match done {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("addon-agent: {error:#}");
@@ -37,9 +49,12 @@ pub fn main(args: Args) -> ExitCode {
     }
 }
 
-/// The CRD as YAML, as it stands in `manifests/`.
+/// Returns the CRD as YAML, as it is in `manifests/agent/crd.yaml`.
+///
+/// # Errors
+/// If the CRD cannot be serialized.
 pub fn crd() -> anyhow::Result<String> {
-    serde_saphyr::to_string(&ManagedAddOn::crd()).context("the CRD cannot be written as YAML")
+    serde_saphyr::to_string(&ManagedAddOn::crd()).context("could not write the CRD as YAML")
 }
 
 fn print_crd() -> anyhow::Result<()> {
@@ -47,45 +62,47 @@ fn print_crd() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn last_act(asked: args::ReleaseFinalizers) -> anyhow::Result<()> {
-    prepare(LogFormat::Json);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.context("no runtime")?.block_on(release_finalizers::run(asked))
+fn release_finalizers(args: args::ReleaseFinalizers) -> anyhow::Result<()> {
+    init_process(LogFormat::Json);
+    start_runtime(&mut runtime::Builder::new_current_thread())?
+        .block_on(release_finalizers::run(args))
 }
 
-fn prepare(log_format: LogFormat) {
-    observability::logging::init(log_format);
-    // One provider for the API servers' and the bundle servers' TLS.
-    _ = rustls::crypto::ring::default_provider().install_default();
-}
-
-fn daemon(settings: Settings) -> anyhow::Result<()> {
-    prepare(settings.log_format);
-    // Two threads: the work is waiting, and the edge has few cores.
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .context("no runtime")?;
-    let done = runtime.block_on(async {
+fn run_daemon(settings: Settings) -> anyhow::Result<()> {
+    init_process(settings.log_format);
+    let mut builder = runtime::Builder::new_multi_thread();
+    let runtime = start_runtime(builder.worker_threads(THREADS))?;
+    let result = runtime.block_on(async {
         let shutdown = CancellationToken::new();
-        stop_on_signal(shutdown.clone())?;
+        cancel_on_signal(shutdown.clone())?;
         tokio::select! {
-            done = agent::run(settings, shutdown.clone()) => done,
-            // Whatever hangs in starting does not outlive the signal.
+            result = daemon::run(settings, shutdown.clone()) => result,
             () = shutdown.cancelled() => {
-                tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+                tokio::time::sleep(SHUTDOWN_TIMEOUT).await;
                 Ok(())
             }
         }
     });
     runtime.shutdown_background();
-    done
+    result
 }
 
-fn stop_on_signal(shutdown: CancellationToken) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("no signals")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("no signals")?;
+/// Installs what a process has once: its logger, and the TLS provider for API servers and bundle servers.
+fn init_process(log_format: LogFormat) {
+    logging::init(log_format);
+    _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+fn start_runtime(builder: &mut runtime::Builder) -> anyhow::Result<runtime::Runtime> {
+    builder
+        .enable_all()
+        .build()
+        .context("could not start; raise the limits on threads and open files")
+}
+
+fn cancel_on_signal(shutdown: CancellationToken) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("could not handle SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("could not handle SIGINT")?;
     tokio::spawn(async move {
         tokio::select! {
             _ = terminate.recv() => {}

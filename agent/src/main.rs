@@ -1,4 +1,4 @@
-//! The daemon `addon-agent`.
+//! The program `addon-agent`.
 
 use std::process::ExitCode;
 

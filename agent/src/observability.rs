@@ -1,4 +1,4 @@
-//! What people and Prometheus see of the agent: metrics, events, logs and the admin endpoints.
+//! What people and Prometheus see of the agent: metrics, events, logs and the admin server.
 
 pub mod admin;
 pub mod events;

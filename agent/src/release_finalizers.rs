@@ -1,5 +1,7 @@
-//! What runs before the agent is removed for good: what is being uninstalled is finished, and the other add-ons stay.
-//! Without it their `ManagedAddOn`s would wait for ever for somebody to take the finalizer off.
+//! The command `release-finalizers`, which OCM runs before it deletes the agent. It lets running uninstalls finish, stops
+//! the agent, and removes its finalizers; all other add-ons stay.
+//!
+//! Without it, a `ManagedAddOn` that is deleted later would wait for ever for an agent to remove the finalizer.
 
 use std::time::Duration;
 
@@ -17,129 +19,139 @@ use crate::cluster::Cluster;
 use crate::cluster::error;
 use crate::storage::agent_lease::{AgentLease, RENEW_DEADLINE};
 
-/// A definition that is missing for so long is not one that is just not served.
-const SURELY_GONE: Duration = Duration::from_secs(20);
+/// A CRD that is not served for this long is deleted; for less, it may only not be served for a moment.
+const CRD_GONE_AFTER: Duration = Duration::from_secs(20);
 
-/// Between two looks at what is not yet as it should be.
-const LOOK: Duration = Duration::from_secs(2);
+/// Time between requests while waiting.
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
-/// For so long the agent may finish what it uninstalls: a cluster that leaves its hub loses add-ons and agent at once.
-const LEAVING: Duration = Duration::from_secs(120);
+/// Longest time for running uninstalls. A cluster that leaves its hub loses add-ons and agent at once.
+const UNINSTALL_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// The order to remove an add-on may come to the cluster this long after that for the agent.
-const QUIET: Duration = Duration::from_secs(10);
+/// Time without an uninstall after which none is expected: the order to remove an add-on may reach the cluster this long
+/// after the order to remove the agent.
+const QUIET_PERIOD: Duration = Duration::from_secs(10);
 
-/// Waits for what the agent uninstalls, stops it, then takes the finalizer off every `ManagedAddOn`. May be done twice.
-pub async fn run(asked: ReleaseFinalizers) -> anyhow::Result<()> {
-    let cluster = Cluster::connect(asked.kubeconfig.as_deref()).await?;
+/// Waits for running uninstalls, stops the agent, and removes its finalizer from every `ManagedAddOn`. It can be repeated.
+///
+/// # Errors
+/// If the managed cluster cannot be reached, or does not allow it.
+pub async fn run(args: ReleaseFinalizers) -> anyhow::Result<()> {
+    let cluster = Cluster::connect(args.cluster.kubeconfig.as_deref()).await?;
     let api: Api<ManagedAddOn> = Api::all(cluster.own());
-    let holder = AgentLease::new(cluster.own(), &asked.namespace);
-    // Restarted, it has stopped the agent already, and nobody is left who would uninstall.
-    if !holder.is_held().await.context("the agents' lease could not be read")? {
-        until_none_is_leaving(&api).await;
+    let lease = AgentLease::new(cluster.own(), &args.cluster.namespace);
+    // A restarted command has stopped the agent already, and no agent is left to uninstall.
+    if !lease.is_held().await.context("could not read the agent lease; run the command again")? {
+        wait_for_uninstalls(&api).await;
     }
-    holder.seize(owner(&asked)).await.context("the agents' lease could not be taken")?;
-    tracing::info!("the agents' lease is taken; waiting until whoever held it has stopped");
+    let seized = lease.seize(pod_reference(&args)).await;
+    seized.context("could not take the agent lease; run the command again")?;
+    tracing::info!("took the agent lease; waiting until its former holder has stopped");
     sleep(RENEW_DEADLINE).await;
-    until_none_is_held(&api).await.context("the finalizers could not be taken off")?;
-    tracing::info!("no ManagedAddOn waits for the agent; what was installed stays");
+    let removed = remove_finalizers(&api).await;
+    removed.context("could not remove the finalizers; run the command again")?;
+    tracing::info!("no ManagedAddOn has the agent's finalizer; installed objects stay");
     Ok(())
 }
 
-/// The pod that this is; with it the agent may start again.
-fn owner(asked: &ReleaseFinalizers) -> Option<OwnerReference> {
+/// Returns the pod of this process, if it is known. With it as its owner the lease is deleted with the pod.
+fn pod_reference(args: &ReleaseFinalizers) -> Option<OwnerReference> {
     Some(OwnerReference {
         api_version: "v1".to_owned(),
         kind: "Pod".to_owned(),
-        name: asked.pod_name.clone()?,
-        uid: asked.pod_uid.clone()?,
+        name: args.pod_name.clone()?,
+        uid: args.pod_uid.clone()?,
         ..OwnerReference::default()
     })
 }
 
-/// Not for ever: an uninstallation may be stuck, or nobody may be there to do it.
-async fn until_none_is_leaving(api: &Api<ManagedAddOn>) {
-    let begun = Instant::now();
-    let mut last_seen = begun;
-    while begun.elapsed() < LEAVING {
-        if !none_is_leaving(api).await {
+/// Waits for a limited time, because an uninstall may be stuck, or no agent may run.
+async fn wait_for_uninstalls(api: &Api<ManagedAddOn>) {
+    let start = Instant::now();
+    let mut last_seen = start;
+    while start.elapsed() < UNINSTALL_TIMEOUT {
+        if has_uninstalls(api).await {
             last_seen = Instant::now();
         }
-        if last_seen.elapsed() >= QUIET {
+        if last_seen.elapsed() >= QUIET_PERIOD {
             return;
         }
-        sleep(LOOK).await;
+        sleep(POLL_INTERVAL).await;
     }
-    tracing::warn!(after = ?LEAVING, "not waiting any longer; what is left of them stays");
+    tracing::warn!(after = ?UNINSTALL_TIMEOUT, "uninstalls are not complete; the rest of them stays");
 }
 
-/// `false` where it cannot be told.
-async fn none_is_leaving(api: &Api<ManagedAddOn>) -> bool {
+/// Returns whether add-ons are being uninstalled; also `true` if that cannot be determined.
+async fn has_uninstalls(api: &Api<ManagedAddOn>) -> bool {
     match api.list_metadata(&ListParams::default()).await {
-        Ok(all) => {
-            let leaving: Vec<_> = all.items.iter().filter_map(leaving).collect();
-            if !leaving.is_empty() {
-                tracing::info!(?leaving, "these are uninstalled first, which the agent does");
+        Ok(add_ons) => {
+            let uninstalling: Vec<_> = add_ons.items.iter().filter_map(uninstalling).collect();
+            if !uninstalling.is_empty() {
+                tracing::info!(addons = ?uninstalling, "waiting for the agent to uninstall add-ons");
             }
-            leaving.is_empty()
+            !uninstalling.is_empty()
         }
-        // Without the definition there are none.
-        Err(error) if error::is_not_found(&error) => true,
+        // Without the CRD there are none.
+        Err(error) if error::is_not_found(&error) => false,
         Err(error) => {
-            tracing::warn!(%error, "the ManagedAddOns cannot be listed yet");
-            false
+            tracing::warn!(%error, "could not list the ManagedAddOns yet");
+            true
         }
     }
 }
 
-fn leaving(add_on: &PartialObjectMeta<ManagedAddOn>) -> Option<&str> {
+/// Returns the name of an add-on that is being uninstalled.
+fn uninstalling(add_on: &PartialObjectMeta<ManagedAddOn>) -> Option<&str> {
     let metadata = &add_on.metadata;
-    let is_leaving = metadata.deletion_timestamp.is_some() && is_held(metadata);
-    metadata.name.as_deref().filter(|_| is_leaving)
+    let is_uninstalling = metadata.deletion_timestamp.is_some() && has_finalizer(metadata);
+    metadata.name.as_deref().filter(|_| is_uninstalling)
 }
 
-async fn until_none_is_held(api: &Api<ManagedAddOn>) -> kube::Result<()> {
-    let mut served = Instant::now();
+async fn remove_finalizers(api: &Api<ManagedAddOn>) -> kube::Result<()> {
+    let mut last_served = Instant::now();
     loop {
         match api.list_metadata(&ListParams::default()).await {
-            Ok(all) => {
-                served = Instant::now();
-                let held: Vec<_> = all.items.iter().filter(|it| is_held(&it.metadata)).collect();
-                if held.is_empty() {
+            Ok(add_ons) => {
+                last_served = Instant::now();
+                let mut remaining =
+                    add_ons.items.iter().filter(|it| has_finalizer(&it.metadata)).peekable();
+                if remaining.peek().is_none() {
                     return Ok(());
                 }
-                for add_on in held {
-                    release(api, add_on).await?;
+                for add_on in remaining {
+                    remove_finalizer(api, add_on).await?;
                 }
             }
-            // Without the definition there are none.
-            Err(error) if error::is_not_found(&error) => match served.elapsed() > SURELY_GONE {
-                true => return Ok(()),
-                false => sleep(LOOK).await,
-            },
+            // Without the CRD there are none.
+            Err(error) if error::is_not_found(&error) => {
+                if last_served.elapsed() > CRD_GONE_AFTER {
+                    return Ok(());
+                }
+                sleep(POLL_INTERVAL).await;
+            }
             Err(error) => return Err(error),
         }
     }
 }
 
-fn is_held(metadata: &ObjectMeta) -> bool {
+fn has_finalizer(metadata: &ObjectMeta) -> bool {
     metadata.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER)
 }
 
-/// One that changed meanwhile is looked at again.
-async fn release(
+/// Leaves an add-on that changed in between to the next attempt.
+async fn remove_finalizer(
     api: &Api<ManagedAddOn>,
     add_on: &PartialObjectMeta<ManagedAddOn>,
 ) -> kube::Result<()> {
     let metadata = &add_on.metadata;
-    let others: Vec<_> =
+    let foreign: Vec<_> =
         metadata.finalizers.iter().flatten().filter(|it| *it != FINALIZER).collect();
     let patch = json!({"metadata": {
-        "uid": metadata.uid, "resourceVersion": metadata.resource_version, "finalizers": others,
+        "uid": metadata.uid, "resourceVersion": metadata.resource_version, "finalizers": foreign,
     }});
     let name = metadata.name.as_deref().unwrap_or_default();
     match api.patch_metadata(name, &PatchParams::default(), &Patch::Merge(patch)).await {
-        Ok(_) => tracing::info!(addon = name, "finalizer taken off"),
+        Ok(_) => tracing::info!(addon = name, "removed the finalizer"),
         Err(error) if error::is_conflict(&error) || error::is_not_found(&error) => {}
         Err(error) => return Err(error),
     }

@@ -52,11 +52,11 @@ pub async fn a_registry_gets_the_credentials_it_asks_for(_: &Bed) -> Result<()> 
     registry.guard_by_password().await?;
     let host = registry.host();
     let refusal = Refusal { running: "1.0.0", reason: Reason::PullFailed };
-    refusal.of(&add_on, &as_version(&second, "1.0.1"), "credentials are wanted (401").await?;
+    refusal.of(&add_on, &as_version(&second, "1.0.1"), "credentials are required (401").await?;
     fs::write(&file, registry::config("registry.example.com", PASSWORD))?;
     refusal.of(&add_on, &as_version(&second, "1.0.2"), "has none for 127.0.0.1").await?;
     fs::write(&file, registry::config(&host, "sardine"))?;
-    refusal.of(&add_on, &as_version(&second, "1.0.3"), "are refused (401").await?;
+    refusal.of(&add_on, &as_version(&second, "1.0.3"), "were rejected (401").await?;
     fs::write(&file, registry::config(&host, PASSWORD))?;
     installs(&add_on, &second, "1.1.0").await?;
 
@@ -115,7 +115,7 @@ pub async fn what_is_no_bundle_is_refused(_: &Bed) -> Result<()> {
     }
     let none = artifact(&registry, "1.1.0", &digest(b"none"));
     let refusal = Refusal { running: "1.0.0", reason: Reason::PullFailed };
-    refusal.of(&add_on, &none, "no manifest has sha256:").await
+    refusal.of(&add_on, &none, "no manifest with digest sha256:").await
 }
 
 pub async fn what_a_registry_spoils_is_refused(_: &Bed) -> Result<()> {
@@ -126,7 +126,9 @@ pub async fn what_a_registry_spoils_is_refused(_: &Bed) -> Result<()> {
     let good = settings("1.1.0");
     registry.spoil(&good, &settings("9.9.9"))?;
     let refusal = Refusal { running: "1.0.0", reason: Reason::PullFailed };
-    refusal.of(&add_on, &as_version(&spec, "1.0.1"), "settings.yaml should be sha256:").await?;
+    refusal
+        .of(&add_on, &as_version(&spec, "1.0.1"), "settings.yaml has the digest sha256:")
+        .await?;
     registry.spoil(&good, &"x".repeat(10_000))?;
     refusal.of(&add_on, &as_version(&spec, "1.0.2"), "settings.yaml is larger").await?;
     registry.spoil(&good, &good)?;

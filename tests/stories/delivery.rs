@@ -227,7 +227,7 @@ pub async fn what_is_being_uninstalled_goes_before_the_agent(_: &Bed) -> Result<
     let let_go = async {
         until("the command to wait", IN_FORCE, || async {
             let log = std::fs::read_to_string(managed.command_log(&command)).unwrap_or_default();
-            Ok(log.contains("uninstalled first").then_some(()))
+            Ok(log.contains("waiting for the agent to uninstall").then_some(()))
         })
         .await?;
         let free =

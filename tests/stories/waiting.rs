@@ -89,7 +89,7 @@ pub async fn what_needs_another_add_on_waits_and_guards_it(bed: &Bed) -> Result<
     base.delete().await?;
     base.until_gone().await?;
     let events = managed.kubectl("get events --all-namespaces --output json").await?;
-    let told = "removed although others here rely on it: needing requires needed";
+    let told = "removed although other add-ons require it: needing requires needed";
     ensure!(events.contains(told), "{events}");
     Ok(())
 }

@@ -408,6 +408,7 @@ impl Phase {
     Serialize,
     Deserialize,
     IntoStaticStr,
+    VariantArray,
     Clone,
     Copy,
     Debug,
@@ -424,6 +425,8 @@ pub enum OperationKind {
 }
 
 impl OperationKind {
+    pub const ALL: &'static [Self] = Self::VARIANTS;
+
     /// The operation as status and metrics show it.
     pub fn name(self) -> &'static str {
         self.into()
@@ -435,6 +438,7 @@ impl OperationKind {
     Serialize,
     Deserialize,
     IntoStaticStr,
+    VariantArray,
     Clone,
     Copy,
     Debug,
@@ -450,6 +454,8 @@ pub enum OperationResult {
 }
 
 impl OperationResult {
+    pub const ALL: &'static [Self] = Self::VARIANTS;
+
     /// The result as status and metrics show it.
     pub fn name(self) -> &'static str {
         self.into()

@@ -12,7 +12,7 @@ pub async fn stage(
     assignment: &Assignment,
     pulled: &mut PulledFiles,
 ) -> Result<Content, Fault> {
-    let files = pulled.files().map_err(|e| {
+    let files = pulled.read_files().map_err(|e| {
         Fault::transient(Reason::PullFailed, format!("the pulled bundle cannot be read: {e}"))
     })?;
     let content = content(add_on, assignment.clone(), files).await?;

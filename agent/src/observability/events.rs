@@ -1,4 +1,4 @@
-//! Kubernetes events on the `ManagedAddOn`: one for each phase that a person would want to see in `kubectl describe`.
+//! Kubernetes events on the `ManagedAddOn`, as `kubectl describe` shows them.
 
 use std::time::Duration;
 
@@ -10,9 +10,13 @@ use lifecycle::{
 };
 use tokio::time::timeout;
 
-/// A rollout waits no longer than this for its event.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Longest time that a rollout waits for its event.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
+/// The reason of an event about objects that a removal keeps. All other events have a [`Reason`].
+const KEPT: &str = "Kept";
+
+/// Records events. All of it is best effort: a lost event changes nothing.
 pub struct Events {
     recorder: Recorder,
 }
@@ -23,123 +27,127 @@ impl Events {
         Self { recorder: Recorder::new(client, reporter) }
     }
 
-    /// Best effort: an event that is lost changes nothing.
-    pub async fn record_phase(&self, object: &ManagedAddOn, rollout: &Rollout, message: &str) {
-        let Some(type_) = worth(rollout.phase()) else { return };
+    /// Records the phase of a rollout, if it is one that matters to a person.
+    pub async fn record_phase(&self, add_on: &ManagedAddOn, rollout: &Rollout, message: &str) {
+        let Some(type_) = type_of_phase(rollout.phase()) else { return };
         let sequence = rollout.operation.as_ref().map_or(0, |operation| operation.sequence);
         let event = Event {
             type_,
             reason: reason(rollout).name().to_owned(),
-            note: Some(note(rollout, message)),
-            // Events that agree but for the note become one series, which keeps the first note.
+            note: Some(note_of_phase(rollout, message)),
+            // Events that differ only in the note become one series, which keeps the first note.
             action: format!("{}/{sequence}", rollout.phase().name()),
             secondary: None,
         };
-        self.publish(&event, object).await;
+        self.publish(&event, add_on).await;
     }
 
-    /// A ledger that this agent cannot read is left alone, so that only an event can say so.
-    pub async fn record_unreadable_ledger(&self, object: &ManagedAddOn, fault: &Fault) {
+    /// Records that the agent cannot read the ledger. It leaves the status alone, so only an event can say so.
+    pub async fn record_unreadable_ledger(&self, add_on: &ManagedAddOn, fault: &Fault) {
         let event = Event {
             type_: EventType::Warning,
             reason: fault.reason.name().to_owned(),
             note: Some(fault.message.clone()),
-            action: "LeftAlone".to_owned(),
+            action: "UnreadableLedger".to_owned(),
             secondary: None,
         };
-        self.publish(&event, object).await;
+        self.publish(&event, add_on).await;
     }
 
-    /// What a removal leaves in the cluster on purpose.
-    pub async fn record_kept_objects(&self, object: &ManagedAddOn, kept: &[String]) {
+    /// Records the objects that a removal keeps in the cluster.
+    pub async fn record_kept_objects(&self, add_on: &ManagedAddOn, kept: &[String]) {
         let note = format!(
-            "not removed: {}; annotate the ManagedAddOn with {} to remove it too",
+            "not removed: {}; to remove them too, annotate the ManagedAddOn with {}",
             kept.join(", "),
             annotation::DELETE_DATA
         );
         let event = Event {
             type_: EventType::Warning,
-            reason: "Kept".to_owned(),
+            reason: KEPT.to_owned(),
             note: Some(printable(&note)),
-            // Another list is another event: of a series the first note stays.
+            // Another list has to be another event, because a series keeps the first note.
             action: format!("Kept/{}", &digest(note.as_bytes())["sha256:".len()..][..12]),
             secondary: None,
         };
-        self.publish(&event, object).await;
+        self.publish(&event, add_on).await;
     }
 
-    /// What is being removed although others rely on it.
-    pub async fn record_missing_dependency(&self, object: &ManagedAddOn, by: &[String]) {
-        let note = format!("removed although others here rely on it: {}", by.join(", "));
+    /// Records the removal of an add-on that others require. `requirements` says which and by which.
+    pub async fn record_missing_dependency(&self, add_on: &ManagedAddOn, requirements: &[String]) {
+        let note =
+            format!("removed although other add-ons require it: {}", requirements.join(", "));
         let event = Event {
             type_: EventType::Warning,
             reason: Reason::RequiredByOthers.name().to_owned(),
             note: Some(printable(&note)),
-            action: "Removing/Missed".to_owned(),
+            action: "Removing/RequiredByOthers".to_owned(),
             secondary: None,
         };
-        self.publish(&event, object).await;
+        self.publish(&event, add_on).await;
     }
 
-    /// Where to read of a failure whose objects are gone by now.
-    pub async fn record_evidence(&self, object: &ManagedAddOn, failure: &Failure, name: &str) {
+    /// Records the name of the ConfigMap with the evidence of a failure.
+    pub async fn record_evidence(&self, add_on: &ManagedAddOn, failure: &Failure, name: &str) {
         let version = &failure.release.version;
         let event = Event {
             type_: EventType::Normal,
             reason: failure.cause.reason.name().to_owned(),
-            note: Some(format!("evidence of {version} is kept in ConfigMap {name}")),
+            note: Some(format!("evidence of the failure of {version} is in ConfigMap {name}")),
             action: format!("Evidence/{}", failure.sequence),
             secondary: None,
         };
-        self.publish(&event, object).await;
+        self.publish(&event, add_on).await;
     }
 
-    /// What runs is not well any more, or well again.
-    pub async fn record_health(&self, object: &ManagedAddOn, unwell: Option<&str>) {
-        let (type_, action) = match unwell {
+    /// Records that the version at rest became degraded, with the cause, or that it recovered.
+    pub async fn record_health(&self, add_on: &ManagedAddOn, degraded: Option<&str>) {
+        let (type_, action) = match degraded {
             Some(_) => (EventType::Warning, "Degraded"),
             None => (EventType::Normal, "Recovered"),
         };
         let event = Event {
             type_,
             reason: Reason::RunningUnhealthy.name().to_owned(),
-            note: Some(printable(unwell.unwrap_or("what runs is well again"))),
+            note: Some(printable(degraded.unwrap_or("the running version is healthy again"))),
             action: action.to_owned(),
             secondary: None,
         };
-        self.publish(&event, object).await;
+        self.publish(&event, add_on).await;
     }
 
-    async fn publish(&self, event: &Event, object: &ManagedAddOn) {
-        let object = object.object_ref(&());
-        match timeout(PATIENCE, self.recorder.publish(event, &object)).await {
+    async fn publish(&self, event: &Event, add_on: &ManagedAddOn) {
+        let reference = add_on.object_ref(&());
+        match timeout(TIMEOUT, self.recorder.publish(event, &reference)).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::debug!(%error, "an event was not recorded"),
-            Err(_) => tracing::debug!("an event was not recorded in time"),
+            Ok(Err(error)) => tracing::debug!(%error, "could not record an event"),
+            Err(_) => tracing::debug!("could not record an event in time"),
         }
     }
 }
 
-fn note(rollout: &Rollout, message: &str) -> String {
+fn note_of_phase(rollout: &Rollout, message: &str) -> String {
     match (rollout.phase(), message) {
-        (_, "") => going(rollout),
-        (Phase::Applying, warnings) => printable(&format!("{}; {warnings}", going(rollout))),
+        (_, "") => describe_operation(rollout),
+        (Phase::Applying, warnings) => {
+            printable(&format!("{}; {warnings}", describe_operation(rollout)))
+        }
         (_, message) => message.to_owned(),
     }
 }
 
-/// What is going on, where nothing else is said: `Upgrade from 1.4.0 to 1.5.0`.
-fn going(rollout: &Rollout) -> String {
+/// Returns the operation and its versions: `Upgrade from 1.4.0 to 1.5.0`.
+fn describe_operation(rollout: &Rollout) -> String {
     let Some(operation) = &rollout.operation else { return rollout.phase().name().to_owned() };
-    let version = |word: &str, release: Option<&Release>| {
-        release.map_or(String::new(), |release| format!(" {word} {}", release.version))
+    let version = |preposition: &str, release: Option<&Release>| {
+        release.map_or(String::new(), |release| format!(" {preposition} {}", release.version))
     };
     let from = version("from", rollout.current.as_ref());
     let to = version("to", operation.target.as_ref());
     format!("{}{from}{to}", operation.kind.name())
 }
 
-fn worth(phase: Phase) -> Option<EventType> {
+/// Returns the type of a phase's event, or `None` for a phase without an event.
+fn type_of_phase(phase: Phase) -> Option<EventType> {
     match phase {
         Phase::Applying | Phase::Available | Phase::Removing | Phase::Waiting => {
             Some(EventType::Normal)

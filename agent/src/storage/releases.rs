@@ -18,11 +18,11 @@ use serde_json::json;
 
 use crate::cluster::error;
 
-/// Maximum size of a packed release in bytes: what the API server accepts in one Secret, less the rest of the object.
-const MAX_PACKED: usize = 1_000_000;
+/// Maximum size of a packed release: what the API server accepts in one Secret, less the rest of the object.
+const MAX_PACKED_BYTES: usize = 1_000_000;
 
-/// Maximum size of an unpacked release in bytes, with room for what JSON adds to YAML.
-const MAX_UNPACKED: u64 = 4 * MAX_BUNDLE_BYTES;
+/// Maximum size of an unpacked release, with room for what JSON adds to YAML.
+const MAX_UNPACKED_BYTES: u64 = 4 * MAX_BUNDLE_BYTES;
 
 const CONTENT: &str = "release.json.gz";
 
@@ -186,9 +186,9 @@ fn pack(content: &Content) -> Result<Vec<u8>, Fault> {
     let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     packer.write_all(&json).map_err(|e| failed(&e))?;
     let packed = packer.finish().map_err(|e| failed(&e))?;
-    if packed.len() > MAX_PACKED {
+    if packed.len() > MAX_PACKED_BYTES {
         let message = format!(
-            "the release has {} bytes packed, a Secret holds {MAX_PACKED}; split the add-on",
+            "the release has {} bytes packed, a Secret holds {MAX_PACKED_BYTES}; split the add-on",
             packed.len()
         );
         return Err(Fault::new(Reason::BundleTooLarge, message));
@@ -198,7 +198,7 @@ fn pack(content: &Content) -> Result<Vec<u8>, Fault> {
 
 fn unpack(packed: &[u8]) -> Option<Content> {
     let mut json = Vec::new();
-    let mut reader = flate2::read::GzDecoder::new(packed).take(MAX_UNPACKED);
+    let mut reader = flate2::read::GzDecoder::new(packed).take(MAX_UNPACKED_BYTES);
     reader.read_to_end(&mut json).ok()?;
     serde_json::from_slice(&json).ok()
 }

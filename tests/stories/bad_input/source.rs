@@ -129,7 +129,7 @@ pub async fn ends_an_endless_body(bed: &Bed) -> Result<()> {
 
 pub async fn gives_up_on_a_byte_a_second(bed: &Bed) -> Result<()> {
     let pulling = Pulling::start(bed, "drip").await?;
-    let words = ["bytes came in"];
+    let words = ["received only"];
     pulling.refuses(&pulling.served(Manner::ByteASecond), Reason::PullFailed, &words).await?;
     pulling.running.mended().await
 }

@@ -24,7 +24,7 @@ pub async fn those_in_its_bundle_are_believed_as_it_is_at_each_pull(_: &Bed) -> 
     goes_on(&add_on, "it is trusted now", "1.1.0").await?;
 
     fs::write(&trusted, "no certificate")?;
-    is_refused(&add_on, &served(&files, "1.2.0"), "it has none in PEM", "1.1.0").await?;
+    is_refused(&add_on, &served(&files, "1.2.0"), "no certificate in PEM format", "1.1.0").await?;
     fs::write(&trusted, files.authority()?)?;
     goes_on(&add_on, "it has one", "1.2.0").await?;
 

@@ -23,7 +23,7 @@ pub async fn no_room_for_a_bundle_is_told_and_the_running_version_stays(_: &Bed)
     let add_on = managed.add_on("shop");
     add_on.assign(&served(&files, "1.0.0")).await?;
     add_on.until_available("1.0.0").await?;
-    let words = "the bundle cannot be kept for a moment";
+    let words = "could not write the bundle to a temporary file";
 
     // The folder is gone.
     fs::remove_dir(&room)?;

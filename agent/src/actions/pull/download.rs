@@ -1,4 +1,4 @@
-//! What is being pulled, in a temporary file without a name: nobody else can change it, and it goes with the process.
+//! Pulled files, in a temporary file without a name: no other process can change it, and it vanishes with the agent.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -7,108 +7,137 @@ use lifecycle::bundle::yaml;
 use lifecycle::{Fault, Reason, hex};
 use sha2::{Digest, Sha256};
 
-use super::lasting;
+use super::fault::permanent;
 
-/// A bundle's files one after the other, their digests verified.
+/// The files of a bundle, with verified digests.
 #[derive(Debug)]
 pub struct PulledFiles {
-    /// What the assignment names: of the one file, or of the manifest that names the files.
+    /// The digest that the assignment names: of the only file, or of the OCI manifest that lists the files.
     pub digest: String,
-    file: File,
-    parts: Vec<Part>,
+    /// All files, one after the other.
+    storage: File,
+    files: Vec<FileEntry>,
 }
 
 #[derive(Debug)]
-struct Part {
+struct FileEntry {
     name: Option<String>,
-    length: u64,
+    /// Bytes.
+    size: u64,
 }
 
 impl PulledFiles {
+    /// Creates the temporary file.
+    ///
+    /// # Errors
+    /// `PullFailed` if the disk does not allow it.
     pub fn new(digest: &str) -> Result<Self, Fault> {
-        let file = tempfile::tempfile().map_err(|e| disk(&e))?;
-        Ok(Self { digest: digest.to_owned(), file, parts: Vec::new() })
+        let storage = tempfile::tempfile().map_err(|e| disk_fault(&e))?;
+        Ok(Self { digest: digest.to_owned(), storage, files: Vec::new() })
     }
 
-    pub fn files(&mut self) -> io::Result<Vec<yaml::File>> {
-        self.file.rewind()?;
-        let file = &self.file;
-        let read = |part: &Part| {
+    /// Reads all files into memory.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn read_files(&mut self) -> io::Result<Vec<yaml::File>> {
+        self.storage.rewind()?;
+        let storage = &self.storage;
+        let read = |entry: &FileEntry| {
             let mut bytes = Vec::new();
-            file.take(part.length).read_to_end(&mut bytes)?;
-            Ok(yaml::File { name: part.name.clone(), bytes })
+            storage.take(entry.size).read_to_end(&mut bytes)?;
+            Ok(yaml::File { name: entry.name.clone(), bytes })
         };
-        self.parts.iter().map(read).collect()
+        self.files.iter().map(read).collect()
     }
 }
 
-/// A file that is to come.
-pub struct Expected {
-    /// Absent where the bundle is this one file.
+/// A file that is to be pulled.
+pub struct ExpectedFile {
+    /// Absent if the bundle is this one file.
     pub name: Option<String>,
     /// `sha256:` and 64 hex digits.
     pub digest: String,
     /// Bytes.
-    pub largest: u64,
+    pub max_bytes: u64,
 }
 
-impl Expected {
-    fn what(&self) -> &str {
+impl ExpectedFile {
+    fn display_name(&self) -> &str {
         self.name.as_deref().unwrap_or("the bundle")
     }
 }
 
-/// What has come of a file so far.
-pub struct Partial<'a> {
+/// A file of which a part is pulled.
+pub struct PartialFile<'a> {
     pulled: &'a mut PulledFiles,
-    expected: Expected,
+    expected: ExpectedFile,
+    /// Where the file begins in the storage.
     start: u64,
     hash: Sha256,
-    length: u64,
+    size: u64,
 }
 
-impl<'a> Partial<'a> {
-    pub fn new(pulled: &'a mut PulledFiles, expected: Expected) -> Result<Self, Fault> {
-        let start = pulled.file.seek(SeekFrom::End(0)).map_err(|e| disk(&e))?;
-        Ok(Self { pulled, expected, start, hash: Sha256::new(), length: 0 })
+impl<'a> PartialFile<'a> {
+    /// Begins a file after those that are pulled already.
+    ///
+    /// # Errors
+    /// `PullFailed` if the disk does not allow it.
+    pub fn new(pulled: &'a mut PulledFiles, expected: ExpectedFile) -> Result<Self, Fault> {
+        let start = pulled.storage.seek(SeekFrom::End(0)).map_err(|e| disk_fault(&e))?;
+        Ok(Self { pulled, expected, start, hash: Sha256::new(), size: 0 })
     }
 
-    /// Bytes.
-    pub fn length(&self) -> u64 {
-        self.length
+    /// Returns how many bytes are pulled.
+    pub fn size(&self) -> u64 {
+        self.size
     }
 
+    /// Discards what is pulled of this file.
+    ///
+    /// # Errors
+    /// `PullFailed` if the disk does not allow it.
     pub fn restart(&mut self) -> Result<(), Fault> {
-        let file = &mut self.pulled.file;
-        file.set_len(self.start).map_err(|e| disk(&e))?;
-        file.seek(SeekFrom::Start(self.start)).map_err(|e| disk(&e))?;
-        (self.hash, self.length) = (Sha256::new(), 0);
+        let storage = &mut self.pulled.storage;
+        storage.set_len(self.start).map_err(|e| disk_fault(&e))?;
+        storage.seek(SeekFrom::Start(self.start)).map_err(|e| disk_fault(&e))?;
+        (self.hash, self.size) = (Sha256::new(), 0);
         Ok(())
     }
 
+    /// Appends bytes.
+    ///
+    /// # Errors
+    /// `BundleTooLarge` beyond the expected size; `PullFailed` if the disk is full.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        self.length += bytes.len() as u64;
-        let Expected { largest, .. } = self.expected;
-        if self.length > largest {
-            let message = format!("{} is larger than {largest} bytes", self.expected.what());
+        self.size += bytes.len() as u64;
+        let ExpectedFile { max_bytes, .. } = self.expected;
+        if self.size > max_bytes {
+            let message =
+                format!("{} is larger than {max_bytes} bytes", self.expected.display_name());
             return Err(Fault::new(Reason::BundleTooLarge, message));
         }
         self.hash.update(bytes);
-        self.pulled.file.write_all(bytes).map_err(|e| disk(&e))
+        self.pulled.storage.write_all(bytes).map_err(|e| disk_fault(&e))
     }
 
-    pub fn verified(self) -> Result<(), Fault> {
-        let found = format!("sha256:{}", hex(&self.hash.finalize()));
-        let Expected { digest, .. } = &self.expected;
-        if &found != digest {
-            let message = format!("{} should be {digest}, but is {found}", self.expected.what());
+    /// Completes the file.
+    ///
+    /// # Errors
+    /// `DigestMismatch`.
+    pub fn verify(self) -> Result<(), Fault> {
+        let actual = format!("sha256:{}", hex(&self.hash.finalize()));
+        let ExpectedFile { digest, .. } = &self.expected;
+        if &actual != digest {
+            let name = self.expected.display_name();
+            let message = format!("{name} has the digest {actual}, expected {digest}");
             return Err(Fault::new(Reason::DigestMismatch, message));
         }
-        self.pulled.parts.push(Part { name: self.expected.name, length: self.length });
+        self.pulled.files.push(FileEntry { name: self.expected.name, size: self.size });
         Ok(())
     }
 }
 
-fn disk(error: &io::Error) -> Fault {
-    lasting(format!("the bundle cannot be kept for a moment: {error}"))
+fn disk_fault(error: &io::Error) -> Fault {
+    permanent(format!("could not write the bundle to a temporary file: {error}"))
 }

@@ -1,31 +1,31 @@
-//! Files that the owner gave: read anew at each pull, and never what could hold up the agent.
+//! Files that the cluster's owner provides. They are read at each pull, and never block the agent.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-/// Bytes. A Secret or ConfigMap holds less.
-const LARGEST: u64 = 4 * 1024 * 1024;
+/// Maximum size in bytes. A Secret or ConfigMap holds less.
+const MAX_BYTES: u64 = 4 * 1024 * 1024;
 
+/// Reads a whole file.
+///
 /// # Errors
-/// Those of the system, and for what is no file or too large.
+/// Those of the system, and `InvalidInput` for a path that is not a regular file or one that is too large.
 pub async fn read(path: &Path) -> io::Result<Vec<u8>> {
     let path = PathBuf::from(path);
-    tokio::task::spawn_blocking(move || regular(&path)).await.map_err(io::Error::other)?
+    tokio::task::spawn_blocking(move || read_regular(&path)).await.map_err(io::Error::other)?
 }
 
-/// A pipe would block, so what it is comes first.
-fn regular(path: &Path) -> io::Result<Vec<u8>> {
+/// The type is checked first, because opening a pipe would block.
+fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
     if !std::fs::metadata(path)?.is_file() {
-        return Err(io::Error::new(ErrorKind::InvalidInput, "it is not a regular file"));
+        return Err(io::Error::new(ErrorKind::InvalidInput, "not a regular file"));
     }
     let mut bytes = Vec::new();
-    File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(io::Error::new(
-            ErrorKind::InvalidInput,
-            format!("it is larger than {LARGEST} bytes"),
-        ));
+    File::open(path)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        let message = format!("larger than {MAX_BYTES} bytes");
+        return Err(io::Error::new(ErrorKind::InvalidInput, message));
     }
     Ok(bytes)
 }
@@ -35,14 +35,15 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn only_bounded_files_are_read() {
+    async fn only_regular_files_up_to_the_maximum_size_are_read() {
         let folder = tempfile::tempdir().expect("a folder");
         assert_eq!(read(folder.path()).await.map_err(|e| e.kind()), Err(ErrorKind::InvalidInput));
-        let file = folder.path().join("file");
-        assert_eq!(read(&file).await.map_err(|e| e.kind()), Err(ErrorKind::NotFound));
-        File::create(&file).and_then(|file| file.set_len(LARGEST)).expect("a file");
-        assert_eq!(read(&file).await.map(|bytes| bytes.len() as u64).ok(), Some(LARGEST));
-        File::options().write(true).open(&file).and_then(|f| f.set_len(LARGEST + 1)).expect("it");
-        assert_eq!(read(&file).await.map_err(|e| e.kind()), Err(ErrorKind::InvalidInput));
+        let path = folder.path().join("file");
+        assert_eq!(read(&path).await.map_err(|e| e.kind()), Err(ErrorKind::NotFound));
+        let file = File::create(&path).expect("a file");
+        file.set_len(MAX_BYTES).expect("a size");
+        assert_eq!(read(&path).await.map(|bytes| bytes.len() as u64).ok(), Some(MAX_BYTES));
+        file.set_len(MAX_BYTES + 1).expect("a size");
+        assert_eq!(read(&path).await.map_err(|e| e.kind()), Err(ErrorKind::InvalidInput));
     }
 }

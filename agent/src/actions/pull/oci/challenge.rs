@@ -1,4 +1,4 @@
-//! How a registry wants to be asked, as the 401 says that it answers with.
+//! The authentication that a registry requires, from the `WWW-Authenticate` headers of its 401 response.
 
 use http_auth::ChallengeParser;
 use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
@@ -9,7 +9,7 @@ pub enum Challenge {
     Bearer(Bearer),
 }
 
-/// A token is to be fetched from `realm` first.
+/// A token has to be fetched from the token server `realm` first.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Bearer {
     pub realm: String,
@@ -18,24 +18,24 @@ pub struct Bearer {
 }
 
 impl Challenge {
-    /// The best one that is known here: with a token, the password goes to fewer servers.
-    pub fn read(headers: &HeaderMap) -> Option<Self> {
+    /// Returns the best known challenge. Bearer is preferred to Basic, because the password then goes to fewer servers.
+    pub fn parse(headers: &HeaderMap) -> Option<Self> {
         let values = headers.get_all(WWW_AUTHENTICATE).into_iter().filter_map(|v| v.to_str().ok());
-        let known: Vec<_> = values.flat_map(ChallengeParser::new).flatten().collect();
-        known.iter().find_map(bearer).map(Self::Bearer).or_else(|| {
-            let is_basic = known.iter().any(|it| it.scheme.eq_ignore_ascii_case("basic"));
+        let challenges: Vec<_> = values.flat_map(ChallengeParser::new).flatten().collect();
+        challenges.iter().find_map(parse_bearer).map(Self::Bearer).or_else(|| {
+            let is_basic = challenges.iter().any(|it| it.scheme.eq_ignore_ascii_case("basic"));
             is_basic.then_some(Self::Basic)
         })
     }
 }
 
-fn bearer(challenge: &http_auth::ChallengeRef<'_>) -> Option<Bearer> {
+fn parse_bearer(challenge: &http_auth::ChallengeRef<'_>) -> Option<Bearer> {
     if !challenge.scheme.eq_ignore_ascii_case("bearer") {
         return None;
     }
-    let param = |wanted: &str| {
+    let param = |expected: &str| {
         let mut params = challenge.params.iter();
-        let (_, value) = params.find(|(name, _)| name.eq_ignore_ascii_case(wanted))?;
+        let (_, value) = params.find(|(name, _)| name.eq_ignore_ascii_case(expected))?;
         Some(value.to_unescaped())
     };
     let (realm, service, scope) = (param("realm")?, param("service"), param("scope"));
@@ -46,12 +46,12 @@ fn bearer(challenge: &http_auth::ChallengeRef<'_>) -> Option<Bearer> {
 mod tests {
     use super::*;
 
-    fn read(values: &[&'static str]) -> Option<Challenge> {
+    fn parse(values: &[&'static str]) -> Option<Challenge> {
         let mut headers = HeaderMap::new();
         for value in values {
             headers.append(WWW_AUTHENTICATE, value.parse().expect("a header"));
         }
-        Challenge::read(&headers)
+        Challenge::parse(&headers)
     }
 
     #[test]
@@ -62,20 +62,20 @@ mod tests {
             scope: Some("repository:a/b:pull".into()),
         };
         let bearer = r#"Bearer realm="https://auth.example.com/token",service="registry.example.com",scope="repository:a/b:pull""#;
-        assert_eq!(read(&[bearer]), Some(Challenge::Bearer(token)));
-        let alone = || {
+        assert_eq!(parse(&[bearer]), Some(Challenge::Bearer(token)));
+        let realm_only = || {
             let realm = "https://a/".to_owned();
             Some(Challenge::Bearer(Bearer { realm, service: None, scope: None }))
         };
-        assert_eq!(read(&[r#"Basic realm="x""#, r#"bearer REALM="https://a/""#]), alone());
-        assert_eq!(read(&[r#"Basic realm="x", Bearer realm="https://a/""#]), alone());
-        assert_eq!(read(&[r#"BASIC realm="x""#]), Some(Challenge::Basic));
+        assert_eq!(parse(&[r#"Basic realm="x""#, r#"bearer REALM="https://a/""#]), realm_only());
+        assert_eq!(parse(&[r#"Basic realm="x", Bearer realm="https://a/""#]), realm_only());
+        assert_eq!(parse(&[r#"BASIC realm="x""#]), Some(Challenge::Basic));
     }
 
     #[test]
-    fn what_is_not_understood_is_none() {
+    fn an_unknown_challenge_is_none() {
         for values in [&[] as &[&str], &["Negotiate"], &["Bearer service=\"no realm\""], &["=,="]] {
-            assert_eq!(read(values), None, "{values:?}");
+            assert_eq!(parse(values), None, "{values:?}");
         }
     }
 }

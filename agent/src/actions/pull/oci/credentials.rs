@@ -1,4 +1,4 @@
-//! Credentials for a registry, from the file that Docker, Podman and Kubernetes keep them in.
+//! Credentials for a registry, from the `config.json` that Docker, Podman and Kubernetes use.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -11,12 +11,13 @@ use lifecycle::bundle::oci_manifest::Repository;
 use reqwest::header::HeaderValue;
 use serde::Deserialize;
 
-use crate::actions::pull::{lasting, owner_files};
+use crate::actions::pull::fault::permanent;
+use crate::actions::pull::owner_files;
 
-/// Names under which Docker Hub's credentials are kept.
+/// Names under which Docker Hub's credentials are stored.
 const DOCKER_HUB: [&str; 3] = ["docker.io", "index.docker.io", "registry-1.docker.io"];
 
-/// `~/.docker/config.json`, and the content of a Secret of type `kubernetes.io/dockerconfigjson`.
+/// The content of `~/.docker/config.json`, and of a Secret of type `kubernetes.io/dockerconfigjson`.
 #[derive(Deserialize)]
 struct Config {
     auths: Option<BTreeMap<String, Entry>>,
@@ -24,79 +25,78 @@ struct Config {
 
 #[derive(Deserialize)]
 struct Entry {
-    /// Base64 of name and password, with a colon between them.
+    /// Base64 of user name, colon and password.
     auth: Option<String>,
     username: Option<String>,
     password: Option<String>,
 }
 
-/// The Authorization header for a repository; none where the file is not there or has nothing for it.
+/// Returns the Authorization header for a repository; `None` if the file does not exist or has no entry for it.
 ///
 /// # Errors
-/// `PullFailed` where the file cannot be used. Of its content, nothing is repeated.
+/// `PullFailed` if the file cannot be used. The message repeats nothing of its content.
 pub async fn find(
     file: Option<&Path>,
     repository: &Repository,
 ) -> Result<Option<HeaderValue>, Fault> {
     let Some(file) = file else { return Ok(None) };
-    let refused = |why: &str| {
-        lasting(format!(
-            "the credentials in {} (--registry-config) cannot be used: {why}",
-            file.display()
-        ))
+    let failed = |why: &str| {
+        let file = file.display();
+        permanent(format!("the credentials in {file} (--registry-config) cannot be used: {why}"))
     };
     let bytes = match owner_files::read(file).await {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(refused(&error.to_string())),
+        Err(error) => return Err(failed(&error.to_string())),
     };
     let config: Config = serde_json::from_slice(&bytes).map_err(|error| {
         let (line, column) = (error.line(), error.column());
-        refused(&format!("it is not Docker's config.json at line {line}, column {column}"))
+        failed(&format!("not a Docker config.json, see line {line}, column {column}"))
     })?;
-    let Some(entry) = best(&config, repository) else { return Ok(None) };
+    let Some(entry) = best_entry(&config, repository) else { return Ok(None) };
     let registry = &repository.registry;
-    let missing = || refused(&format!("there is no name and password for {registry}"));
-    header(entry).map(Some).ok_or_else(missing)
+    let missing = || failed(&format!("no user name and password for {registry}"));
+    basic_header(entry).map(Some).ok_or_else(missing)
 }
 
-/// Where a helper has the credentials, Docker leaves the entry empty.
+/// Docker leaves an entry empty if a credential helper has the credentials.
 fn is_empty(entry: &Entry) -> bool {
-    let given = [&entry.auth, &entry.username, &entry.password];
-    given.into_iter().flatten().all(String::is_empty)
+    let fields = [&entry.auth, &entry.username, &entry.password];
+    fields.into_iter().flatten().all(String::is_empty)
 }
 
-/// The longest key that the repository begins with, as the kubelet takes it; without its wildcards.
-fn best<'a>(config: &'a Config, repository: &Repository) -> Option<&'a Entry> {
-    let fitting = config.auths.iter().flatten().filter_map(|(key, entry)| {
-        let path = path_of(bare(key), repository)?;
+/// Returns the entry with the longest key that is a prefix of the repository. This is the kubelet's rule, without its
+/// wildcards.
+fn best_entry<'a>(config: &'a Config, repository: &Repository) -> Option<&'a Entry> {
+    let matching = config.auths.iter().flatten().filter_map(|(key, entry)| {
+        let path = matching_path(strip_url(key), repository)?;
         (!is_empty(entry)).then_some((path.len(), entry))
     });
-    fitting.max_by_key(|(length, _)| *length).map(|(_, entry)| entry)
+    matching.max_by_key(|(length, _)| *length).map(|(_, entry)| entry)
 }
 
-/// Old keys are URLs: `https://index.docker.io/v1/`.
-fn bare(key: &str) -> &str {
+/// Strips scheme and API version, since old keys are URLs: `https://index.docker.io/v1/`.
+fn strip_url(key: &str) -> &str {
     let key = key.strip_prefix("https://").or(key.strip_prefix("http://")).unwrap_or(key);
     let key = key.trim_end_matches('/');
     let is_host = |rest: &&str| !rest.contains('/');
     key.strip_suffix("/v1").or(key.strip_suffix("/v2")).filter(is_host).unwrap_or(key)
 }
 
-/// What a key says beyond the registry; none where it is for other repositories.
-fn path_of<'a>(key: &'a str, repository: &Repository) -> Option<&'a str> {
+/// Returns the part of a key after the registry; `None` if the key is for other repositories.
+fn matching_path<'a>(key: &'a str, repository: &Repository) -> Option<&'a str> {
     let (registry, path) = key.split_once('/').unwrap_or((key, ""));
     let is_hub = |name: &str| DOCKER_HUB.contains(&name);
-    let is_here =
+    let is_same_registry =
         registry == repository.registry || (is_hub(registry) && is_hub(&repository.registry));
     let rest = repository.name.strip_prefix(path)?;
-    let fits = path.is_empty() || rest.is_empty() || rest.starts_with('/');
-    (is_here && fits).then_some(path)
+    let is_prefix = path.is_empty() || rest.is_empty() || rest.starts_with('/');
+    (is_same_registry && is_prefix).then_some(path)
 }
 
-fn header(entry: &Entry) -> Option<HeaderValue> {
-    let given = entry.auth.as_ref().filter(|auth| !auth.is_empty());
-    let pair = match (given, &entry.username, &entry.password) {
+fn basic_header(entry: &Entry) -> Option<HeaderValue> {
+    let auth = entry.auth.as_ref().filter(|auth| !auth.is_empty());
+    let pair = match (auth, &entry.username, &entry.password) {
         (Some(auth), _, _) => STANDARD.decode(auth.trim()).ok()?,
         (None, Some(name), Some(password)) => format!("{name}:{password}").into_bytes(),
         (None, _, _) => return None,
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_key_that_fits_is_taken() {
+    fn the_longest_matching_key_wins() {
         for (repository, name) in [
             ("registry.example.com/a", Some("wide")),
             ("registry.example.com/team/ab", Some("wide")),
@@ -163,17 +163,17 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_said_without_its_content() {
+    fn an_invalid_file_is_reported_without_its_content() {
         for content in [
             r#"{"auths": "hunter2"}"#,
             r#"{"auths": {"a.b": {"auth": {"hunter2": 1}}}}"#,
             "hunter2",
         ] {
-            let said = find_in(content, "a.b/c").expect_err(content);
-            assert!(said.contains("line 1") && !said.contains("hunter2"), "{said}");
+            let message = find_in(content, "a.b/c").expect_err(content);
+            assert!(message.contains("line 1") && !message.contains("hunter2"), "{message}");
         }
-        let said = find_in(CONFIG, "odd.example.com/a").expect_err("no base64");
-        assert!(said.contains("odd.example.com"), "{said}");
+        let message = find_in(CONFIG, "odd.example.com/a").expect_err("no base64");
+        assert!(message.contains("odd.example.com"), "{message}");
         let repository = Repository::parse("a.b/c").expect("a repository");
         assert_eq!(block_on(find(Some(Path::new("/none/such")), &repository)), Ok(None));
         assert_eq!(find_in(r#"{"auths": null}"#, "a.b/c"), Ok(None));

@@ -1,4 +1,4 @@
-//! Asks a registry for manifests and blobs, by the OCI distribution specification, and logs in where it wants that.
+//! Gets OCI manifests and blobs from a registry, by the OCI distribution specification, and authenticates if required.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -9,173 +9,203 @@ use reqwest::{Client, Response, StatusCode, Url};
 
 use super::challenge::Challenge;
 use super::{credentials, token};
-use crate::actions::pull::client::Redirects;
+use crate::actions::pull::client::{self, Redirects};
+use crate::actions::pull::fault::permanent;
+use crate::actions::pull::settings::PullSettings;
 use crate::actions::pull::transfer::send;
-use crate::actions::pull::{PullSettings, lasting};
 
-const MANIFESTS: &str = "manifests";
-const BLOBS: &str = "blobs";
-
-/// Docker wrote artifacts with a type of its own before there was OCI's.
-/// An index is asked for to say that it is one.
+/// Accepted types of manifests. Docker's type is older than OCI's. An index is accepted in order to reject it by name.
 const MANIFEST_TYPES: &str = "application/vnd.oci.image.manifest.v1+json, \
     application/vnd.docker.distribution.manifest.v2+json, \
     application/vnd.oci.image.index.v1+json, \
     application/vnd.docker.distribution.manifest.list.v2+json";
 
-const ANYTHING: &str = "*/*";
-
-/// Where Docker Hub's registry is, whatever its images' names say.
+/// The host of Docker Hub's registry, which is not the one in the names of its images.
 const DOCKER_HUB: &str = "registry-1.docker.io";
 
 pub struct Registry<'a> {
     /// For the registry and its token server.
     client: Client,
-    /// For where a registry sends those who fetch blobs: without credentials.
-    elsewhere: Client,
+    /// For the servers to which a registry redirects requests for blobs: without credentials.
+    anonymous_client: Client,
     repository: &'a Repository,
-    sources: &'a PullSettings,
+    settings: &'a PullSettings,
     credentials: Option<HeaderValue>,
-    /// What the registry was content with last.
+    /// The header that the registry accepted last.
     authorization: Mutex<Option<HeaderValue>>,
 }
 
+/// An endpoint of the distribution API.
+#[derive(Clone, Copy)]
+enum Endpoint {
+    Manifests,
+    Blobs,
+}
+
 impl<'a> Registry<'a> {
-    pub async fn new(sources: &'a PullSettings, repository: &'a Repository) -> Result<Self, Fault> {
+    /// Reads the owner's files for a repository, without a request.
+    ///
+    /// # Errors
+    /// `PullFailed` if certificate authorities or credentials cannot be used.
+    pub async fn new(
+        settings: &'a PullSettings,
+        repository: &'a Repository,
+    ) -> Result<Self, Fault> {
+        let ca_bundle = settings.ca_bundle.as_deref();
+        let config = settings.registry_config.as_deref();
         Ok(Self {
-            client: sources.client(Redirects::AtHome).await?,
-            elsewhere: sources.client(Redirects::Anywhere).await?,
+            client: client::new(ca_bundle, Redirects::SameServer).await?,
+            anonymous_client: client::new(ca_bundle, Redirects::AnyServer).await?,
             repository,
-            sources,
-            credentials: credentials::find(sources.registry_config(), repository).await?,
+            settings,
+            credentials: credentials::find(config, repository).await?,
             authorization: Mutex::default(),
         })
     }
 
-    pub async fn manifest(&self, digest: &str, from: u64) -> Result<Response, Fault> {
-        self.get(MANIFESTS, digest, MANIFEST_TYPES, from).await
+    /// Requests a manifest from an offset in bytes.
+    ///
+    /// # Errors
+    /// `PullFailed`.
+    pub async fn get_manifest(&self, digest: &str, offset: u64) -> Result<Response, Fault> {
+        self.get(Endpoint::Manifests, digest, offset).await
     }
 
-    pub async fn blob(&self, digest: &str, from: u64) -> Result<Response, Fault> {
-        self.get(BLOBS, digest, ANYTHING, from).await
+    /// Requests a blob from an offset in bytes.
+    ///
+    /// # Errors
+    /// `PullFailed`.
+    pub async fn get_blob(&self, digest: &str, offset: u64) -> Result<Response, Fault> {
+        self.get(Endpoint::Blobs, digest, offset).await
     }
 
-    /// A token may have run out since it was owner_files, so any answer may be a 401.
-    async fn get(
-        &self,
-        kind: &str,
-        digest: &str,
-        accept: &str,
-        from: u64,
-    ) -> Result<Response, Fault> {
-        let url = self.url(kind, digest)?;
-        let mut response = self.ask(&url, accept, from).await?;
+    /// Any response may be a 401, because a token may expire after it was accepted.
+    async fn get(&self, endpoint: Endpoint, digest: &str, offset: u64) -> Result<Response, Fault> {
+        let url = self.url(endpoint, digest)?;
+        let mut response = self.request(endpoint, &url, offset).await?;
         if response.status() == StatusCode::UNAUTHORIZED {
-            self.log_in(&response).await?;
-            response = self.ask(&url, accept, from).await?;
+            self.authenticate(&response).await?;
+            response = self.request(endpoint, &url, offset).await?;
         }
         match response.status() {
             status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
-                Err(self.refused("", status, lock(&self.authorization).is_some()))
+                Err(self.access_denied("", status, lock(&self.authorization).is_some()))
             }
-            StatusCode::NOT_FOUND => Err(lasting(match kind {
-                BLOBS => format!("a file that the manifest names is not there: {digest} (404)"),
-                _ => {
-                    format!("no manifest has {digest} (404 Not Found); oras push prints its digest")
-                }
-            })),
-            StatusCode::BAD_REQUEST if url.scheme() == "http" => Err(lasting(
-                "400 Bad Request, perhaps since it has TLS though --plain-http-registry says not"
-                    .into(),
+            StatusCode::NOT_FOUND => Err(not_found(endpoint, digest)),
+            StatusCode::BAD_REQUEST if url.scheme() == "http" => Err(permanent(
+                "400 Bad Request; if the registry has TLS, remove it from --plain-http-registry",
             )),
             StatusCode::MOVED_PERMANENTLY
             | StatusCode::FOUND
             | StatusCode::SEE_OTHER
             | StatusCode::TEMPORARY_REDIRECT
-            | StatusCode::PERMANENT_REDIRECT => self.follow(&url, &response, from).await,
+            | StatusCode::PERMANENT_REDIRECT => self.follow_redirect(&url, &response, offset).await,
             _ => Ok(response),
         }
     }
 
-    async fn ask(&self, url: &Url, accept: &str, from: u64) -> Result<Response, Fault> {
+    async fn request(&self, endpoint: Endpoint, url: &Url, offset: u64) -> Result<Response, Fault> {
+        let accept = match endpoint {
+            Endpoint::Manifests => MANIFEST_TYPES,
+            Endpoint::Blobs => "*/*",
+        };
         let request = self.client.get(url.clone()).header(ACCEPT, accept);
         let authorization = lock(&self.authorization).clone();
         let request = match authorization {
             Some(header) => request.header(AUTHORIZATION, header),
             None => request,
         };
-        send(request, from).await.map_err(hint)
+        send(request, offset).await.map_err(add_tls_hint)
     }
 
-    /// To storage, as large registries have it: the URL itself says that it may be read.
-    async fn follow(&self, url: &Url, response: &Response, from: u64) -> Result<Response, Fault> {
+    /// Large registries redirect to a storage server, with a URL that carries the permission.
+    async fn follow_redirect(
+        &self,
+        url: &Url,
+        response: &Response,
+        offset: u64,
+    ) -> Result<Response, Fault> {
         let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
         let next = location.and_then(|location| url.join(location).ok());
-        let next = next.ok_or_else(|| lasting("a redirect that leads nowhere".into()))?;
+        let next = next.ok_or_else(|| permanent("redirected without a valid location"))?;
         let is_secure_enough = next.scheme() == "https" || url.scheme() == next.scheme();
         if !is_secure_enough || !next.username().is_empty() || next.password().is_some() {
-            return Err(lasting("redirected to what is neither https nor without a name".into()));
+            return Err(permanent("redirected to a URL without https or with credentials in it"));
         }
-        let host = token::host(&next);
-        send(self.elsewhere.get(next), from).await.map_err(|fault| Fault {
+        let host = token::host_of(&next);
+        send(self.anonymous_client.get(next), offset).await.map_err(|fault| Fault {
             message: printable(&format!("redirected to {host}: {}", fault.message)),
             ..fault
         })
     }
 
-    fn url(&self, kind: &str, digest: &str) -> Result<Url, Fault> {
+    fn url(&self, endpoint: Endpoint, digest: &str) -> Result<Url, Fault> {
         let Repository { registry, name } = self.repository;
         let (host, name) = match registry.as_str() {
             "docker.io" if !name.contains('/') => (DOCKER_HUB, format!("library/{name}")),
             "docker.io" => (DOCKER_HUB, name.clone()),
             _ => (registry.as_str(), name.clone()),
         };
-        let scheme = if self.sources.is_plain(registry) { "http" } else { "https" };
-        Url::parse(&format!("{scheme}://{host}/v2/{name}/{kind}/{digest}"))
-            .map_err(|error| lasting(format!("its name makes no URL: {error}")))
+        let scheme = if self.settings.is_plain_http(registry) { "http" } else { "https" };
+        let kind = match endpoint {
+            Endpoint::Manifests => "manifests",
+            Endpoint::Blobs => "blobs",
+        };
+        Url::parse(&format!("{scheme}://{host}/v2/{name}/{kind}/{digest}")).map_err(|error| {
+            permanent(format!("the repository's name is invalid in a URL: {error}"))
+        })
     }
 
-    async fn log_in(&self, response: &Response) -> Result<(), Fault> {
-        let refused = || self.refused("", response.status(), false);
-        let header = match Challenge::read(response.headers()).ok_or_else(refused)? {
-            Challenge::Basic => self.credentials.clone().ok_or_else(refused)?,
+    async fn authenticate(&self, response: &Response) -> Result<(), Fault> {
+        let denied = || self.access_denied("", response.status(), false);
+        let header = match Challenge::parse(response.headers()).ok_or_else(denied)? {
+            Challenge::Basic => self.credentials.clone().ok_or_else(denied)?,
             Challenge::Bearer(bearer) => {
-                let url = token::url(self.sources, &bearer, &self.repository.name)?;
-                let fetched = token::fetch(&self.client, url, self.credentials.as_ref()).await?;
+                let url = token::url(self.settings, &bearer, &self.repository.name)?;
+                let token = token::fetch(&self.client, url, self.credentials.as_ref()).await?;
                 let sent = self.credentials.is_some();
-                fetched.map_err(|status| self.refused("the token server: ", status, sent))?
+                token.map_err(|status| self.access_denied("token server: ", status, sent))?
             }
         };
         *lock(&self.authorization) = Some(header);
         Ok(())
     }
 
-    fn refused(&self, whose: &str, status: StatusCode, sent: bool) -> Fault {
+    /// `server` prefixes the message unless the registry itself answered. `sent`: the request had the credentials.
+    fn access_denied(&self, server: &str, status: StatusCode, sent: bool) -> Fault {
         let registry = &self.repository.registry;
-        let file = self.sources.registry_config().map(|file| file.display());
-        lasting(match (file, &self.credentials) {
+        let file = self.settings.registry_config.as_ref().map(|file| file.display());
+        let message = match (file, &self.credentials) {
             (Some(file), Some(_)) if sent => {
-                format!("{whose}the credentials in {file} are refused ({status})")
+                format!("the credentials in {file} were rejected ({status})")
             }
-            (_, Some(_)) => {
-                format!("{whose}{status}, and credentials are not asked for as Basic or Bearer")
-            }
+            (_, Some(_)) => format!("{status} without a Basic or Bearer challenge to authenticate"),
             (Some(file), None) => {
-                format!("{whose}credentials are wanted ({status}); {file} has none for {registry}")
+                format!("credentials are required ({status}); {file} has none for {registry}")
             }
-            (None, None) => {
-                format!("{whose}credentials are wanted ({status}); give --registry-config")
-            }
-        })
+            (None, None) => format!("credentials are required ({status}); set --registry-config"),
+        };
+        permanent(format!("{server}{message}"))
     }
 }
 
-/// What plain HTTP looks like to those who expect TLS.
-fn hint(fault: Fault) -> Fault {
+fn not_found(endpoint: Endpoint, digest: &str) -> Fault {
+    permanent(match endpoint {
+        Endpoint::Manifests => format!(
+            "no manifest with digest {digest} (404 Not Found); `oras push` prints the digest"
+        ),
+        Endpoint::Blobs => {
+            format!("no file with digest {digest}, which the manifest lists (404 Not Found)")
+        }
+    })
+}
+
+/// A plain HTTP server looks so to a TLS client.
+fn add_tls_hint(fault: Fault) -> Fault {
     if !fault.message.contains("InvalidContentType") {
         return fault;
     }
-    let message = format!("{}; if it has no TLS, see --plain-http-registry", fault.message);
+    let message = format!("{}; if it has no TLS, set --plain-http-registry", fault.message);
     Fault { message: printable(&message), ..fault }
 }
 
