@@ -13,13 +13,13 @@ use crate::delivery;
 use crate::fleet::{self, ADD_ON, PATIENCE, until_available};
 use crate::images::NEWER_AGENT;
 use crate::tailored;
-use testbed::Telling;
+use testbed::Progress;
 
 const TEMPLATE: &str = "addon-lifecycle-0.1.0";
 const NEWER_TEMPLATE: &str = "addon-lifecycle-0.1.1";
 
-pub async fn upgraded(telling: &Telling, bed: &Bed) -> Result<()> {
-    telling.chapter("OCM upgrades the agent while the agent upgrades an add-on");
+pub async fn upgraded(progress: &Progress, bed: &Bed) -> Result<()> {
+    progress.heading("OCM upgrades the agent while the agent upgrades an add-on");
     newer_template(bed).await?;
     let fleet = Fleet::new(&bed.hub, ADD_ON);
     fleet
@@ -43,28 +43,28 @@ pub async fn upgraded(telling: &Telling, bed: &Bed) -> Result<()> {
     let patch = Patch::Merge(json!({"spec": {"configs": [config, tailored::reference()]}}));
     bed.hub.add_ons(ONE).patch(delivery::ADD_ON, &PatchParams::default(), &patch).await?;
     until_agent_is(&bed.one, NEWER_AGENT).await?;
-    telling.line("the newer agent runs on cluster one");
+    progress.line("the newer agent runs on cluster one");
     let status = until_available(&bed.one, "1.3.0").await?;
     let told = status.history.iter().filter(|entry| entry.version.as_deref() == Some("1.3.0"));
     let results: Vec<_> = told.map(|entry| entry.result).collect();
     ensure!(results == [OperationResult::Succeeded], "1.3.0 went {results:?}");
-    telling.line("and the add-on's upgrade went through once, as if nothing had been");
+    progress.line("and the add-on's upgrade went through once, as if nothing had been");
     until_available(&bed.two, "1.3.0").await?;
     Ok(())
 }
 
-pub async fn removed(telling: &Telling, bed: &Bed) -> Result<()> {
-    telling.chapter("The agent is removed before its add-ons, and delivered anew");
+pub async fn removed(progress: &Progress, bed: &Bed) -> Result<()> {
+    progress.heading("The agent is removed before its add-ons, and delivered anew");
     let before = identity(&bed.one).await?;
     bed.hub.add_ons(ONE).delete(delivery::ADD_ON, &DeleteParams::default()).await?;
     delivery::until_removed(bed, &bed.one).await?;
     ensure!(identity(&bed.one).await? == before, "something was lost with the agent");
-    telling.line("it went without waiting for its add-ons, which run on");
+    progress.line("it went without waiting for its add-ons, which run on");
     delivery::assign(bed, &bed.one).await?;
     delivery::until_available(bed, &bed.one).await?;
     until_available(&bed.one, "1.3.0").await?;
     ensure!(identity(&bed.one).await? == before, "the new agent made something anew");
-    telling.line("a new agent has taken them over as they are");
+    progress.line("a new agent has taken them over as they are");
     Ok(())
 }
 

@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 
 use crate::delivery;
 use crate::images::Images;
-use testbed::Telling;
+use testbed::Progress;
 
 /// In the order in which OCM takes them.
 pub const ONE: &str = "one";
@@ -57,15 +57,15 @@ pub struct Bed {
 }
 
 impl Bed {
-    pub async fn start(telling: &Telling) -> Result<Self> {
-        telling.chapter("The agent's image, OCM's controllers on a hub, two managed clusters with its klusterlet");
+    pub async fn start(progress: &Progress) -> Result<Self> {
+        progress.heading("The agent's image, OCM's controllers on a hub, two managed clusters with its klusterlet");
         let machine = Machine::start().await?;
-        let images = Images::build(telling).await?;
+        let images = Images::build(progress).await?;
         let hub = OcmHub::start("hub", HOST.parse()?).await?;
         hub.place_everywhere().await?;
-        telling.line("the hub's controllers run");
-        let (one, two) = tokio::try_join!(real(&hub, machine, &images, telling), played(&hub),)?;
-        telling.line("both clusters have joined");
+        progress.line("the hub's controllers run");
+        let (one, two) = tokio::try_join!(real(&hub, machine, &images, progress), played(&hub),)?;
+        progress.line("both clusters have joined");
         let files = FileServer::start_secure(HOST.parse()?).await?;
         Ok(Self { one, two, hub, files })
     }
@@ -92,14 +92,19 @@ impl Bed {
     }
 }
 
-async fn real(hub: &OcmHub, machine: Machine, images: &Images, telling: &Telling) -> Result<Site> {
+async fn real(
+    hub: &OcmHub,
+    machine: Machine,
+    images: &Images,
+    progress: &Progress,
+) -> Result<Site> {
     let address: Ipv4Addr = HOST.parse()?;
     let managed = Managed::bare(Options { nodes: 0, address, ..Options::full(ONE) }).await?;
     let node = Node::start(machine, &managed.plane).await?;
     for image in images.all() {
         node.import(image).await?;
     }
-    telling.line("cluster one has a real node");
+    progress.line("cluster one has a real node");
     let klusterlet = Klusterlet::join(&managed.plane, hub, ONE, &WORK_FLAGS).await?;
     Ok(Site { name: ONE, klusterlet: Mutex::new(klusterlet), node: Some(node), managed })
 }

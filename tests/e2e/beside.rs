@@ -11,27 +11,27 @@ use testbed::wait::until;
 
 use crate::bed::{Bed, ONE, TWO};
 use crate::fleet::{self, PATIENCE, until_available};
-use testbed::Telling;
+use testbed::Progress;
 
 const NOTES: &str = "notes";
 const PATH: &str = "/notes.yaml";
 
-pub async fn pinned(telling: &Telling, bed: &Bed) -> Result<()> {
-    telling.chapter("One cluster of the fleet is pinned to an earlier version, and let go again");
+pub async fn pinned(progress: &Progress, bed: &Bed) -> Result<()> {
+    progress.heading("One cluster of the fleet is pinned to an earlier version, and let go again");
     let fleet = Fleet::new(&bed.hub, fleet::ADD_ON);
     fleet.pin(TWO, Some("1.0.0")).await?;
     until_available(&bed.two, "1.0.0").await?;
     let one = bed.one.add_on(fleet::ADD_ON).status().await?;
     ensure!(one.current_version.as_deref() == Some("1.1.0"), "cluster one runs {one:?}");
-    telling.line("cluster two runs 1.0.0, cluster one still 1.1.0");
+    progress.line("cluster two runs 1.0.0, cluster one still 1.1.0");
     fleet.pin(TWO, None).await?;
     until_available(&bed.two, "1.1.0").await?;
-    telling.line("cluster two is back at 1.1.0");
+    progress.line("cluster two is back at 1.1.0");
     Ok(())
 }
 
-pub async fn stand_alone(telling: &Telling, bed: &Bed) -> Result<()> {
-    telling.chapter("Beside it an add-on that has no ClusterManagementAddOn");
+pub async fn stand_alone(progress: &Progress, bed: &Bed) -> Result<()> {
+    progress.heading("Beside it an add-on that has no ClusterManagementAddOn");
     let fleet = Fleet::new(&bed.hub, NOTES);
     fleet.template(&inline("1.0.0")).await?;
     fleet.template(&served("1.1.0", &bed.files)).await?;
@@ -39,16 +39,16 @@ pub async fn stand_alone(telling: &Telling, bed: &Bed) -> Result<()> {
         fleet.give_alone(ONE, version).await?;
         bed.one.add_on(NOTES).until_available(version).await?;
         until_reported(bed, version).await?;
-        telling.line(&format!("cluster one runs {NOTES} {version}, and the hub knows"));
+        progress.line(&format!("cluster one runs {NOTES} {version}, and the hub knows"));
     }
     let asked = bed.files.ranges(PATH);
     ensure!(asked.len() == 1, "asked for: {asked:?}");
-    telling.line(
+    progress.line(
         "the second was fetched over https from a server whose authority the hub told of, once",
     );
     bed.hub.add_ons(ONE).delete(NOTES, &DeleteParams::default()).await?;
     bed.one.add_on(NOTES).until_gone().await?;
-    telling.line("its ManagedClusterAddOn was deleted, and it is uninstalled");
+    progress.line("its ManagedClusterAddOn was deleted, and it is uninstalled");
     Ok(())
 }
 

@@ -6,11 +6,11 @@ use anyhow::{Context, Result, bail, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::{ListParams, LogParams};
-use testbed::reader::{Reader, part};
+use testbed::doc_runner::{DocRunner, section};
 use testbed::wait::until;
 
 use crate::bed::{Bed, Site};
-use testbed::Telling;
+use testbed::Progress;
 
 pub const ADD_ON: &str = "addon-lifecycle";
 pub const SECRET: &str = "addon-lifecycle-hub-kubeconfig";
@@ -18,34 +18,34 @@ pub const NAMESPACE: &str = "open-cluster-management-agent-addon";
 
 pub const PATIENCE: Duration = Duration::from_secs(180);
 
-pub async fn by_ocm(telling: &Telling, bed: &Bed) -> Result<()> {
-    telling.chapter("OCM delivers the agent");
+pub async fn by_ocm(progress: &Progress, bed: &Bed) -> Result<()> {
+    progress.heading("OCM delivers the agent");
     for site in [&bed.one, &bed.two] {
         assign(bed, site).await?;
     }
     bed.start_process().await?;
-    telling.line("on cluster two the agent runs beside the node that kwok plays, with the identity OCM gave it");
+    progress.line("on cluster two the agent runs beside the node that kwok plays, with the identity OCM gave it");
     until_available(bed, &bed.one).await?;
-    telling.line("on cluster one it runs as a pod on the real node");
+    progress.line("on cluster one it runs as a pod on the real node");
     until_heard(bed, &bed.one).await?;
     until_heard(bed, &bed.two).await?;
-    telling.line("both have been heard of on the hub");
+    progress.line("both have been heard of on the hub");
     Ok(())
 }
 
 /// The installation with OCM, word for word: the hub gets what it needs and assigns the agent, the cluster grants add-ons
 /// their rights.
 pub async fn assign(bed: &Bed, site: &Site) -> Result<()> {
-    let step = part("docs/install.md", "## With OCM")?;
-    let reader = Reader::new(&bed.hub.plane)?;
-    reader.writes("manifests/hub-edge/kustomization.yaml", step.block("yaml")?)?;
-    reader.types(&bed.hub.plane, &step.block("sh")?.replace("cluster1", site.name)).await?;
-    let rights = part("docs/install.md", "## Rights of add-ons")?;
+    let step = section("docs/install.md", "## With OCM")?;
+    let runner = DocRunner::new(&bed.hub.plane)?;
+    runner.write("manifests/hub-edge/kustomization.yaml", step.block("yaml")?)?;
+    runner.run(&bed.hub.plane, &step.block("sh")?.replace("cluster1", site.name)).await?;
+    let rights = section("docs/install.md", "## Rights of add-ons")?;
     let plane = &site.managed.plane;
     plane
         .kubectl(&["delete", "clusterrolebinding", "addon-installer", "--ignore-not-found"])
         .await?;
-    Reader::new(plane)?.types(plane, rights.block("sh")?).await.map(drop)
+    DocRunner::new(plane)?.run(plane, rights.block("sh")?).await.map(drop)
 }
 
 /// By OCM's own condition on the agent's add-on.

@@ -1,7 +1,7 @@
 //! A cluster leaves its hub and joins it again.
 
 use anyhow::{Context, Result, bail, ensure};
-use testbed::Telling;
+use testbed::Progress;
 use testbed::ocm::{Fleet, Klusterlet};
 use testbed::wait::until;
 
@@ -9,23 +9,23 @@ use crate::bed::{Bed, ONE, WORK_FLAGS};
 use crate::delivery;
 use crate::fleet::{ADD_ON, PATIENCE, until_available};
 
-pub async fn and_return(telling: &Telling, bed: &Bed) -> Result<()> {
-    telling.chapter("Cluster one is ordered to leave the hub while its klusterlet is away");
+pub async fn and_return(progress: &Progress, bed: &Bed) -> Result<()> {
+    progress.heading("Cluster one is ordered to leave the hub while its klusterlet is away");
     bed.one.klusterlet.lock().await.kill();
     let add_on = bed.one.add_on(ADD_ON);
     bed.hub.detach(ONE).await?;
     until_ordered_away(bed).await?;
     ensure!(add_on.image(ADD_ON, "collector").await?.is_some(), "the add-on was uninstalled");
-    telling.line("OCM waits for it, and the add-on runs on");
+    progress.line("OCM waits for it, and the add-on runs on");
     bed.one.klusterlet.lock().await.start(&bed.one.managed.plane)?;
     bed.hub.until_detached(ONE).await?;
-    telling.line("it is back, and OCM has let it go");
+    progress.line("it is back, and OCM has let it go");
     add_on.until_gone().await?;
     ensure!(add_on.image(ADD_ON, "collector").await?.is_none(), "the add-on still runs");
     delivery::until_removed(bed, &bed.one).await?;
-    telling.line("the add-on is uninstalled there, and the agent is gone");
+    progress.line("the add-on is uninstalled there, and the agent is gone");
 
-    telling.chapter("And joins it again");
+    progress.heading("And joins it again");
     let mut klusterlet = bed.one.klusterlet.lock().await;
     klusterlet.leave(&bed.one.managed.plane).await?;
     bed.hub.forget_requests(ONE).await?;
@@ -33,10 +33,10 @@ pub async fn and_return(telling: &Telling, bed: &Bed) -> Result<()> {
     drop(klusterlet);
     delivery::assign(bed, &bed.one).await?;
     delivery::until_available(bed, &bed.one).await?;
-    telling.line("the agent is back");
+    progress.line("the agent is back");
     until_available(&bed.one, "1.3.0").await?;
     Fleet::new(&bed.hub, ADD_ON).until_completed(ONE, "1.3.0", PATIENCE).await?;
-    telling.line("and so is the add-on, as the fleet's placement says");
+    progress.line("and so is the add-on, as the fleet's placement says");
     Ok(())
 }
 

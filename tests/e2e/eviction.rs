@@ -4,7 +4,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
 use serde_json::json;
-use testbed::Telling;
+use testbed::Progress;
 use testbed::ocm::Fleet;
 use testbed::wait::until;
 
@@ -13,8 +13,8 @@ use crate::fleet::{ADD_ON, PATIENCE};
 
 const VERSION: &str = "1.1.0";
 
-pub async fn leaves_everything(telling: &Telling, bed: &Bed) -> Result<()> {
-    telling.chapter("The hub forgets the add-on of cluster two, as one does that is restored from an old backup");
+pub async fn leaves_everything(progress: &Progress, bed: &Bed) -> Result<()> {
+    progress.heading("The hub forgets the add-on of cluster two, as one does that is restored from an old backup");
     let (before, owned) = (deployment(&bed.two).await?, managed(&bed.two).await?);
     bed.hub.kill_controllers();
     bed.two.klusterlet.lock().await.kill();
@@ -27,7 +27,7 @@ pub async fn leaves_everything(telling: &Telling, bed: &Bed) -> Result<()> {
     })
     .await?;
     ensure!(deployment(&bed.two).await? == before, "what was installed was touched");
-    telling.line("the klusterlet has removed its ManagedAddOn; everything runs on, Orphaned");
+    progress.line("the klusterlet has removed its ManagedAddOn; everything runs on, Orphaned");
 
     bed.hub.start_controllers()?;
     Fleet::new(&bed.hub, ADD_ON).until_completed(TWO, VERSION, PATIENCE).await?;
@@ -36,13 +36,13 @@ pub async fn leaves_everything(telling: &Telling, bed: &Bed) -> Result<()> {
     })
     .await?;
     ensure!(deployment(&bed.two).await? == before, "what was installed was touched");
-    telling.line("the hub placed it again, and it is the fleet's as before");
+    progress.line("the hub placed it again, and it is the fleet's as before");
     Ok(())
 }
 
 /// As OCM 1.0 does, too, when it cannot ask for the kind (its list of resources is lost for a moment).
-pub async fn is_no_deletion_on_the_cluster(telling: &Telling, bed: &Bed) -> Result<()> {
-    telling.chapter(
+pub async fn is_no_deletion_on_the_cluster(progress: &Progress, bed: &Bed) -> Result<()> {
+    progress.heading(
         "Somebody deletes the ManagedAddOn on cluster two; on the hub it is still assigned",
     );
     let (before, owned) = (deployment(&bed.two).await?, managed(&bed.two).await?);
@@ -62,7 +62,7 @@ pub async fn is_no_deletion_on_the_cluster(telling: &Telling, bed: &Bed) -> Resu
     })
     .await?;
     ensure!(deployment(&bed.two).await? == before, "what was installed was touched");
-    telling.line("nothing was uninstalled, and the klusterlet has taken it back");
+    progress.line("nothing was uninstalled, and the klusterlet has taken it back");
     Ok(())
 }
 

@@ -10,34 +10,34 @@ use testbed::ocm::Fleet;
 use testbed::wait::until;
 
 use crate::bed::{Bed, ONE, Site, TWO};
-use testbed::Telling;
+use testbed::Progress;
 
 pub const ADD_ON: &str = "metrics";
 
 /// OCM looks anew at a rollout when something changes, and at the times it has reckoned.
 pub const PATIENCE: Duration = Duration::from_secs(240);
 
-pub async fn gates_on_health(telling: &Telling, bed: &Bed) -> Result<()> {
+pub async fn gates_on_health(progress: &Progress, bed: &Bed) -> Result<()> {
     let fleet = Fleet::new(&bed.hub, ADD_ON);
     for (version, image) in [("1.0.0", READY), ("1.1.0", READY), ("1.2.0", NEVER_READY)] {
         fleet.template(&spec(version, image)).await?;
     }
 
-    telling.chapter("1.0.0 is placed on the whole fleet");
+    progress.heading("1.0.0 is placed on the whole fleet");
     fleet.roll_out("1.0.0", &strategy()).await?;
     for site in [&bed.one, &bed.two] {
         until_available(site, "1.0.0").await?;
-        telling.line(&format!("cluster {} runs 1.0.0", site.name));
+        progress.line(&format!("cluster {} runs 1.0.0", site.name));
         fleet.until_completed(site.name, "1.0.0", PATIENCE).await?;
-        telling.line(&format!("OCM counts cluster {} as done", site.name));
+        progress.line(&format!("OCM counts cluster {} as done", site.name));
     }
 
-    telling.chapter("1.1.0 goes to cluster one, then to cluster two");
+    progress.heading("1.1.0 goes to cluster one, then to cluster two");
     fleet.roll_out("1.1.0", &strategy()).await?;
     let one = until_available(&bed.one, "1.1.0").await?;
-    telling.line("cluster one runs 1.1.0");
+    progress.line("cluster one runs 1.1.0");
     let two = until_available(&bed.two, "1.1.0").await?;
-    telling.line("cluster two runs 1.1.0");
+    progress.line("cluster two runs 1.1.0");
     let (done, begun) = (one.completion_time, two.started_time);
     ensure!(
         done <= begun,
@@ -46,28 +46,28 @@ pub async fn gates_on_health(telling: &Telling, bed: &Bed) -> Result<()> {
     for site in [ONE, TWO] {
         fleet.until_completed(site, "1.1.0", PATIENCE).await?;
     }
-    telling.line("OCM counts both as done");
+    progress.line("OCM counts both as done");
 
-    telling.chapter(
+    progress.heading(
         "1.2.0 never becomes ready: cluster one goes back by itself, and cluster two never gets it",
     );
     fleet.roll_out("1.2.0", &strategy()).await?;
     let one = bed.one.add_on(ADD_ON);
     let status = one.until_phase(Phase::RolledBack).await?;
     ensure!(status.current_version.as_deref() == Some("1.1.0"), "back at {status:?}");
-    telling.line("cluster one was rolled back to 1.1.0");
+    progress.line("cluster one was rolled back to 1.1.0");
     fleet.until_progress("1 timeout", PATIENCE).await?;
-    telling.line("OCM has timed cluster one out");
+    progress.line("OCM has timed cluster one out");
     never_got(bed, "1.2.0").await?;
-    telling.line("cluster two was not asked to take 1.2.0");
+    progress.line("cluster two was not asked to take 1.2.0");
 
-    telling.chapter("The placement's template is put back: cluster one is well again");
+    progress.heading("The placement's template is put back: cluster one is well again");
     fleet.roll_out("1.1.0", &strategy()).await?;
     until_available(&bed.one, "1.1.0").await?;
     for site in [ONE, TWO] {
         fleet.until_completed(site, "1.1.0", PATIENCE).await?;
     }
-    telling.line("both clusters are done with 1.1.0");
+    progress.line("both clusters are done with 1.1.0");
     never_got(bed, "1.2.0").await
 }
 
@@ -97,7 +97,7 @@ pub async fn until_available(site: &Site, version: &str) -> Result<ManagedAddOnS
         if there && asked && status.phase == Some(Phase::Available) {
             return Ok(Some(status));
         }
-        anyhow::bail!("{}", testbed::brief(&status))
+        anyhow::bail!("{}", testbed::summarize(&status))
     })
     .await
 }

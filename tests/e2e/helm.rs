@@ -7,7 +7,7 @@ use kube::api::DeleteParams;
 use serde_json::Value;
 use testbed::bundle::{Bundle, READY, Spec};
 use testbed::ocm::Fleet;
-use testbed::{Helm, Telling};
+use testbed::{Helm, Progress};
 
 use crate::bed::{Bed, ONE};
 use crate::migration::{identity, living, until_removed};
@@ -15,28 +15,28 @@ use crate::migration::{identity, living, until_removed};
 /// The release, its chart, its namespace, and the add-on that it becomes.
 const SHOP: &str = "shop";
 
-pub async fn from_a_release_and_back(telling: &Telling, bed: &Bed) -> Result<()> {
-    telling.chapter("A Helm release is handed over to the agent");
+pub async fn from_a_release_and_back(progress: &Progress, bed: &Bed) -> Result<()> {
+    progress.heading("A Helm release is handed over to the agent");
     let helm = Helm::of(&bed.one.managed.plane).await?;
     let chart = helm.chart(SHOP, "1.0.0", &bundle("of the chart").yaml())?;
     install(&helm, &chart, &["--create-namespace"]).await?;
     let before = identity(&bed.one, SHOP).await?;
-    telling.line("Helm has installed it on cluster one");
+    progress.line("Helm has installed it on cluster one");
     let rendered = helm.run(&["get", "manifest", SHOP, "-n", SHOP]).await?;
     let adopting = Spec::text("1.0.0", &rendered).namespace(SHOP).policy("adopt", true);
     hand_over(bed, &adopting, "1.0.0").await?;
     ensure!(helms(bed).await? == 0, "Helm's marks are still there");
     forget(&helm, bed).await?;
     ensure!(identity(&bed.one, SHOP).await? == before, "something was made anew");
-    telling.line(
+    progress.line(
         "the agent runs it, every object and pod is the one from before, and Helm has forgotten it",
     );
     let newer = Spec::inline("1.1.0", &bundle("of the add-on")).namespace(SHOP);
     hand_over(bed, &newer.policy("deletion", "Orphan"), "1.1.0").await?;
     ensure!(settings(bed).await? == "of the add-on", "1.1.0 changed nothing");
-    telling.line("and upgrades it");
+    progress.line("and upgrades it");
 
-    telling.chapter("And back");
+    progress.heading("And back");
     bed.hub.add_ons(ONE).delete(SHOP, &DeleteParams::default()).await?;
     bed.one.add_on(SHOP).until_gone().await?;
     ensure!(identity(&bed.one, SHOP).await? == before, "something went with the add-on");
@@ -44,10 +44,10 @@ pub async fn from_a_release_and_back(telling: &Telling, bed: &Bed) -> Result<()>
     ensure!(identity(&bed.one, SHOP).await? == before, "something was made anew");
     ensure!(settings(bed).await? == "of the chart", "Helm did not write its own");
     ensure!(helms(bed).await? == 2, "Helm's marks are not on all of it");
-    telling.line("Helm keeps it again, and every object and pod is still the same");
+    progress.line("Helm keeps it again, and every object and pod is still the same");
     helm.run(&["uninstall", SHOP, "-n", SHOP]).await?;
     until_removed(&bed.one, SHOP).await?;
-    telling.line("and uninstalls it");
+    progress.line("and uninstalls it");
     Ok(())
 }
 

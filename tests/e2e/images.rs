@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
-use testbed::binaries::{Binaries, Tool};
 use testbed::bundle::{NEVER_READY, READY};
 use testbed::node::{Image, PAUSE, build_image};
+use testbed::{Binaries, Tool};
 use testbed::{release_binary, testbed_dir, workspace_dir};
 use tokio::task::spawn_blocking;
 
-use testbed::Telling;
+use testbed::Progress;
 
 /// As the documentation names it.
 pub const AGENT: &str = "registry.example.com/addon-agent:0.1.0";
@@ -26,8 +26,8 @@ const LIMIT: u64 = 20_000_000;
 pub struct Images(Vec<Image>);
 
 impl Images {
-    pub async fn build(telling: &Telling) -> Result<Self> {
-        telling.line(
+    pub async fn build(progress: &Progress) -> Result<Self> {
+        progress.line(
             "building what is missing of Kubernetes and OCM, and the agent as a static binary",
         );
         let work = testbed_dir().join("images");
@@ -36,7 +36,7 @@ impl Images {
         let program = spawn_blocking(release_binary).await??;
         let agent = agent(&work, AGENT, &program).await?;
         let bytes = agent.bytes()?;
-        telling.line(&format!("the agent's image has {:.1} MB", bytes as f64 / 1e6));
+        progress.line(&format!("the agent's image has {:.1} MB", bytes as f64 / 1e6));
         ensure!(bytes < LIMIT, "the agent's image has {bytes} bytes; it should be under {LIMIT}");
         let newer = self::agent(&work, NEWER_AGENT, &program).await?;
         let mut images = vec![agent, newer];

@@ -20,7 +20,7 @@ mod tailored;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use testbed::Telling;
+use testbed::Progress;
 
 use bed::Bed;
 
@@ -36,36 +36,36 @@ TESTBED_OCM=newest makes it OCM 1.2.
 Needs root, and from Debian: containerd runc containernetworking-plugins buildah iptables iproute2 musl-tools.";
 
 fn main() -> ExitCode {
-    testbed::telling::run(USAGE, &[], |_| e2e())
+    testbed::command_line::run(USAGE, &[], |_| e2e())
 }
 
 async fn e2e() -> Result<()> {
-    let telling = Telling::begin();
-    let bed = Bed::start(&telling).await?;
-    let told = stories(&telling, &bed).await;
+    let progress = Progress::start();
+    let bed = Bed::start(&progress).await?;
+    let told = stories(&progress, &bed).await;
     if told.is_err() {
         eprintln!("{}", bed.dump().await);
     }
     told
 }
 
-async fn stories(telling: &Telling, bed: &Bed) -> Result<()> {
-    delivery::by_ocm(telling, bed).await?;
-    first_steps::as_the_pages_say(telling, bed).await?;
-    tailored::by_a_deployment_config(telling, bed).await?;
-    fleet::gates_on_health(telling, bed).await?;
-    beside::pinned(telling, bed).await?;
-    migration::from_a_template_and_back(telling, bed).await?;
-    helm::from_a_release_and_back(telling, bed).await?;
-    own_identity::is_kept(telling, bed).await?;
-    eviction::leaves_everything(telling, bed).await?;
-    eviction::is_no_deletion_on_the_cluster(telling, bed).await?;
-    agent_life::upgraded(telling, bed).await?;
-    renewal::of_identities(telling, bed).await?;
-    beside::stand_alone(telling, bed).await?;
-    agent_life::removed(telling, bed).await?;
-    detachment::and_return(telling, bed).await?;
-    removal::of_the_fleet(telling, bed).await?;
-    telling.line("all was as told");
+async fn stories(progress: &Progress, bed: &Bed) -> Result<()> {
+    delivery::by_ocm(progress, bed).await?;
+    first_steps::as_the_pages_say(progress, bed).await?;
+    tailored::by_a_deployment_config(progress, bed).await?;
+    fleet::gates_on_health(progress, bed).await?;
+    beside::pinned(progress, bed).await?;
+    migration::from_a_template_and_back(progress, bed).await?;
+    helm::from_a_release_and_back(progress, bed).await?;
+    own_identity::is_kept(progress, bed).await?;
+    eviction::leaves_everything(progress, bed).await?;
+    eviction::is_no_deletion_on_the_cluster(progress, bed).await?;
+    agent_life::upgraded(progress, bed).await?;
+    renewal::of_identities(progress, bed).await?;
+    beside::stand_alone(progress, bed).await?;
+    agent_life::removed(progress, bed).await?;
+    detachment::and_return(progress, bed).await?;
+    removal::of_the_fleet(progress, bed).await?;
+    progress.line("all was as told");
     Ok(())
 }

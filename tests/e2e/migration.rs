@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::ListParams;
 use serde_json::{Value, json};
-use testbed::Telling;
+use testbed::Progress;
 use testbed::bundle::{Bundle, READY, Spec};
 use testbed::ocm::Fleet;
 use testbed::wait::until;
@@ -16,11 +16,11 @@ use crate::fleet::{PATIENCE, strategy};
 
 const ADD_ON: &str = "guestbook";
 
-pub async fn from_a_template_and_back(telling: &Telling, bed: &Bed) -> Result<()> {
+pub async fn from_a_template_and_back(progress: &Progress, bed: &Bed) -> Result<()> {
     let fleet = Fleet::new(&bed.hub, ADD_ON);
     let sites = [&bed.one, &bed.two];
 
-    telling.chapter("An add-on that OCM installs object by object is handed over to the agent");
+    progress.heading("An add-on that OCM installs object by object is handed over to the agent");
     fleet.plain_template("1.0.0", &objects(false)).await?;
     fleet.roll_out("1.0.0", &strategy()).await?;
     let mut before = Vec::new();
@@ -28,14 +28,14 @@ pub async fn from_a_template_and_back(telling: &Telling, bed: &Bed) -> Result<()
         fleet.until_completed(site.name, "1.0.0", PATIENCE).await?;
         before.push(identity(site, ADD_ON).await?);
     }
-    telling.line("OCM has installed it on both clusters");
+    progress.line("OCM has installed it on both clusters");
     fleet.plain_template("1.0.1", &objects(true)).await?;
     fleet.roll_out("1.0.1", &strategy()).await?;
     for site in sites {
         fleet.until_completed(site.name, "1.0.1", PATIENCE).await?;
         until_nobodys(site).await?;
     }
-    telling.line("OCM would leave every object behind");
+    progress.line("OCM would leave every object behind");
     fleet.template(&spec("1.1.0").policy("adopt", true)).await?;
     fleet.roll_out_by("1.1.0", "1.1.0", &strategy()).await?;
     for site in sites {
@@ -43,9 +43,9 @@ pub async fn from_a_template_and_back(telling: &Telling, bed: &Bed) -> Result<()
         fleet.until_completed(site.name, "1.1.0", PATIENCE).await?;
     }
     same(sites, &before).await?;
-    telling.line("the agent runs it on both; every object and every pod is the one from before");
+    progress.line("the agent runs it on both; every object and every pod is the one from before");
 
-    telling.chapter("And back");
+    progress.heading("And back");
     fleet.template(&spec("1.1.1").policy("deletion", "Orphan")).await?;
     fleet.roll_out("1.1.1", &strategy()).await?;
     for site in sites {
@@ -58,12 +58,12 @@ pub async fn from_a_template_and_back(telling: &Telling, bed: &Bed) -> Result<()
         fleet.until_completed(site.name, "1.2.0", PATIENCE).await?;
     }
     same(sites, &before).await?;
-    telling.line("OCM keeps it again, object by object, and they are still the same");
+    progress.line("OCM keeps it again, object by object, and they are still the same");
     fleet.remove().await?;
     for site in sites {
         until_removed(site, ADD_ON).await?;
     }
-    telling.line("and removes it");
+    progress.line("and removes it");
     Ok(())
 }
 

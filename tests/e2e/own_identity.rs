@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use serde_json::json;
-use testbed::Telling;
+use testbed::Progress;
 use testbed::bundle::{Bundle, Spec};
 use testbed::ocm::Fleet;
 use testbed::wait::until;
@@ -28,8 +28,8 @@ rules:
 - {apiGroups: [addon.open-cluster-management.io], resources: [managedclusteraddons], verbs: [get]}
 ";
 
-pub async fn is_kept(telling: &Telling, bed: &Bed) -> Result<()> {
-    telling.chapter("An add-on of real containers that asks the hub by an identity of its own");
+pub async fn is_kept(progress: &Progress, bed: &Bed) -> Result<()> {
+    progress.heading("An add-on of real containers that asks the hub by an identity of its own");
     bed.hub.plane.apply_yaml(RIGHTS).await?;
     let fleet = Fleet::new(&bed.hub, ADD_ON);
     fleet.registered_template(&spec(), ADD_ON).await?;
@@ -37,10 +37,10 @@ pub async fn is_kept(telling: &Telling, bed: &Bed) -> Result<()> {
     let add_on = bed.one.add_on(ADD_ON);
     add_on.until_available("1.0.0").await?;
     until_asked(bed).await?;
-    telling.line("its pod is ready, and the hub was asked by the identity that OCM gave it");
+    progress.line("its pod is ready, and the hub was asked by the identity that OCM gave it");
     fleet.remove().await?;
     add_on.until_gone().await?;
-    telling.line("it is uninstalled");
+    progress.line("it is uninstalled");
     Ok(())
 }
 

@@ -6,10 +6,10 @@ use testbed::wait::until;
 
 use crate::bed::Bed;
 use crate::fleet::{ADD_ON, PATIENCE};
-use testbed::Telling;
+use testbed::Progress;
 
-pub async fn of_the_fleet(telling: &Telling, bed: &Bed) -> Result<()> {
-    telling.chapter("The add-on is removed from the fleet while cluster two is offline");
+pub async fn of_the_fleet(progress: &Progress, bed: &Bed) -> Result<()> {
+    progress.heading("The add-on is removed from the fleet while cluster two is offline");
     bed.two.klusterlet.lock().await.kill();
     let fleet = Fleet::new(&bed.hub, ADD_ON);
     fleet.remove().await?;
@@ -19,7 +19,7 @@ pub async fn of_the_fleet(telling: &Telling, bed: &Bed) -> Result<()> {
     let namespace = one.object("v1", "Namespace", "", ADD_ON).await?;
     ensure!(deployed(one).await?.is_none(), "it still runs on cluster one");
     ensure!(namespace.is_none(), "its namespace is left behind on cluster one");
-    telling.line("it is uninstalled on cluster one, with its namespace");
+    progress.line("it is uninstalled on cluster one, with its namespace");
     until("OCM to end the add-on of cluster two", PATIENCE, || async {
         Ok(bed.hub.add_on(bed.two.name, ADD_ON).await?.is_none().then_some(()))
     })
@@ -28,11 +28,11 @@ pub async fn of_the_fleet(telling: &Telling, bed: &Bed) -> Result<()> {
         deployed(bed.two.add_on(ADD_ON)).await?.is_some(),
         "cluster two does not run it any more"
     );
-    telling.line("it still runs on cluster two");
+    progress.line("it still runs on cluster two");
     bed.two.klusterlet.lock().await.start(&bed.two.managed.plane)?;
     bed.two.add_on(ADD_ON).until_gone().await?;
     ensure!(deployed(bed.two.add_on(ADD_ON)).await?.is_none(), "it still runs on cluster two");
-    telling.line("cluster two came back, and it is uninstalled there too");
+    progress.line("cluster two came back, and it is uninstalled there too");
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Result, bail, ensure};
 use kube::api::DeleteParams;
-use testbed::Telling;
+use testbed::Progress;
 use testbed::wait::until;
 
 use crate::bed::{Bed, Site, secrets};
@@ -12,8 +12,8 @@ use crate::delivery;
 use crate::fleet::PATIENCE;
 
 /// By the hand of who replaces them before their time: OCM itself looks every five minutes, and at the end of their life.
-pub async fn of_identities(telling: &Telling, bed: &Bed) -> Result<()> {
-    telling.chapter("The agents' certificates for the hub are replaced");
+pub async fn of_identities(progress: &Progress, bed: &Bed) -> Result<()> {
+    progress.heading("The agents' certificates for the hub are replaced");
     for site in [&bed.one, &bed.two] {
         let before = used(bed, site)?;
         ensure!(!before.is_empty(), "the agent of {} has asked the hub nothing", site.name);
@@ -25,7 +25,7 @@ pub async fn of_identities(telling: &Telling, bed: &Bed) -> Result<()> {
         })
         .await?;
     }
-    telling.line("OCM has signed others, and both agents ask with them");
+    progress.line("OCM has signed others, and both agents ask with them");
     Ok(())
 }
 

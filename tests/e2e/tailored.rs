@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
-use testbed::Telling;
+use testbed::Progress;
 use testbed::wait::until;
 
 use crate::bed::{Bed, ONE};
@@ -21,8 +21,8 @@ pub fn reference() -> Value {
     })
 }
 
-pub async fn by_a_deployment_config(telling: &Telling, bed: &Bed) -> Result<()> {
-    telling.chapter(
+pub async fn by_a_deployment_config(progress: &Progress, bed: &Bed) -> Result<()> {
+    progress.heading(
         "The agent of cluster one gets resources, a node selector and an authority of its own",
     );
     let config = json!({
@@ -59,7 +59,7 @@ pub async fn by_a_deployment_config(telling: &Telling, bed: &Bed) -> Result<()> 
         }
     })
     .await?;
-    telling.line("OCM has written all of it into its Deployment, and it is ready again");
+    progress.line("OCM has written all of it into its Deployment, and it is ready again");
     Ok(())
 }
 

@@ -60,7 +60,7 @@ fn main() -> ExitCode {
 }
 
 async fn faults(options: &Options) -> Result<bool> {
-    testbed::binaries::Binaries::ensure()?;
+    testbed::Binaries::ensure()?;
     testbed::agent_binary()?;
     let count = if options.list { 1 } else { options.lanes.min(options.plans.len().max(1)) };
     let count = if options.plans.is_empty() && !options.list { options.lanes } else { count };

@@ -267,5 +267,5 @@ fn is_refusal(phase: Phase) -> bool {
 }
 
 fn words(seen: &Seen) -> String {
-    seen.status.as_ref().map_or_else(|| "gone".to_owned(), testbed::brief)
+    seen.status.as_ref().map_or_else(|| "gone".to_owned(), testbed::summarize)
 }

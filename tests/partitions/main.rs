@@ -12,7 +12,7 @@ use lifecycle::{OperationKind, Phase};
 use testbed::bundle::{Bundle, NEVER_READY, READY, Spec};
 use testbed::file_server::{FileServer, Manner};
 use testbed::wait::until;
-use testbed::{AddOn, Hub, Managed, Telling};
+use testbed::{AddOn, Hub, Managed, Progress};
 
 use links::{Link, Links};
 
@@ -23,7 +23,7 @@ const LONG: Duration = Duration::from_secs(120);
 type Act = fn(&Links, Link) -> Result<()>;
 
 struct Stage {
-    telling: Telling,
+    progress: Progress,
     hub: Hub,
     managed: Managed,
     files: FileServer,
@@ -41,7 +41,7 @@ was not as told.
 Needs root, or: unshare --net --map-root-user cargo partitions";
 
 fn main() -> ExitCode {
-    testbed::telling::run(USAGE, &[], |_| partitions())
+    testbed::command_line::run(USAGE, &[], |_| partitions())
 }
 
 async fn partitions() -> Result<()> {
@@ -59,7 +59,7 @@ async fn partitions() -> Result<()> {
 
 impl Stage {
     async fn build() -> Result<Self> {
-        let telling = Telling::begin();
+        let progress = Progress::start();
         let links = Links::make().context("network namespaces need root (CAP_NET_ADMIN)")?;
         let (hub, managed) =
             tokio::try_join!(Hub::start("far-hub", "edge"), Managed::start("cut-off"))?;
@@ -80,12 +80,12 @@ impl Stage {
         let enter = links.enter();
         managed.spawn_agent_within(&enter.each_ref().map(String::as_str), &own_file, &more)?;
         let add_on = managed.add_on("shop");
-        Ok(Self { telling, hub, managed, files, links, add_on })
+        Ok(Self { progress, hub, managed, files, links, add_on })
     }
 
     async fn tell(&self, what: &str, act: impl Future<Output = Result<()>>) -> Result<()> {
         act.await.with_context(|| format!("{what}\n{}", self.managed.agent_log_end(60)))?;
-        self.telling.line(what);
+        self.progress.line(what);
         Ok(())
     }
 

@@ -84,7 +84,7 @@ impl AddOn {
             if status.observed_generation == object.metadata.generation && is(&status) {
                 return Ok(Some(status));
             }
-            bail!("{}", brief(&status))
+            bail!("{}", summarize(&status))
         })
         .await
     }
@@ -106,7 +106,7 @@ impl AddOn {
         until(&format!("{} to be gone", self.name), PATIENCE, || async {
             match self.get().await? {
                 None => Ok(Some(())),
-                Some(object) => bail!("{}", brief(&object.status.unwrap_or_default())),
+                Some(object) => bail!("{}", summarize(&object.status.unwrap_or_default())),
             }
         })
         .await
@@ -144,7 +144,7 @@ impl AddOn {
 }
 
 /// A status in one line.
-pub fn brief(status: &ManagedAddOnStatus) -> String {
+pub fn summarize(status: &ManagedAddOnStatus) -> String {
     format!(
         "{} {} {} current={} desired={} {}: {}",
         status.phase.map_or("no phase", Phase::name),

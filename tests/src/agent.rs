@@ -1,17 +1,15 @@
 //! The real agent, built as a user would build it.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
+use programs::cargo;
+use programs::monitor::{Monitor, Status};
 use serde_json::Value;
 
-use crate::target;
-
-/// The `addon-agent` program, built on the first call of a process. Cargo's own messages go to stderr only on failure.
-/// Where `ADDON_AGENT` names a program, that is the agent.
+/// Returns the `addon-agent` program that `ADDON_AGENT` names, else the one that the first call of a process builds.
 pub fn agent_binary() -> Result<PathBuf> {
     if let Some(given) = std::env::var_os("ADDON_AGENT") {
         return Ok(given.into());
@@ -21,17 +19,17 @@ pub fn agent_binary() -> Result<PathBuf> {
     if let Some(path) = &*built {
         return Ok(path.clone());
     }
-    Ok(built.insert(build().context("build addon-agent")?).clone())
+    Ok(built.insert(build(&[], &[]).context("build addon-agent")?).clone())
 }
 
-/// The `addon-agent` program as it is in an image: optimised, and linked statically. With musl where there is a
-/// compiler and a standard library for it, else with glibc, which then cannot look names up in the DNS.
+/// Returns the `addon-agent` program as it is in an image: optimised and linked statically. It is linked with musl where
+/// there is a compiler and a standard library for it, else with glibc, which then cannot resolve names by DNS.
 pub fn release_binary() -> Result<PathBuf> {
     let musl = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
     let gnu = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let static_glibc = [("RUSTFLAGS", "-C target-feature=+crt-static")];
     let (target, env) = if has_musl(&musl) { (musl, &[][..]) } else { (gnu, &static_glibc[..]) };
-    cargo(&["--release", "--locked", "--target", &target], env)
+    build(&["--release", "--locked", "--target", &target], env)
         .with_context(|| format!("build addon-agent for {target}"))
 }
 
@@ -43,19 +41,13 @@ fn has_musl(target: &str) -> bool {
     compiler.is_ok() && library.is_ok_and(|path| Path::new(&path).is_dir())
 }
 
-fn build() -> Result<PathBuf> {
-    cargo(&[], &[])
-}
-
-/// Builds with more arguments; says where the program is.
-fn cargo(more: &[&str], env: &[(&str, &str)]) -> Result<PathBuf> {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    std::env::vars_os().map(|(name, _)| name).filter(tells_of_package).for_each(|name| {
-        command.env_remove(name);
-    });
-    let Output { status, stdout, stderr } = command
-        .current_dir(target::workspace_dir())
-        .args(["build", "--quiet", "--package", "addon-agent", "--bin", "addon-agent"])
+/// Builds with more arguments and returns the program's path.
+fn build(more: &[&str], env: &[(&str, &str)]) -> Result<PathBuf> {
+    let status = Status::default();
+    let _monitor = Monitor::start_lines(std::slice::from_ref(&status));
+    status.set("cargo: building addon-agent");
+    let Output { status, stdout, stderr } = cargo::command()
+        .args(["build", "--package", "addon-agent", "--bin", "addon-agent"])
         .args(["--message-format", "json-render-diagnostics"])
         .args(more)
         .envs(env.iter().copied())
@@ -63,17 +55,10 @@ fn cargo(more: &[&str], env: &[(&str, &str)]) -> Result<PathBuf> {
         .context("run cargo")?;
     ensure!(status.success(), "{}", String::from_utf8_lossy(&stderr));
     let messages = String::from_utf8_lossy(&stdout);
-    messages.lines().find_map(program).context("find the program in what cargo says")
+    messages.lines().find_map(program).context("find the program in cargo's messages")
 }
 
-/// Cargo tells a program that it runs of that program's package. Build scripts that read the same variables, such as
-/// ring's, would run anew, and all that stands on them would be built anew, at each change between this cargo and that.
-fn tells_of_package(name: &OsString) -> bool {
-    let name = name.to_string_lossy();
-    name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
-}
-
-/// The path in cargo's message that the program is built.
+/// Returns the path in cargo's message about the program.
 fn program(message: &str) -> Option<PathBuf> {
     let message: Value = serde_json::from_str(message).ok()?;
     (message["target"]["name"] == "addon-agent").then_some(())?;

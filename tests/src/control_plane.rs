@@ -10,17 +10,18 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use kube::Client;
 use serde_json::Value;
+use tokio::task::spawn_blocking;
 
 mod start;
 pub use start::Options;
 
-use crate::binaries::Tool;
 use crate::fault_proxy::Upstream;
 use crate::pki::{Authority, Identity};
 use crate::process::{Process, output};
 pub use crate::servers::Backup;
 use crate::servers::Servers;
 use crate::{apply, clients, wait};
+use programs::{Binaries, Tool};
 
 /// From nothing it takes 3 s; a machine that also compiles takes longer.
 const START: Duration = Duration::from_secs(90);
@@ -97,10 +98,10 @@ impl ControlPlane {
         Ok(folder)
     }
 
-    /// Where kubectl is.
-    pub fn programs(&self) -> Result<PathBuf> {
-        let kubectl = self.servers.binaries().path(Tool::Kubectl);
-        kubectl.parent().map(Path::to_path_buf).context("kubectl is in a folder")
+    /// Returns the path of kubectl, which is built on the first call on a machine.
+    pub async fn kubectl_program(&self) -> Result<PathBuf> {
+        let build = || Binaries::ensure_also(&[Tool::Kubectl]);
+        Ok(spawn_blocking(build).await??.path(Tool::Kubectl))
     }
 
     /// A file beside those of the control plane, gone with it.
@@ -120,7 +121,7 @@ impl ControlPlane {
 
     /// What kubectl printed; where it failed, the error holds what it complained of.
     pub async fn kubectl(&self, args: &[&str]) -> Result<String> {
-        let mut command = Command::new(self.servers.binaries().path(Tool::Kubectl));
+        let mut command = Command::new(self.kubectl_program().await?);
         command.arg("--kubeconfig").arg(&self.admin_kubeconfig).args(args);
         command.arg("--cache-dir").arg(self.servers.folder().path().join("kubectl-cache"));
         output(command, &format!("kubectl {}", args.join(" "))).await

@@ -7,8 +7,8 @@ use anyhow::{Context, Result};
 use tokio::task::spawn_blocking;
 
 use crate::ControlPlane;
-use crate::binaries::{Binaries, Tool};
 use crate::process::output;
+use programs::{Binaries, Tool};
 
 pub struct Helm {
     program: PathBuf,

@@ -14,18 +14,20 @@ pub use control_plane::{ControlPlane, Options};
 
 pub mod wait;
 
-pub mod telling;
-pub use telling::Telling;
+mod progress;
+pub use progress::Progress;
+
+pub mod command_line;
 
 pub mod process;
 
-pub mod binaries;
+pub use programs::{Binaries, Tool, testbed_dir, workspace_dir};
 
 mod agent;
 pub use agent::{agent_binary, release_binary};
 
 mod add_on;
-pub use add_on::{AddOn, brief};
+pub use add_on::{AddOn, summarize};
 
 mod managed;
 pub use managed::Managed;
@@ -50,7 +52,7 @@ pub mod fault_proxy;
 
 pub mod webhook;
 
-pub mod reader;
+pub mod doc_runner;
 
 mod apply;
 pub mod node;
@@ -62,5 +64,3 @@ mod pki;
 mod ports;
 mod run_folder;
 mod servers;
-mod target;
-pub use target::{testbed_dir, workspace_dir};

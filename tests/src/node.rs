@@ -17,9 +17,9 @@ use kube::Api;
 use tokio::task::spawn_blocking;
 
 use crate::ControlPlane;
-use crate::binaries::{Binaries, Tool};
 use crate::process::Process;
 use crate::wait::until;
+use programs::{Binaries, Tool};
 
 pub const NAME: &str = "real";
 

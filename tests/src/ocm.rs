@@ -18,8 +18,8 @@ use std::time::Duration;
 use anyhow::Result;
 use tokio::task::spawn_blocking;
 
-use crate::binaries::{Binaries, Tool};
 use crate::process::output;
+use programs::{Binaries, Tool};
 
 /// Where OCM's operators run the hub's controllers, and the klusterlet's agents.
 const HUB_NAMESPACE: &str = "open-cluster-management-hub";

@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::task::spawn_blocking;
 
-use crate::binaries::{Binaries, Tool};
 use crate::ports::free_port;
 use crate::process::{Process, output};
 use crate::run_folder::RunFolder;
 use crate::wait;
+use programs::{Binaries, Tool};
 
 const STARTED: Duration = Duration::from_secs(60);
 

@@ -7,8 +7,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result};
 
-use crate::target;
-
 /// Removed when dropped; what a crashed process left is removed by the next one.
 pub struct RunFolder(PathBuf);
 
@@ -16,7 +14,7 @@ impl RunFolder {
     pub fn create() -> Result<Self> {
         static SWEPT: Once = Once::new();
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let runs = target::testbed_dir().join("run");
+        let runs = programs::testbed_dir().join("run");
         SWEPT.call_once(|| remove_stale(&runs));
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = runs.join(format!("{}-{number}", std::process::id()));

@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result};
 
-use crate::binaries::{Binaries, Tool};
 use crate::nodes::STAGES;
 use crate::pki::{Authority, Identity};
 use crate::ports::free_port;
 use crate::process::Process;
 use crate::run_folder::{RunFolder, copy_folder};
+use programs::{Binaries, Tool};
 
 const SERVICE_RANGE: &str = "10.96.0.0/16";
 /// No packet goes there; pods and nodes have addresses because controllers ask for them.

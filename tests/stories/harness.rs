@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Result, anyhow};
 use libtest_mimic::{Arguments, Failed, Trial};
 use testbed::Managed;
-use testbed::binaries::{Binaries, Tool};
+use testbed::{Binaries, Tool};
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::OnceCell;
 
@@ -74,7 +74,7 @@ pub fn run(stories: Vec<Story>) -> ExitCode {
 }
 
 fn prepare() -> Result<()> {
-    Binaries::ensure_also(&[Tool::Registry, Tool::Oras])?;
+    Binaries::ensure_also(&[Tool::Kubectl, Tool::Registry, Tool::Oras])?;
     testbed::agent_binary().map(|_| ())
 }
 

@@ -3,8 +3,8 @@
 use anyhow::{Result, ensure};
 use lifecycle::{ManagedAddOnStatus, Phase, Reason};
 use serde_json::{Value, json};
-use testbed::brief;
 use testbed::bundle::{Bundle, JOB, NEVER_READY, Spec};
+use testbed::summarize;
 
 use crate::bad_input::running::{NEW, OLD, Running, good, uid};
 use crate::evidence::kept;
@@ -96,7 +96,7 @@ pub async fn an_install_is_verified_and_not_prepared(bed: &Bed) -> Result<()> {
     let spec = |version, image| Spec::inline(version, &bundle(image)).namespace("unprepared");
     add_on.assign(&spec("1.0.0", NEVER_READY).policy("timeout", "10m")).await?;
     let status = add_on.until_phase(Phase::Failed).await?;
-    ensure!(status.reason.as_deref() == Some("Unhealthy"), "{}", brief(&status));
+    ensure!(status.reason.as_deref() == Some("Unhealthy"), "{}", summarize(&status));
     add_on.assign(&spec("1.0.1", JOB)).await?;
     add_on.until_available("1.0.1").await?;
     ensure!(add_on.object("batch/v1", "Job", "unprepared", "dump").await?.is_none());

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use lifecycle::Phase;
 use serde_json::{Value, json};
 use testbed::bundle::{Bundle, NEVER_READY, READY, Spec};
-use testbed::reader::{Reader, part};
+use testbed::doc_runner::{DocRunner, section};
 use testbed::wait::until;
 use testbed::{Hub, Managed, Options};
 
@@ -68,18 +68,18 @@ impl Pair {
 pub async fn the_readmes_way_without_ocm_leads_to_an_agent_and_its_hub(_: &Bed) -> Result<()> {
     let bare = Managed::bare(Options::full("by-the-book"));
     let (hub, managed) = tokio::try_join!(Hub::start("by-the-book-hub", "cluster1"), bare)?;
-    let (here, install) = (&managed.plane, |begins| part("docs/install.md", begins));
-    let reader = Reader::new(here)?;
+    let (here, install) = (&managed.plane, |begins| section("docs/install.md", begins));
+    let runner = DocRunner::new(here)?;
     let step = install("## Without OCM")?;
-    reader.writes("manifests/edge/kustomization.yaml", step.block("yaml")?)?;
-    reader.types(here, step.block("sh")?).await?;
-    reader.types(here, install("## Rights of add-ons")?.block("sh")?).await?;
+    runner.write("manifests/edge/kustomization.yaml", step.block("yaml")?)?;
+    runner.run(here, step.block("sh")?).await?;
+    runner.run(here, install("## Rights of add-ons")?.block("sh")?).await?;
     let step = install("## A hub without OCM's delivery")?;
-    reader.types(&hub.plane, step.block("sh")?).await?;
-    reader.types(here, step.last_block("sh")?).await?;
+    runner.run(&hub.plane, step.block("sh")?).await?;
+    runner.run(here, step.last_block("sh")?).await?;
     let ready = "-n open-cluster-management-agent-addon wait deployment/addon-agent --for=condition=Available --timeout=2m";
     managed.kubectl(ready).await?;
-    let kubeconfig = reader.file("hub.kubeconfig");
+    let kubeconfig = runner.path("hub.kubeconfig");
     let kubeconfig = kubeconfig.to_string_lossy();
     managed.start_agent(&["--hub-kubeconfig", &kubeconfig, "--cluster-name", "cluster1"]).await?;
     hub.template("shop", "shop-1.0.0", &spec("1.0.0", READY)).await?;

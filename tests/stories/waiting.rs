@@ -6,7 +6,7 @@ use lifecycle::{ManagedAddOnStatus, OperationResult, Phase};
 use serde_json::{Value, json};
 
 use testbed::bundle::{Bundle, Spec};
-use testbed::{AddOn, brief};
+use testbed::{AddOn, summarize};
 
 use crate::harness::Bed;
 
@@ -107,8 +107,8 @@ async fn is(add_on: &AddOn, phase: Phase, reason: &str, words: &str) -> Result<(
 
 async fn waits_until(add_on: &AddOn, opens: Timestamp) -> Result<()> {
     let status = add_on.until_phase(Phase::Waiting).await?;
-    ensure!(status.reason.as_deref() == Some("OutsideWindow"), "{}", brief(&status));
-    ensure!(status.result == Some(OperationResult::InProgress), "{}", brief(&status));
+    ensure!(status.reason.as_deref() == Some("OutsideWindow"), "{}", summarize(&status));
+    ensure!(status.result == Some(OperationResult::InProgress), "{}", summarize(&status));
     let message = status.message.as_deref().context("no message")?;
     ensure!(message.contains(&format!("opens at {opens} (")), "{message}");
     ensure!(message.contains("in Asia/Tokyo"), "{message}");

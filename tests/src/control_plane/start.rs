@@ -10,11 +10,11 @@ use kube::{Api, Client};
 use tokio::task::spawn_blocking;
 
 use super::{ControlPlane, START};
-use crate::binaries::Binaries;
 use crate::pki::Authority;
 use crate::process::Process;
 use crate::servers::Servers;
 use crate::{nodes, wait};
+use programs::Binaries;
 
 /// Ports are picked before they are listened on, so another process may be first.
 const ATTEMPTS: usize = 3;

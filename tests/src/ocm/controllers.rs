@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use crate::ControlPlane;
-use crate::binaries::{Binaries, Tool};
 use crate::ports::free_port;
 use crate::process::Process;
+use programs::{Binaries, Tool};
 
 /// `part` is the program's first argument; `account` and `namespace` say whose rights it has on `plane`.
 pub fn start(

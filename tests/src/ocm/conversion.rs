@@ -5,8 +5,8 @@ use anyhow::{Context, Result};
 use super::HUB_NAMESPACE;
 use super::controllers::kubeconfig;
 use crate::ControlPlane;
-use crate::binaries::{Binaries, Tool};
 use crate::process::Process;
+use programs::{Binaries, Tool};
 
 /// The Service and its port, as OCM's definitions name them.
 const NAME: &str = "cluster-manager-addon-webhook";

@@ -11,10 +11,10 @@ use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 
 use super::{HUB_NAMESPACE, JOIN, LEAVE, binaries, controllers, conversion, manifests};
-use crate::binaries::Binaries;
 use crate::process::Process;
 use crate::wait::until;
 use crate::{ControlPlane, Options};
+use programs::Binaries;
 
 const ADD_ON_GROUP: &str = "addon.open-cluster-management.io";
 const CLUSTER_GROUP: &str = "cluster.open-cluster-management.io";

@@ -6,9 +6,9 @@ use anyhow::{Context, Result};
 
 use super::{AGENT_NAMESPACE, JOIN, OcmHub, binaries, controllers, manifests};
 use crate::ControlPlane;
-use crate::binaries::Binaries;
 use crate::process::Process;
 use crate::wait::until;
+use programs::Binaries;
 
 /// What the klusterlet operator makes in code: the namespaces, and the role into which others are aggregated.
 const OPERATOR: &str = "

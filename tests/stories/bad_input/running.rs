@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use lifecycle::{ManagedAddOnStatus, OperationResult, Phase, Reason};
 use serde_json::Value;
 use testbed::bundle::{Bundle, READY, Spec};
-use testbed::{AddOn, Managed, brief};
+use testbed::{AddOn, Managed, summarize};
 
 use crate::harness::Bed;
 
@@ -51,7 +51,7 @@ impl<'a> Running<'a> {
         self.assign(spec).await?;
         let status = self.add_on.until_phase(Phase::Rejected).await?;
         self.says(&status, reason, words)?;
-        ensure!(status.result == Some(OperationResult::Failed), "{}", brief(&status));
+        ensure!(status.result == Some(OperationResult::Failed), "{}", summarize(&status));
         ensure!(status.started_time.is_some() && status.completion_time.is_some());
         self.untouched().await
     }
@@ -61,7 +61,7 @@ impl<'a> Running<'a> {
         self.assign(spec).await?;
         let status = self.add_on.until_phase(Phase::RolledBack).await?;
         self.says(&status, reason, words)?;
-        ensure!(status.result == Some(OperationResult::Succeeded), "{}", brief(&status));
+        ensure!(status.result == Some(OperationResult::Succeeded), "{}", summarize(&status));
         let now = self.look().await?;
         for (before, now) in self.objects.iter().zip(&now) {
             ensure!(uid(before) == uid(now), "another object: {now:#}");
@@ -72,12 +72,12 @@ impl<'a> Running<'a> {
     }
 
     fn says(&self, status: &ManagedAddOnStatus, reason: Reason, words: &[&str]) -> Result<()> {
-        ensure!(status.reason.as_deref() == Some(reason.name()), "{}", brief(status));
+        ensure!(status.reason.as_deref() == Some(reason.name()), "{}", summarize(status));
         let message = status.message.as_deref().context("no message")?;
         for word in words {
-            ensure!(message.contains(word), "no {word:?} in: {}", brief(status));
+            ensure!(message.contains(word), "no {word:?} in: {}", summarize(status));
         }
-        ensure!(status.current_version.as_deref() == Some(OLD), "{}", brief(status));
+        ensure!(status.current_version.as_deref() == Some(OLD), "{}", summarize(status));
         Ok(())
     }
 
@@ -86,7 +86,7 @@ impl<'a> Running<'a> {
         let now = self.look().await?;
         ensure!(now == self.objects, "before: {:#?}\nnow: {now:#?}", self.objects);
         let status = self.add_on.status().await?;
-        ensure!(status.current_version.as_deref() == Some(OLD), "{}", brief(&status));
+        ensure!(status.current_version.as_deref() == Some(OLD), "{}", summarize(&status));
         Ok(())
     }
 

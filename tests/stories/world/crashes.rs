@@ -8,7 +8,7 @@ use lifecycle::{ManagedAddOnStatus, Phase};
 use testbed::bundle::{NEVER_READY, READY};
 use testbed::wait::until;
 use testbed::webhook::Webhook;
-use testbed::{AddOn, Managed, brief};
+use testbed::{AddOn, Managed, summarize};
 
 use super::{rollbacks, spec, writes};
 use crate::LONG;
@@ -55,7 +55,7 @@ async fn until_phase(
             managed.spawn_agent(&[])?;
         }
         let status = add_on.status().await?;
-        if status.phase == Some(phase) { Ok(Some(status)) } else { bail!("{}", brief(&status)) }
+        if status.phase == Some(phase) { Ok(Some(status)) } else { bail!("{}", summarize(&status)) }
     })
     .await
 }
@@ -76,12 +76,12 @@ pub async fn a_version_that_ends_the_agent_is_rolled_back_after_three_deaths(
     add_on.assign(&spec("shop", "1.1.0", READY)).await?;
     let status = until_phase(&managed, &add_on, Phase::RolledBack).await?;
     ensure!(killer.deaths() == 3, "{} deaths", killer.deaths());
-    ensure!(status.reason.as_deref() == Some("CrashLoop"), "{}", brief(&status));
+    ensure!(status.reason.as_deref() == Some("CrashLoop"), "{}", summarize(&status));
     ensure!(rollbacks(&status) == 1, "{:?}", status.history);
     ensure!(add_on.config("shop", "v").await?.as_deref() == Some("1.0.0"));
 
     let status = beside.status().await?;
-    ensure!(status.phase == Some(Phase::Verifying), "{}", brief(&status));
+    ensure!(status.phase == Some(Phase::Verifying), "{}", summarize(&status));
     beside.assign(&spec("beside", "1.2.0", READY)).await?;
     beside.until_available("1.2.0").await?;
     add_on.assign(&spec("shop", "1.2.0", READY)).await?;
@@ -99,7 +99,7 @@ pub async fn where_the_way_back_ends_the_agent_too_it_stays_until_asked(_: &Bed)
     add_on.assign(&spec("shop", "1.1.0", READY)).await?;
     let status = until_phase(&managed, &add_on, Phase::Failed).await?;
     ensure!(killer.deaths() == 6, "{} deaths", killer.deaths());
-    ensure!(status.reason.as_deref() == Some("RollbackFailed"), "{}", brief(&status));
+    ensure!(status.reason.as_deref() == Some("RollbackFailed"), "{}", summarize(&status));
     ensure!(rollbacks(&status) == 1, "{:?}", status.history);
 
     managed.kubectl("delete validatingwebhookconfiguration watches-shop").await?;

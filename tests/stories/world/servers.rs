@@ -203,7 +203,7 @@ pub async fn time_in_which_the_agent_stood_still_is_not_counted(_: &Bed) -> Resu
         Ok((spent(&status) > spent(&before)).then_some(status))
     })
     .await?;
-    ensure!(looked.phase == Some(Phase::Verifying), "{}", testbed::brief(&looked));
+    ensure!(looked.phase == Some(Phase::Verifying), "{}", testbed::summarize(&looked));
     add_on.assign(&spec("shop", "1.2.0", READY)).await?;
     let status = add_on.until_available("1.2.0").await?;
     ensure!(rollbacks(&status) == 0, "{:?}", status.history);

@@ -1,41 +1,51 @@
-//! The Go modules in `tests/testbed`: what they say and how they are called.
+//! The Go modules in `tests/testbed`: where they are, what they require, and how they are built.
 
 use std::env;
 use std::fs;
-use std::io::ErrorKind;
+use std::hash::{DefaultHasher, Hasher};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use sha2::{Digest, Sha256};
 
 use crate::target;
 
 const LINK: &str = "k8s.io/component-base/version";
 
-/// The variables that ask for another Kubernetes and another OCM than the test bed's own.
+/// Asks for another Kubernetes than the test bed's own.
 const KUBERNETES: &str = "TESTBED_KUBERNETES";
+
+/// Asks for another OCM than the test bed's own.
 const OCM: &str = "TESTBED_OCM";
 
-/// Open Cluster Management, Helm and the registry require other versions of the same packages as Kubernetes, so each has
-/// a module of its own.
+/// A Go module of the test bed. Open Cluster Management, Helm and the registry require other versions of the same packages
+/// than Kubernetes does, so that each has its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Module {
     Kubernetes,
-    /// The oldest Kubernetes that is supported.
+    /// The oldest supported Kubernetes.
     Oldest,
-    /// The newest one there is, and OCM's CRDs as newer hubs have them.
+    /// The newest Kubernetes, and OCM's CRDs as newer hubs have them.
     Newest,
     Ocm,
-    /// The newest one whose module is to be had.
+    /// The newest OCM whose module is published.
     OcmNewest,
     Helm,
-    /// A registry, and what pushes to it.
+    /// A registry, and the client that pushes to it.
     Oci,
 }
 
 impl Module {
-    /// What control planes are of.
+    pub const ALL: [Self; 7] = [
+        Self::Kubernetes,
+        Self::Oldest,
+        Self::Newest,
+        Self::Ocm,
+        Self::OcmNewest,
+        Self::Helm,
+        Self::Oci,
+    ];
+
+    /// Returns the module of control planes.
     pub fn chosen() -> Result<Self> {
         match env::var(KUBERNETES).unwrap_or_default().as_str() {
             "" => Ok(Self::Kubernetes),
@@ -45,7 +55,7 @@ impl Module {
         }
     }
 
-    /// What OCM's controllers and agents are of.
+    /// Returns the module of OCM's controllers and agents.
     pub fn chosen_ocm() -> Result<Self> {
         match env::var(OCM).unwrap_or_default().as_str() {
             "" => Ok(Self::Ocm),
@@ -54,12 +64,12 @@ impl Module {
         }
     }
 
-    /// Where what is built from it is kept.
+    /// Returns the folder of the module's programs.
     pub fn programs(self) -> PathBuf {
         self.target().join("bin")
     }
 
-    /// Where OCM's CRDs are kept, as it requires them.
+    /// Returns the folder of OCM's CRDs in the version that the module requires.
     pub fn crds(self) -> PathBuf {
         self.target().join("crds")
     }
@@ -73,7 +83,7 @@ impl Module {
         }
     }
 
-    /// Where its lines of Go are, which are the same for all releases.
+    /// Returns the folder of the module's Go code, which all releases share.
     fn folder(self) -> PathBuf {
         match self {
             Self::Kubernetes | Self::Oldest | Self::Newest => testbed(),
@@ -83,7 +93,7 @@ impl Module {
         }
     }
 
-    /// Where its go.mod is.
+    /// Returns the folder of the module's go.mod.
     fn requirements(self) -> PathBuf {
         match self {
             Self::Kubernetes | Self::Ocm | Self::Helm | Self::Oci => self.folder(),
@@ -93,7 +103,7 @@ impl Module {
         }
     }
 
-    /// Lines of Go that are for some releases only.
+    /// Returns Go's build tags, which select code for some releases only.
     fn tags(self) -> &'static str {
         if self == Self::OcmNewest { "newest" } else { "" }
     }
@@ -108,12 +118,13 @@ impl Module {
     }
 }
 
+/// The code of a module, and the flags by which it is built.
 pub struct Sources {
     pub folder: PathBuf,
     pub go_mod: PathBuf,
-    /// Of every file, the linker's flags and the tags: what was built from the same hash need not be built again.
+    /// The hash of every file, the linker's flags and the tags.
     pub hash: String,
-    /// Makes the programs tell Kubernetes' version instead of v0.0.0.
+    /// Set the version that Kubernetes' programs report, which is v0.0.0 by default.
     pub linker_flags: String,
     /// Go's build tags.
     pub tags: &'static str,
@@ -132,7 +143,7 @@ impl Sources {
         Ok(Self { folder, go_mod, hash, linker_flags, tags: module.tags() })
     }
 
-    /// Whether what `stamp` stands for was made from these sources.
+    /// Returns whether `stamp` was written for these sources.
     pub fn made(&self, stamp: &Path) -> bool {
         fs::read_to_string(stamp).is_ok_and(|hash| hash == self.hash)
     }
@@ -143,29 +154,21 @@ impl Sources {
 }
 
 fn testbed() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("testbed")
+    target::workspace_dir().join("tests").join("testbed")
 }
 
+/// Another release of Rust may hash otherwise. Everything is then linked once more.
 fn hash(flags: &str, folder: &Path, files: &[PathBuf]) -> Result<String> {
-    let mut hasher = Sha256::new_with_prefix(flags);
+    let mut hasher = DefaultHasher::new();
+    hasher.write(flags.as_bytes());
     for file in files {
-        hasher.update(file.strip_prefix(folder)?.as_os_str().as_encoded_bytes());
-        hasher.update(fs::read(file)?);
+        hasher.write(file.strip_prefix(folder)?.as_os_str().as_encoded_bytes());
+        hasher.write(&fs::read(file)?);
     }
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(format!("{:016x}", hasher.finish()))
 }
 
-/// Says what to do where there is no Go.
-pub fn check_go() -> Result<()> {
-    match Command::new("go").arg("version").output() {
-        Err(error) if error.kind() == ErrorKind::NotFound => bail!(
-            "there is no `go` on the PATH: install Go 1.26 or newer, from which the test bed's etcd and Kubernetes are built"
-        ),
-        other => other.map(drop).context("run go version"),
-    }
-}
-
-/// In a stable order, without those of a module inside.
+/// Returns the files in a stable order, without those of a module inside.
 fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).with_context(|| format!("read {}", folder.display()))? {

@@ -1,19 +1,19 @@
-//! Where this workspace's target directory is.
+//! The folders of this workspace.
 
 use std::path::{Path, PathBuf};
 
-/// The test bed's own folder, `target/testbed`.
+/// Returns the test bed's own folder, `target/testbed`.
 pub fn testbed_dir() -> PathBuf {
     target_dir().join("testbed")
 }
 
-/// The workspace's root, as it was when this crate was compiled.
+/// Returns the workspace's root, as it was when this crate was compiled.
 pub fn workspace_dir() -> &'static Path {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-    tests.parent().unwrap_or(tests)
+    let programs = Path::new(env!("CARGO_MANIFEST_DIR"));
+    programs.ancestors().nth(2).unwrap_or(programs)
 }
 
-/// The outermost folder above the running program that cargo marked as its own, wherever `CARGO_TARGET_DIR` put it.
+/// Returns the outermost folder above the running program that cargo marked as its own, wherever `CARGO_TARGET_DIR` put it.
 fn target_dir() -> PathBuf {
     let program = std::env::current_exe().unwrap_or_default();
     let marked = |dir: &&Path| dir.join("CACHEDIR.TAG").is_file();

@@ -2,13 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
 
-use super::build::tell;
-use super::sources::{Sources, check_go};
+use crate::go;
+use crate::monitor::Status;
+use crate::output::follow;
+use crate::sources::Sources;
 
 const MODULE: &str = "open-cluster-management.io/api";
 
@@ -21,53 +21,48 @@ const FILES: [&str; 6] = [
     "work/v1/0000_00_work.open-cluster-management.io_manifestworks.crd.yaml",
 ];
 
-/// Copies them into `folder` unless they are there.
-pub fn ensure(sources: &Sources, folder: &Path) -> Result<()> {
-    let stamp = folder.join("stamp");
-    if sources.made(&stamp) {
-        return Ok(());
-    }
-    check_go()?;
-    tell("fetching Open Cluster Management's CRDs");
+/// Copies the files into `folder`.
+pub fn copy(sources: &Sources, folder: &Path, status: &Status) -> Result<()> {
+    status.set("Go: downloading Open Cluster Management's CRDs");
     let module = download(sources)?;
     fs::create_dir_all(folder)?;
     for file in FILES {
-        // Copied by content: the module cache is read-only, and so would be a copy made by fs::copy.
+        // By content: the module cache is read-only, and so would be a copy made by fs::copy.
         let yaml =
             fs::read(module.join(file)).with_context(|| format!("read {file} of {MODULE}"))?;
         fs::write(target(folder, file), yaml)?;
     }
-    sources.stamp(&stamp)
+    sources.stamp(&stamp(folder))
 }
 
+/// Returns whether `folder` has the files that `sources` require.
+pub fn are_copied(sources: &Sources, folder: &Path) -> bool {
+    sources.made(&stamp(folder))
+}
+
+/// Returns the content of each file.
 pub fn read(folder: &Path) -> Result<Vec<String>> {
     let read =
         |file| fs::read_to_string(target(folder, file)).with_context(|| format!("read {file}"));
     FILES.into_iter().map(read).collect()
 }
 
+fn stamp(folder: &Path) -> PathBuf {
+    folder.join("stamp")
+}
+
 fn target(folder: &Path, file: &str) -> PathBuf {
     folder.join(Path::new(file).file_name().unwrap_or_default())
 }
 
-/// Where the module is after Go has fetched it.
+/// Returns the module's folder in Go's cache.
 fn download(sources: &Sources) -> Result<PathBuf> {
-    let mut go = Command::new("go");
-    go.arg("mod")
-        .arg("download")
-        .arg("-C")
-        .arg(&sources.folder)
-        .arg("-modfile")
-        .arg(&sources.go_mod)
-        .args(["-json", MODULE])
-        .env("GOWORK", "off");
-    let output = go.output().context("run go mod download")?;
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "go could not download {MODULE}: {complaint}");
-    let module: Value =
-        serde_json::from_slice(&output.stdout).context("read what go mod download says")?;
-    module["Dir"]
-        .as_str()
-        .map(PathBuf::from)
-        .context("find the folder in what go mod download says")
+    let mut download = go::command(["mod", "download"], sources)?;
+    download.arg(MODULE);
+    follow(download, |_| false)?;
+    let mut list = go::command(["list"], sources)?;
+    list.args(["-m", "-f", "{{.Dir}}", MODULE]);
+    let folder = follow(list, |_| false)?;
+    ensure!(!folder.trim().is_empty(), "go does not say where {MODULE} is");
+    Ok(PathBuf::from(folder.trim()))
 }
