@@ -131,7 +131,7 @@ async fn reconnect(progress: &Progress, hub: &Hub, managed: &Managed) -> Result<
 
 async fn until_reported(hub: &Hub) -> Result<serde_json::Value> {
     until("the hub to have the report of the rollback", REPORTED, || async {
-        let report = hub.reported(ADD_ON).await?;
+        let report = hub.report(ADD_ON).await?;
         Ok((report["phase"] == "RolledBack").then_some(report))
     })
     .await

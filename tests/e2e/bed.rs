@@ -99,7 +99,7 @@ async fn real(
     progress: &Progress,
 ) -> Result<Site> {
     let address: Ipv4Addr = HOST.parse()?;
-    let managed = Managed::bare(Options { nodes: 0, address, ..Options::full(ONE) }).await?;
+    let managed = Managed::start_bare(Options { nodes: 0, address, ..Options::full(ONE) }).await?;
     let node = Node::start(machine, &managed.plane).await?;
     for image in images.all() {
         node.import(image).await?;
@@ -110,7 +110,7 @@ async fn real(
 }
 
 async fn played(hub: &OcmHub) -> Result<Site> {
-    let managed = Managed::bare(Options::full(TWO)).await?;
+    let managed = Managed::start_bare(Options::full(TWO)).await?;
     let klusterlet = Klusterlet::join(&managed.plane, hub, TWO, &WORK_FLAGS).await?;
     Ok(Site { name: TWO, klusterlet: Mutex::new(klusterlet), node: None, managed })
 }

@@ -5,7 +5,7 @@ use anyhow::{Result, bail, ensure};
 use kube::api::DeleteParams;
 use serde_json::Value;
 use testbed::bundle::{Bundle, READY, Spec};
-use testbed::file_server::{FileServer, Manner};
+use testbed::file_server::{Behavior, FileServer};
 use testbed::ocm::Fleet;
 use testbed::wait::until;
 
@@ -36,7 +36,7 @@ pub async fn stand_alone(progress: &Progress, bed: &Bed) -> Result<()> {
     fleet.template(&inline("1.0.0")).await?;
     fleet.template(&served("1.1.0", &bed.files)).await?;
     for version in ["1.0.0", "1.1.0"] {
-        fleet.give_alone(ONE, version).await?;
+        fleet.assign_stand_alone(ONE, version).await?;
         bed.one.add_on(NOTES).until_available(version).await?;
         until_reported(bed, version).await?;
         progress.line(&format!("cluster one runs {NOTES} {version}, and the hub knows"));
@@ -72,7 +72,7 @@ fn inline(version: &str) -> Spec {
 
 fn served(version: &str, files: &FileServer) -> Spec {
     let yaml = bundle(version).yaml();
-    let url = files.serve(PATH, yaml.as_bytes(), Manner::Well);
+    let url = files.serve(PATH, yaml.as_bytes(), Behavior::Normal);
     Spec::http(version, &url, yaml.as_bytes()).namespace(NOTES)
 }
 

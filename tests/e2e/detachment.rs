@@ -28,7 +28,7 @@ pub async fn and_return(progress: &Progress, bed: &Bed) -> Result<()> {
     progress.heading("And joins it again");
     let mut klusterlet = bed.one.klusterlet.lock().await;
     klusterlet.leave(&bed.one.managed.plane).await?;
-    bed.hub.forget_requests(ONE).await?;
+    bed.hub.delete_requests(ONE).await?;
     *klusterlet = Klusterlet::join(&bed.one.managed.plane, &bed.hub, ONE, &WORK_FLAGS).await?;
     drop(klusterlet);
     delivery::assign(bed, &bed.one).await?;

@@ -104,7 +104,7 @@ pub async fn until_available(site: &Site, version: &str) -> Result<ManagedAddOnS
 
 /// Neither asked for, nor in what was tried.
 async fn never_got(bed: &Bed, version: &str) -> Result<()> {
-    let placed = bed.hub.placed(TWO, ADD_ON).await?;
+    let placed = bed.hub.template_reference(TWO, ADD_ON).await?;
     ensure!(placed.desired.as_deref() == Some(&format!("{ADD_ON}-1.1.0")), "{placed:?}");
     let add_on = bed.two.add_on(ADD_ON).get().await?.context("no ManagedAddOn on two")?;
     let text = serde_json::to_string(&add_on)?;

@@ -17,8 +17,8 @@ const SHOP: &str = "shop";
 
 pub async fn from_a_release_and_back(progress: &Progress, bed: &Bed) -> Result<()> {
     progress.heading("A Helm release is handed over to the agent");
-    let helm = Helm::of(&bed.one.managed.plane).await?;
-    let chart = helm.chart(SHOP, "1.0.0", &bundle("of the chart").yaml())?;
+    let helm = Helm::build(&bed.one.managed.plane).await?;
+    let chart = helm.write_chart(SHOP, "1.0.0", &bundle("of the chart").yaml())?;
     install(&helm, &chart, &["--create-namespace"]).await?;
     let before = identity(&bed.one, SHOP).await?;
     progress.line("Helm has installed it on cluster one");
@@ -65,7 +65,7 @@ async fn install(helm: &Helm, chart: &Path, flags: &[&str]) -> Result<()> {
 async fn hand_over(bed: &Bed, spec: &Spec, version: &str) -> Result<()> {
     let fleet = Fleet::new(&bed.hub, SHOP);
     fleet.template(spec).await?;
-    fleet.give_alone(ONE, version).await?;
+    fleet.assign_stand_alone(ONE, version).await?;
     bed.one.add_on(SHOP).until_available(version).await?;
     Ok(())
 }

@@ -37,7 +37,7 @@ pub async fn from_a_template_and_back(progress: &Progress, bed: &Bed) -> Result<
     }
     progress.line("OCM would leave every object behind");
     fleet.template(&spec("1.1.0").policy("adopt", true)).await?;
-    fleet.roll_out_by("1.1.0", "1.1.0", &strategy()).await?;
+    fleet.roll_out_with_rules_of("1.1.0", "1.1.0", &strategy()).await?;
     for site in sites {
         site.add_on(ADD_ON).until_available("1.1.0").await?;
         fleet.until_completed(site.name, "1.1.0", PATIENCE).await?;
@@ -52,7 +52,7 @@ pub async fn from_a_template_and_back(progress: &Progress, bed: &Bed) -> Result<
         fleet.until_completed(site.name, "1.1.1", PATIENCE).await?;
     }
     fleet.plain_template("1.2.0", &objects(false)).await?;
-    fleet.roll_out_by("1.2.0", "1.2.0", &strategy()).await?;
+    fleet.roll_out_with_rules_of("1.2.0", "1.2.0", &strategy()).await?;
     for site in sites {
         site.add_on(ADD_ON).until_gone().await?;
         fleet.until_completed(site.name, "1.2.0", PATIENCE).await?;

@@ -33,7 +33,7 @@ pub async fn is_kept(progress: &Progress, bed: &Bed) -> Result<()> {
     bed.hub.plane.apply_yaml(RIGHTS).await?;
     let fleet = Fleet::new(&bed.hub, ADD_ON);
     fleet.registered_template(&spec(), ADD_ON).await?;
-    fleet.give(ONE, "1.0.0").await?;
+    fleet.assign_manually(ONE, "1.0.0").await?;
     let add_on = bed.one.add_on(ADD_ON);
     add_on.until_available("1.0.0").await?;
     until_asked(bed).await?;

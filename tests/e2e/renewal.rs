@@ -33,7 +33,7 @@ pub async fn of_identities(progress: &Progress, bed: &Bed) -> Result<()> {
 fn used(bed: &Bed, site: &Site) -> Result<BTreeSet<String>> {
     let agent =
         format!("system:open-cluster-management:cluster:{}:addon:{}:", site.name, delivery::ADD_ON);
-    let asked = bed.hub.plane.audit_naming(&agent)?;
+    let asked = bed.hub.plane.audit_containing(&agent)?;
     let credential = "/user/extra/authentication.kubernetes.io~1credential-id/0";
     let used = asked.iter().filter_map(|event| event.pointer(credential)?.as_str());
     Ok(used.map(str::to_owned).collect())

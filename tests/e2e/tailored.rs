@@ -31,7 +31,7 @@ pub async fn by_a_deployment_config(progress: &Progress, bed: &Bed) -> Result<()
         "spec": {
             // OCM heeds a bundle of authorities only beside one of the other three.
             "proxyConfig": {
-                "noProxy": "10.0.0.0/8", "caBundle": BASE64_STANDARD.encode(bed.files.authority()?),
+                "noProxy": "10.0.0.0/8", "caBundle": BASE64_STANDARD.encode(bed.files.ca_certificate()?),
             },
             "nodePlacement": {"nodeSelector": {"kubernetes.io/os": "linux"}},
             "resourceRequirements": [{

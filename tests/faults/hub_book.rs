@@ -17,7 +17,7 @@ pub async fn read(hub: &Hub, name: &str, ledger: Option<&ManagedAddOnStatus>) ->
     let Some(ledger) = ledger else { return Ok(json!("nothing to know")) };
     let ledger = serde_json::to_value(ledger)?;
     let lease = hub.lease_opt(name).await?.unwrap_or_default();
-    let reported = hub.report_in(&lease).unwrap_or_default();
+    let reported = hub.parse_report(&lease).unwrap_or_default();
     let spec = lease.spec.unwrap_or_default();
     let initiated = spec.acquire_time.map(|time| json!(time.0));
     let none = Vec::new();

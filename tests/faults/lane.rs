@@ -12,7 +12,7 @@ use lifecycle::names::{DEFAULT_NAMESPACE, label};
 use lifecycle::{ManagedAddOn, Phase};
 use serde_json::json;
 use testbed::fault_proxy::{Counts, FaultProxy, Kill, Moment, Script, Upstream};
-use testbed::file_server::{FileServer, Manner};
+use testbed::file_server::{Behavior, FileServer};
 use testbed::wait::until;
 use testbed::{AddOn, Hub, Managed};
 
@@ -56,11 +56,11 @@ impl Lane {
     pub async fn start(number: usize, hub: &Hub) -> Result<Self> {
         let name = format!("lane-{number}");
         let script = Arc::new(Script::default());
-        let (managed, api_proxy) = Managed::behind(&name, &script).await?;
+        let (managed, api_proxy) = Managed::start_behind_proxy(&name, &script).await?;
         let files = FileServer::start().await?;
         let upstream = Upstream::files(&files.url(""))?;
         let file_proxy = FaultProxy::start(FILES, upstream, script.clone()).await?;
-        let hub = hub.of(&name).await?;
+        let hub = hub.for_cluster(&name).await?;
         let hub_proxy = FaultProxy::start(HUB, hub.upstream()?, script.clone()).await?;
         let credential = hub_proxy.kubeconfig()?;
         let kubeconfig = managed.plane.write("hub.kubeconfig", &credential)?;
@@ -102,7 +102,7 @@ impl Lane {
         for version in VERSIONS {
             let bundle = bundle(&name, version);
             self.witness.expect(&bundle);
-            self.files.serve(&path(&name, version), bundle.yaml().as_bytes(), Manner::Well);
+            self.files.serve(&path(&name, version), bundle.yaml().as_bytes(), Behavior::Normal);
         }
         name
     }
@@ -177,8 +177,8 @@ impl Lane {
             if self.died()? {
                 self.restart()?;
             }
-            let ready = self.managed.ask("/readyz").await? == "ok";
-            let quiet = self.script.last().is_none_or(|last| last.elapsed() > QUIET);
+            let ready = self.managed.get_page("/readyz").await? == "ok";
+            let quiet = self.script.last_request().is_none_or(|last| last.elapsed() > QUIET);
             Ok((ready && quiet).then_some(()))
         })
         .await
@@ -189,7 +189,7 @@ impl Lane {
     }
 
     pub async fn is_ready(&self) -> bool {
-        self.managed.ask("/readyz").await.is_ok_and(|ready| ready == "ok")
+        self.managed.get_page("/readyz").await.is_ok_and(|ready| ready == "ok")
     }
 
     /// One that was tried, to be looked at once more before it is cleared away.
@@ -242,7 +242,7 @@ impl Lane {
         let managed = self.managed.clone();
         Arc::new(move |moment| {
             _ = match moment {
-                Moment::Asked => managed.ask_agent_to_end(),
+                Moment::Asked => managed.terminate_agent(),
                 Moment::Before | Moment::Unanswered | Moment::After => managed.kill_agent(),
             }
         })
@@ -259,7 +259,7 @@ impl Lane {
     }
 
     pub fn died(&self) -> Result<bool> {
-        Ok(self.managed.agent_exited()?.is_some())
+        Ok(self.managed.agent_exit_status()?.is_some())
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use anyhow::{Context, Error, bail};
-use testbed::fault_proxy::{Break, Fault, Moment, Planned, Record, Refusal, Twist};
+use testbed::fault_proxy::{Break, EventFault, Fault, Moment, Planned, Record, Refusal};
 
 use crate::reference::Reference;
 use crate::scenario::{Scenario, Writer};
@@ -94,7 +94,7 @@ pub fn all(references: &BTreeMap<Scenario, Reference>, faults: &[Fault]) -> Vec<
 /// The hub is not asked for lists from time to time, so an event that its watch loses is known when the watch has to
 /// begin anew: no API server loses one.
 fn is_lost_for_good(fault: Fault, scenario: Scenario) -> bool {
-    fault == Fault::Event(Twist::Drop) && scenario.writer == Writer::Hub
+    fault == Fault::Event(EventFault::Drop) && scenario.writer == Writer::Hub
 }
 
 /// Where an outage begins matters little, or what is late: some places over the whole scenario.
@@ -180,7 +180,8 @@ const SLOW: usize = 2;
 
 /// The client needs its whole patience.
 pub fn is_slow(fault: Fault) -> bool {
-    matches!(fault, Fault::Break(Break::Hang) | Fault::Event(Twist::Stall)) || fault.is_outage()
+    matches!(fault, Fault::Break(Break::Hang) | Fault::Event(EventFault::Stall))
+        || fault.is_outage()
 }
 
 #[cfg(test)]

@@ -73,7 +73,7 @@ impl<'a> Run<'a> {
     pub fn reports(&self) -> Result<Vec<Value>> {
         let Some(reports) = &self.reports else { return Ok(Vec::new()) };
         let versions = reports.all()?.into_iter().filter(|version| !version.gone);
-        versions.map(|version| self.lane.hub.report_in(&version.object)).collect()
+        versions.map(|version| self.lane.hub.parse_report(&version.object)).collect()
     }
 
     /// Until it has ended, or should have.
@@ -98,7 +98,7 @@ impl<'a> Run<'a> {
                 }
                 Ok(_) => {
                     let since = *well_since.get_or_insert_with(Instant::now);
-                    if !self.lane.script.is_played() && since.elapsed() > GRACE {
+                    if !self.lane.script.is_finished() && since.elapsed() > GRACE {
                         return Ok(self.end(plan, reference, End::NotReached, Vec::new()));
                     }
                     differences = vec!["all is well, but the fault has no end".to_owned()];
@@ -139,10 +139,10 @@ impl<'a> Run<'a> {
 
     /// What the agent needed; one that has just ended needs nothing.
     pub fn greed(&self) -> Vec<String> {
-        let needs = self.lane.managed.agent_needs().unwrap_or_default();
+        let needs = self.lane.managed.agent_usage().unwrap_or_default();
         let script = &self.lane.script;
         let lasted = script.fired().and_then(|fired| Some(fired.over? - fired.at));
-        let in_vain = lasted.and_then(|lasted| oracle::stubborn(script.in_vain(), lasted));
+        let in_vain = lasted.and_then(|lasted| oracle::stubborn(script.failed_requests(), lasted));
         let greed = oracle::greed(needs, script.records().len(), self.begun.elapsed());
         greed.into_iter().chain(in_vain).collect()
     }
@@ -168,7 +168,7 @@ impl<'a> Run<'a> {
 
     /// When the last fault was over, if it is.
     fn over(&self, plan: Plan) -> Option<Instant> {
-        let fired = self.lane.script.fired().filter(|_| self.lane.script.is_played())?;
+        let fired = self.lane.script.fired().filter(|_| self.lane.script.is_finished())?;
         if plan.last().kills() {
             return self.restarted.filter(|restarted| *restarted > fired.at);
         }

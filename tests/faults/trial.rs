@@ -61,7 +61,7 @@ impl Trial {
             hit: lane.script.fired().map(|fired| format!("{} {}", fired.hit.verb, fired.hit.path)),
             phases: Vec::new(),
             complaints: vec![format!("the trial broke off: {error:#}")],
-            log: lane.managed.agent_logs_end(3, 400),
+            log: lane.managed.last_agent_logs(3, 400),
         }
     }
 }
@@ -93,7 +93,7 @@ pub async fn reference(lane: &mut Lane, scenario: Scenario) -> Result<Reference>
 async fn ended(lane: &Lane, run: &Run<'_>, scenario: Scenario) -> Result<Instant> {
     loop {
         ensure!(run.begun.elapsed() < LONGEST_REFERENCE, "{} does not end", scenario.name());
-        let quiet = lane.script.last().is_some_and(|last| last.elapsed() > QUIET);
+        let quiet = lane.script.last_request().is_some_and(|last| last.elapsed() > QUIET);
         let last = run.seen()?.pop();
         match last.filter(|last| quiet && is_end(scenario, last)) {
             Some(last) => return Ok(last.at),
@@ -131,14 +131,14 @@ pub async fn trial(lane: &mut Lane, plan: Plan, reference: &Reference) -> Result
     trial.complaints.extend(lane.witness.complaints());
     trial.complaints.extend(miscounted(lane, &name, &counted, trial.end, reference).await?);
     if trial.lost > PROMISED {
-        trial.log = lane.managed.agent_logs_end(3, 400);
+        trial.log = lane.managed.last_agent_logs(3, 400);
     }
     if trial.complaints.is_empty() {
         lane.put_by(name, writer, after);
         return Ok(trial);
     }
     trial.end = End::NotConverged;
-    trial.log = lane.managed.agent_logs_end(3, 200);
+    trial.log = lane.managed.last_agent_logs(3, 200);
     lane.wipe(&name, writer).await?;
     Ok(trial)
 }

@@ -103,7 +103,7 @@ impl Witness {
 
     /// Where a secret was told since the last time: logs, metrics, events, statuses, the hub.
     pub async fn secrets_told(&self, lane: &Lane) -> Result<Vec<String>> {
-        let (logs, agents) = lane.managed.agent_logs_but(self.agents.load(Ordering::Relaxed));
+        let (logs, agents) = lane.managed.agent_logs_after(self.agents.load(Ordering::Relaxed));
         self.agents.store(agents.saturating_sub(1), Ordering::Relaxed);
         let events: ObjectList<Event> =
             Api::all(lane.client.clone()).list(&Default::default()).await?;
@@ -118,7 +118,7 @@ impl Witness {
                 "the hub's leases",
                 serde_json::to_string(&lane.hub.leases().list(&Default::default()).await?)?,
             ),
-            ("the hub's add-ons", serde_json::to_string(&lane.hub.all().await?)?),
+            ("the hub's add-ons", serde_json::to_string(&lane.hub.all_add_ons().await?)?),
         ];
         let secrets = lock(&self.secrets);
         let told = |text: &str| secrets.iter().any(|secret| text.contains(secret.as_str()));

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use lifecycle::{OperationKind, Phase};
 use testbed::bundle::{Bundle, NEVER_READY, READY, Spec};
-use testbed::file_server::{FileServer, Manner};
+use testbed::file_server::{Behavior, FileServer};
 use testbed::wait::until;
 use testbed::{AddOn, Hub, Managed, Progress};
 
@@ -74,11 +74,15 @@ impl Stage {
             Ok(file)
         };
         let hub_file = far(Link::Hub, hub.kubeconfig()?)?;
-        let own_file = far(Link::Cluster, managed.kubeconfig_copy()?)?;
+        let own_file = far(Link::Cluster, managed.copy_kubeconfig()?)?;
         let hub_file = hub_file.to_string_lossy();
         let more = ["--hub-kubeconfig", &hub_file, "--cluster-name", "edge"];
         let enter = links.enter();
-        managed.spawn_agent_within(&enter.each_ref().map(String::as_str), &own_file, &more)?;
+        managed.spawn_agent_in_namespace(
+            &enter.each_ref().map(String::as_str),
+            &own_file,
+            &more,
+        )?;
         let add_on = managed.add_on("shop");
         Ok(Self { progress, hub, managed, files, links, add_on })
     }
@@ -92,7 +96,7 @@ impl Stage {
     async fn assign(&self, version: &str, image: &str, timeout: &str) -> Result<()> {
         let bundle = Bundle::new().namespace("shop").config("v", version).deployment("web", image);
         let text = bundle.yaml();
-        let url = self.files.serve(&format!("/{version}"), text.as_bytes(), Manner::Well);
+        let url = self.files.serve(&format!("/{version}"), text.as_bytes(), Behavior::Normal);
         let url = self.links.seen_from_inside(Link::Bundles, &url);
         let spec = Spec::http(version, &url, text.as_bytes()).namespace("shop");
         let spec = spec.policy("timeout", timeout).policy("soak", "5s");
@@ -102,7 +106,7 @@ impl Stage {
 
     async fn until_reported(&self, phase: &str, version: &str) -> Result<()> {
         until(&format!("the hub to hear of {phase} {version}"), LONG, || async {
-            let reported = self.hub.reported("shop").await?;
+            let reported = self.hub.report("shop").await?;
             let said = reported["phase"] == phase && reported["desiredVersion"] == version;
             if said { Ok(Some(())) } else { bail!("{reported}") }
         })

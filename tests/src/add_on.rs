@@ -1,4 +1,4 @@
-//! One add-on on a managed cluster, as a tester speaks of it: assign it, wait for a phase, look at what is there.
+//! One add-on on a managed cluster: assigns it, waits for its phases, and reads its objects.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use crate::bundle::Spec;
 use crate::wait::until;
 
-/// Longer than any story's rollout takes on a loaded machine; a story that needs it fails anyway.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// Longer than the rollout of any story takes on a loaded machine. A story that needs it fails anyway.
+const DEADLINE: Duration = Duration::from_secs(120);
 
 #[derive(Clone)]
 pub struct AddOn {
@@ -27,7 +27,7 @@ impl AddOn {
         Self { api: Api::all(client.clone()), client, name: name.to_owned() }
     }
 
-    /// As a person would with `kubectl apply`.
+    /// Applies the `ManagedAddOn`, as a person does with `kubectl apply`.
     pub async fn assign(&self, spec: &Spec) -> Result<()> {
         let object = json!({
             "apiVersion": "lifecycle.open-cluster-management.io/v1alpha1",
@@ -40,6 +40,7 @@ impl AddOn {
         Ok(())
     }
 
+    /// Sets an annotation of our group, or removes it.
     pub async fn annotate(&self, name: &str, value: Option<&str>) -> Result<()> {
         let name = format!("lifecycle.open-cluster-management.io/{name}");
         let patch = json!({"metadata": {"annotations": {name: value}}});
@@ -47,11 +48,11 @@ impl AddOn {
         Ok(())
     }
 
-    /// Makes it the klusterlet's, by the name of the klusterlet's record of it.
-    pub async fn own(&self, record: &str) -> Result<()> {
+    /// Makes the klusterlet its owner, by the name of an `AppliedManifestWork`.
+    pub async fn set_klusterlet_owner(&self, applied_work: &str) -> Result<()> {
         let owner = json!([{
             "apiVersion": "work.open-cluster-management.io/v1", "kind": "AppliedManifestWork",
-            "name": record, "uid": "3c2f2c5e-0000-4000-8000-000000000000",
+            "name": applied_work, "uid": "3c2f2c5e-0000-4000-8000-000000000000",
         }]);
         let patch = Patch::Merge(json!({"metadata": {"ownerReferences": owner}}));
         self.api.patch(&self.name, &PatchParams::default(), &patch).await?;
@@ -68,20 +69,20 @@ impl AddOn {
     }
 
     pub async fn status(&self) -> Result<ManagedAddOnStatus> {
-        let object = self.get().await?.context("there is no such ManagedAddOn")?;
+        let object = self.get().await?.context("no ManagedAddOn")?;
         Ok(object.status.unwrap_or_default())
     }
 
-    /// Waits until the status, of the newest generation, is as told.
+    /// Waits until the status of the newest generation meets a condition. The error says `what` was awaited.
     pub async fn until(
         &self,
         what: &str,
-        is: impl Fn(&ManagedAddOnStatus) -> bool,
+        condition: impl Fn(&ManagedAddOnStatus) -> bool,
     ) -> Result<ManagedAddOnStatus> {
-        until(&format!("{} {what}", self.name), PATIENCE, || async {
+        until(&format!("{} {what}", self.name), DEADLINE, || async {
             let object = self.get().await?.context("no ManagedAddOn")?;
             let status = object.status.clone().unwrap_or_default();
-            if status.observed_generation == object.metadata.generation && is(&status) {
+            if status.observed_generation == object.metadata.generation && condition(&status) {
                 return Ok(Some(status));
             }
             bail!("{}", summarize(&status))
@@ -93,7 +94,7 @@ impl AddOn {
         self.until(&format!("to be {}", phase.name()), |status| status.phase == Some(phase)).await
     }
 
-    /// Available in this version.
+    /// Waits until this version is Available.
     pub async fn until_available(&self, version: &str) -> Result<ManagedAddOnStatus> {
         self.until(&format!("to be Available in {version}"), |status| {
             status.phase == Some(Phase::Available)
@@ -103,7 +104,7 @@ impl AddOn {
     }
 
     pub async fn until_gone(&self) -> Result<()> {
-        until(&format!("{} to be gone", self.name), PATIENCE, || async {
+        until(&format!("{} to be gone", self.name), DEADLINE, || async {
             match self.get().await? {
                 None => Ok(Some(())),
                 Some(object) => bail!("{}", summarize(&object.status.unwrap_or_default())),
@@ -112,7 +113,7 @@ impl AddOn {
         .await
     }
 
-    /// A living object, as JSON.
+    /// Returns an object of the cluster as JSON, if it exists.
     pub async fn object(
         &self,
         api_version: &str,
@@ -129,13 +130,13 @@ impl AddOn {
         Ok(api.get_opt(name).await?.map(serde_json::to_value).transpose()?)
     }
 
-    /// The value of one of the bundle builder's ConfigMaps.
+    /// Returns the value of a ConfigMap that [`crate::bundle::Bundle::config`] made, if it exists.
     pub async fn config(&self, namespace: &str, name: &str) -> Result<Option<String>> {
         let object = self.object("v1", "ConfigMap", namespace, name).await?;
         Ok(object.and_then(|object| Some(object.pointer("/data/value")?.as_str()?.to_owned())))
     }
 
-    /// The first container's image of a Deployment.
+    /// Returns the image of a Deployment's first container, if the Deployment exists.
     pub async fn image(&self, namespace: &str, name: &str) -> Result<Option<String>> {
         let object = self.object("apps/v1", "Deployment", namespace, name).await?;
         let image = "/spec/template/spec/containers/0/image";
@@ -143,7 +144,7 @@ impl AddOn {
     }
 }
 
-/// A status in one line.
+/// Returns a status in one line.
 pub fn summarize(status: &ManagedAddOnStatus) -> String {
     format!(
         "{} {} {} current={} desired={} {}: {}",

@@ -15,7 +15,8 @@ use crate::wait;
 /// Discovery lags behind a new CRD, by half a second at most when idle.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// Applies one document after the other; a CRD is established before the next. What names no namespace goes to `default`.
+/// Applies the documents in order, and waits for each CRD to be established. An object without a namespace goes to
+/// `default`.
 pub async fn apply(client: &Client, yaml: &str) -> Result<()> {
     let options = serde_saphyr::options! { legacy_octal_numbers: true };
     let objects: Vec<DynamicObject> = serde_saphyr::from_multiple_with_options(yaml, options)?;
@@ -40,7 +41,7 @@ async fn apply_one(client: &Client, kind: &GroupVersionKind, object: &DynamicObj
     let params = PatchParams::apply("testbed").force();
     api.patch(&object.name_any(), &params, &Patch::Apply(object)).await?;
     if kind.kind == "CustomResourceDefinition" {
-        established(client, &object.name_any()).await?;
+        wait_until_established(client, &object.name_any()).await?;
     }
     Ok(())
 }
@@ -54,7 +55,7 @@ async fn resource(client: &Client, kind: &GroupVersionKind) -> Result<(ApiResour
     .await
 }
 
-async fn established(client: &Client, name: &str) -> Result<()> {
+async fn wait_until_established(client: &Client, name: &str) -> Result<()> {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
     let what = format!("CRD {name} to be established");
     wait::until(&what, DEADLINE, || async {

@@ -1,4 +1,4 @@
-//! Bundles and assignments in a few words.
+//! Builders of bundles and assignments.
 
 use std::io::Write;
 
@@ -14,10 +14,10 @@ pub const READY: &str = "registry.example.com/ready:1";
 pub const NEVER_READY: &str = "registry.example.com/never-ready:1";
 /// An image that cannot be pulled.
 pub const MISSING: &str = "registry.example.com/missing:1";
-/// An image whose pods end well.
+/// An image whose pods succeed.
 pub const JOB: &str = "registry.example.com/job:1";
 
-/// A bundle of manifests, built up object by object.
+/// Builder of a bundle, object by object.
 #[derive(Clone, Default)]
 pub struct Bundle {
     objects: Vec<Value>,
@@ -52,13 +52,13 @@ impl Bundle {
         &self.objects
     }
 
-    /// Multi-document YAML (JSON is YAML).
+    /// Returns multi-document YAML. JSON is YAML, too.
     pub fn yaml(&self) -> String {
         self.objects.iter().map(|object| format!("---\n{object}\n")).collect()
     }
 }
 
-/// A Deployment, or what has the same fields, of one pod with the label `app: <name>`.
+/// Returns a Deployment, or another kind with the same fields, of one pod with the label `app: <name>`.
 pub fn workload(kind: &str, name: &str, image: &str) -> Value {
     let labels = json!({"app": name});
     json!({
@@ -74,36 +74,37 @@ pub fn workload(kind: &str, name: &str, image: &str) -> Value {
     })
 }
 
-/// A `ManagedAddOn`'s spec, built up word by word. Short soak and time-out, so that stories are short.
+/// Builder of a `ManagedAddOn`'s spec. Its soak and its time-out are short, so that stories are.
 #[derive(Clone)]
 pub struct Spec(pub Value);
 
 impl Spec {
+    /// Returns a spec with an inline bundle.
     pub fn inline(version: &str, bundle: &Bundle) -> Self {
         Self::text(version, &bundle.yaml())
     }
 
-    /// An inline bundle that need not be one.
+    /// Returns a spec with an inline bundle of any text.
     pub fn text(version: &str, text: &str) -> Self {
         let mut packer = GzEncoder::new(Vec::new(), Compression::best());
-        packer.write_all(text.as_bytes()).expect("memory takes everything");
-        let packed = packer.finish().expect("memory takes everything");
+        packer.write_all(text.as_bytes()).expect("writing to memory cannot fail");
+        let packed = packer.finish().expect("writing to memory cannot fail");
         let manifests = base64::engine::general_purpose::STANDARD.encode(packed);
-        Self::of(version, json!({"inline": {"manifests": manifests}}))
+        Self::new(version, json!({"inline": {"manifests": manifests}}))
     }
 
-    /// Served at `url`; the digest is that of `bytes`, whatever is served.
+    /// Returns a spec with a bundle at `url`. The digest is that of `bytes`, which need not be what is served.
     pub fn http(version: &str, url: &str, bytes: &[u8]) -> Self {
         let sha256 = digest(bytes).trim_start_matches("sha256:").to_owned();
-        Self::of(version, json!({"http": {"url": url, "sha256": sha256}}))
+        Self::new(version, json!({"http": {"url": url, "sha256": sha256}}))
     }
 
-    /// An artifact in a registry, by its manifest's digest.
+    /// Returns a spec with an artifact in a registry, by the digest of its manifest.
     pub fn oci(version: &str, repository: &str, digest: &str) -> Self {
-        Self::of(version, json!({"oci": {"repository": repository, "digest": digest}}))
+        Self::new(version, json!({"oci": {"repository": repository, "digest": digest}}))
     }
 
-    pub fn of(version: &str, source: Value) -> Self {
+    pub fn new(version: &str, source: Value) -> Self {
         Self(json!({
             "version": version,
             "source": source,

@@ -1,4 +1,4 @@
-//! A wall clock that can be put wrong for one program: the machine's own stays as it is.
+//! A wall clock that can be wrong for one program. The clock of the machine is not changed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,13 +10,14 @@ use crate::ControlPlane;
 
 const SOURCE: &str = include_str!("clock/preload.c");
 
+/// A clock for the programs that are started by its command prefix.
 pub struct WallClock {
     library: PathBuf,
     setting: PathBuf,
 }
 
 impl WallClock {
-    /// Right at first. What it needs is built by the C compiler that also links Rust programs.
+    /// Returns a clock that is right at first. Builds its library with the C compiler that also links Rust programs.
     pub fn new(plane: &ControlPlane) -> Result<Self> {
         let source = plane.write("preload.c", SOURCE)?;
         let library = source.with_extension("so");
@@ -25,15 +26,15 @@ impl WallClock {
         Ok(Self { library, setting })
     }
 
-    /// From now on it is so many seconds ahead, or behind.
-    pub fn put(&self, seconds: i64) -> Result<()> {
+    /// Sets how many seconds it is ahead of the machine's clock. A negative number is behind.
+    pub fn set_offset(&self, seconds: i64) -> Result<()> {
         let new = self.setting.with_extension("new");
         fs::write(&new, seconds.to_string())?;
-        fs::rename(&new, &self.setting).context("put the clock")
+        fs::rename(&new, &self.setting).context("set the clock")
     }
 
-    /// Words before a command that make this its clock.
-    pub fn before(&self) -> [String; 3] {
+    /// Returns the words that, before a command, make this its clock.
+    pub fn command_prefix(&self) -> [String; 3] {
         let preload = format!("LD_PRELOAD={}", self.library.display());
         ["env".into(), preload, format!("WALL_CLOCK={}", self.setting.display())]
     }

@@ -1,4 +1,4 @@
-//! One control plane: started, used, disturbed, and gone when dropped.
+//! One control plane, which can be used, disturbed, backed up and restored.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,10 +25,10 @@ use programs::{Binaries, Tool};
 
 /// From nothing it takes 3 s; a machine that also compiles takes longer.
 const START: Duration = Duration::from_secs(90);
-/// An API server lets requests finish for up to 60 s; without any it ends within a second.
+/// An API server lets requests finish for up to 60 s. Without any it ends within a second.
 const STOP: Duration = Duration::from_secs(75);
 
-/// Dropping it ends every process and removes the folder.
+/// A running control plane. Dropping it ends every process and removes the folder.
 pub struct ControlPlane {
     name: String,
     api: Mutex<Arc<Process>>,
@@ -38,7 +38,7 @@ pub struct ControlPlane {
     admin: Identity,
     admin_kubeconfig: PathBuf,
     kubeconfigs: AtomicU32,
-    // The last field: the folder goes after the processes that write into it.
+    // The last field: the folder is removed after the processes that write into it have ended.
     servers: Servers,
 }
 
@@ -51,19 +51,20 @@ impl ControlPlane {
         self.servers.url()
     }
 
-    /// May do everything. Made anew for each call, for the tokio runtime of the caller.
+    /// Returns a new client that may do everything. It belongs to the tokio runtime of the caller.
     pub fn admin(&self) -> Client {
         clients::client(&self.server_url(), &self.authority, &self.admin)
             .expect("the identity is ours")
     }
 
-    /// See `kubeconfig`.
+    /// Returns a client of a user, as [`Self::kubeconfig`] describes them.
     pub fn client(&self, user: &str, groups: &[&str]) -> Result<Client> {
         clients::client(&self.server_url(), &self.authority, &self.authority.client(user, groups)?)
     }
 
-    /// The file with which anyone is whom you say, by client certificate: `system:serviceaccount:shop:installer` too,
-    /// with its groups `system:serviceaccounts` and `system:serviceaccounts:shop`. At most two groups.
+    /// Writes a kubeconfig of any user, by client certificate, and returns its path. The user may be a service account:
+    /// `system:serviceaccount:shop:installer` with the groups `system:serviceaccounts` and `system:serviceaccounts:shop`.
+    /// A user has at most two groups.
     pub fn kubeconfig(&self, user: &str, groups: &[&str]) -> Result<PathBuf> {
         let content =
             self.authority.kubeconfig(&self.server_url(), &self.authority.client(user, groups)?);
@@ -71,18 +72,18 @@ impl ControlPlane {
         self.servers.folder().write(&format!("{number}.kubeconfig"), content)
     }
 
-    /// The file with which anyone is whom the token in another file says, read again when it changes.
-    pub fn kubeconfig_by_token(&self, token: &Path) -> Result<PathBuf> {
-        let content = self.authority.kubeconfig_by_token(&self.server_url(), token);
+    /// Writes a kubeconfig of the user whose token is in another file, which is read again when it changes.
+    pub fn kubeconfig_with_token(&self, token: &Path) -> Result<PathBuf> {
+        let content = self.authority.kubeconfig_with_token(&self.server_url(), token);
         self.servers.folder().write("token.kubeconfig", content)
     }
 
-    /// For a proxy that asks as this user.
+    /// Returns the API server for a proxy, which sends every request as this user.
     pub fn upstream(&self, user: &str, groups: &[&str]) -> Result<Upstream> {
         Upstream::api(&self.server_url(), &self.authority, &self.authority.client(user, groups)?)
     }
 
-    /// A folder with `tls.crt` and `tls.key` for whoever listens behind a Service of this name.
+    /// Writes `tls.crt` and `tls.key` for a server behind a Service of this name, and returns their folder.
     pub fn serving_certificate(&self, namespace: &str, name: &str) -> Result<PathBuf> {
         let Identity { certificate, key } = self.authority.service(namespace, name)?;
         let folder = self.folder(name)?;
@@ -91,7 +92,7 @@ impl ControlPlane {
         Ok(folder)
     }
 
-    /// A folder beside the files of the control plane, gone with it.
+    /// Makes a folder beside the files of the control plane, which is removed with them.
     pub fn folder(&self, name: &str) -> Result<PathBuf> {
         let folder = self.servers.folder().path().join(name);
         fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
@@ -104,22 +105,22 @@ impl ControlPlane {
         Ok(spawn_blocking(build).await??.path(Tool::Kubectl))
     }
 
-    /// A file beside those of the control plane, gone with it.
+    /// Writes a file beside those of the control plane, which is removed with them.
     pub fn write(&self, name: &str, content: &str) -> Result<PathBuf> {
         self.servers.folder().write(name, content)
     }
 
-    /// The certificate of the authority that everyone here is vouched for by.
-    pub fn authority_file(&self) -> String {
+    /// Returns the path of the certificate of the authority that issues every certificate here.
+    pub fn ca_file(&self) -> String {
         self.servers.file("ca.crt")
     }
 
-    /// The administrator's kubeconfig.
+    /// Returns the path of the administrator's kubeconfig.
     pub fn admin_kubeconfig(&self) -> PathBuf {
         self.admin_kubeconfig.clone()
     }
 
-    /// What kubectl printed; where it failed, the error holds what it complained of.
+    /// Runs kubectl and returns its output. An error has the message of kubectl.
     pub async fn kubectl(&self, args: &[&str]) -> Result<String> {
         let mut command = Command::new(self.kubectl_program().await?);
         command.arg("--kubeconfig").arg(&self.admin_kubeconfig).args(args);
@@ -127,29 +128,30 @@ impl ControlPlane {
         output(command, &format!("kubectl {}", args.join(" "))).await
     }
 
-    /// Server-side apply of every document, in order, as administrator. A CRD is established before the next document.
+    /// Applies every document in order, server-side, as administrator. Waits for each CRD to be established.
     pub async fn apply_yaml(&self, yaml: &str) -> Result<()> {
         apply::apply(&self.admin(), yaml).await
     }
 
-    /// ManagedCluster, ManagedClusterAddOn, ClusterManagementAddOn, AddOnTemplate, AddOnDeploymentConfig, ManifestWork.
+    /// Installs the CRDs of ManagedCluster, ManagedClusterAddOn, ClusterManagementAddOn, AddOnTemplate, AddOnDeploymentConfig and
+    /// ManifestWork.
     pub async fn install_ocm_crds(&self) -> Result<()> {
         self.apply_yaml(&self.servers.binaries().ocm_crds()?.join("\n---\n")).await
     }
 
-    /// Every answered request so far, as audit events without bodies. A line still being written is left out.
+    /// Returns every answered request so far, as audit events without bodies. A line that is being written is left out.
     pub fn audit(&self) -> Result<Vec<Value>> {
-        self.audit_naming("")
+        self.audit_containing("")
     }
 
-    /// Those of [`ControlPlane::audit`] in which these words are: reading all of a long log takes its time.
-    pub fn audit_naming(&self, words: &str) -> Result<Vec<Value>> {
+    /// Returns the events of [`ControlPlane::audit`] that contain `text`. To parse all of a long log takes long.
+    pub fn audit_containing(&self, text: &str) -> Result<Vec<Value>> {
         let log = fs::read_to_string(self.servers.audit_log()).context("read the audit log")?;
-        let lines = log.lines().filter(|line| line.contains(words));
+        let lines = log.lines().filter(|line| line.contains(text));
         Ok(lines.filter_map(|line| serde_json::from_str(line).ok()).collect())
     }
 
-    /// Gracefully: requests finish, watches are closed. Port and data stay.
+    /// Stops the API server gracefully: requests finish and watches are closed. Its port and data are kept.
     pub async fn stop_api(&self) -> Result<()> {
         let api = self.api();
         api.terminate()?;
@@ -157,19 +159,19 @@ impl ControlPlane {
         Ok(())
     }
 
-    /// In one blow.
+    /// Kills the API server.
     pub fn kill_api(&self) -> Result<()> {
         self.api().kill()
     }
 
-    /// After `stop_api` or `kill_api`; returns when it is ready.
+    /// Starts the API server after `stop_api` or `kill_api`, and waits until it is ready.
     pub async fn start_api(&self) -> Result<()> {
         let api = Arc::new(self.servers.start_api()?);
         *self.api.lock().unwrap_or_else(PoisonError::into_inner) = api;
-        self.ready().await
+        self.wait_until_ready().await
     }
 
-    /// It keeps its connections, accepts new ones, and answers nothing.
+    /// Freezes the API server: it keeps its connections, accepts new ones, and answers nothing.
     pub fn freeze_api(&self) -> Result<()> {
         self.api().freeze()
     }
@@ -179,19 +181,19 @@ impl ControlPlane {
     }
 
     pub fn api_has_ended(&self) -> Result<bool> {
-        Ok(self.api().exited()?.is_some())
+        Ok(self.api().exit_status()?.is_some())
     }
 
-    /// What etcd holds at this moment. It is away for as long as that takes.
+    /// Returns a copy of etcd's data. etcd is down meanwhile.
     pub async fn back_up(&self) -> Result<Backup> {
         self.etcd().kill()?;
         let backup = self.servers.copy_etcd()?;
         self.start_etcd()?;
-        self.ready().await?;
+        self.wait_until_ready().await?;
         Ok(backup)
     }
 
-    /// Everything is as it was then, and the API server knows of nothing else. The controllers are not told.
+    /// Restores etcd's data and restarts the API server, which then knows nothing newer. The controllers are not restarted.
     pub async fn restore(&self, backup: &Backup) -> Result<()> {
         self.kill_api()?;
         self.etcd().kill()?;
@@ -210,18 +212,18 @@ impl ControlPlane {
         self.etcd.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Of every process of this control plane.
+    /// Returns the last lines of the log of every process.
     pub(crate) fn last_log_lines(&self, count: usize) -> String {
         let (etcd, api) = (self.etcd(), self.api());
         let processes = [&*etcd, &*api].into_iter().chain(&self.controllers);
         processes.map(|process| process.last_lines(count)).collect()
     }
 
-    async fn ready(&self) -> Result<()> {
+    async fn wait_until_ready(&self) -> Result<()> {
         let client = self.admin();
         let what = format!("the API server of {} to be ready", self.name);
         wait::until(&what, START, || async {
-            if self.etcd().exited()?.is_some() || self.api().exited()?.is_some() {
+            if self.etcd().exit_status()?.is_some() || self.api().exit_status()?.is_some() {
                 return Ok(Some(Err(anyhow!("a process ended\n{}", self.last_log_lines(20)))));
             }
             client.request_text(http::Request::get("/readyz").body(Vec::new())?).await?;

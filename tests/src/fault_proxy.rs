@@ -1,5 +1,5 @@
-//! Stands between a client and one real server, passes everything on, and at one request of its script does what networks,
-//! servers and power cuts do. It knows nothing of its client: any agent can be put behind it.
+//! A proxy between a client and one real server. It passes everything on, except that it injects faults of networks, servers
+//! and power cuts at the requests of its script. It knows nothing of its client, so that any agent can run behind it.
 
 mod answers;
 mod fault;
@@ -26,23 +26,24 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
-pub use fault::{Break, Fault, Moment, Outage, Refusal, Twist};
+pub use fault::{Break, EventFault, Fault, Moment, Outage, Refusal};
 pub use script::{Counts, Fired, Inspect, Kill, Planned, Record, Script};
 pub use upstream::Upstream;
 
 use crate::pki::Authority;
 use handle::Handler;
 
-/// Gone when dropped, with all its connections.
+/// A running proxy. It stops when dropped, with all its connections.
 pub struct FaultProxy {
     address: SocketAddr,
-    /// Of the API server it plays; a file server is played without TLS, as it is.
+    /// The authority of the API server that it stands for. A file server has no TLS, and neither has its proxy.
     authority: Option<Authority>,
     task: JoinHandle<()>,
 }
 
 impl FaultProxy {
-    /// Several proxies may follow one script: requests are then numbered across all of them, told apart by `name`.
+    /// Starts a proxy. Several proxies may follow one script, which then numbers the requests of all; `name` tells which
+    /// proxy a request came to.
     pub async fn start(
         name: &'static str,
         upstream: Upstream,
@@ -51,7 +52,10 @@ impl FaultProxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let authority = upstream.is_secure().then(Authority::new).transpose()?;
-        let tls = authority.as_ref().map(|it| acceptor(it, Ipv4Addr::LOCALHOST)).transpose()?;
+        let tls = authority
+            .as_ref()
+            .map(|authority| acceptor(authority, Ipv4Addr::LOCALHOST))
+            .transpose()?;
         let handler = Arc::new(Handler { name, upstream, script });
         let task = tokio::spawn(accept(listener, tls, handler));
         Ok(Self { address, authority, task })
@@ -62,9 +66,9 @@ impl FaultProxy {
         format!("{scheme}://{}", self.address)
     }
 
-    /// With which a client reaches the API server through this proxy, as the user the proxy was given.
+    /// Returns the kubeconfig with which a client reaches the API server through this proxy, as the user of the proxy.
     pub fn kubeconfig(&self) -> Result<String> {
-        let authority = self.authority.as_ref().context("this proxy plays no API server")?;
+        let authority = self.authority.as_ref().context("this proxy stands for no API server")?;
         Ok(authority.kubeconfig(&self.url(), &authority.client("behind-the-proxy", &[])?))
     }
 }
@@ -75,6 +79,7 @@ impl Drop for FaultProxy {
     }
 }
 
+/// Returns an acceptor of TLS connections, with a certificate for `address`.
 pub(crate) fn acceptor(authority: &Authority, address: Ipv4Addr) -> Result<TlsAcceptor> {
     let identity = authority.server(&[address])?;
     let certificate = CertificateDer::from_pem_slice(identity.certificate.as_bytes())?;
@@ -88,13 +93,13 @@ pub(crate) fn acceptor(authority: &Authority, address: Ipv4Addr) -> Result<TlsAc
 async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, handler: Arc<Handler>) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        connections.spawn(connected(stream, tls.clone(), handler.clone()));
+        connections.spawn(serve_connection(stream, tls.clone(), handler.clone()));
         while connections.try_join_next().is_some() {}
     }
 }
 
-/// A client that goes away is no concern of the proxy's.
-async fn connected(stream: TcpStream, tls: Option<TlsAcceptor>, handler: Arc<Handler>) {
+/// Serves one connection. A client may go away at any time.
+async fn serve_connection(stream: TcpStream, tls: Option<TlsAcceptor>, handler: Arc<Handler>) {
     stream.set_nodelay(true).ok();
     match tls {
         None => serve(stream, handler).await,
@@ -108,6 +113,6 @@ async fn connected(stream: TcpStream, tls: Option<TlsAcceptor>, handler: Arc<Han
 
 async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, handler: Arc<Handler>) {
     let service = service_fn(|request| handler.handle(request));
-    // What the script breaks ends as an error here, which closes the connection.
+    // A fault of the script is an error here, which closes the connection.
     http1::Builder::new().serve_connection(TokioIo::new(stream), service).await.ok();
 }

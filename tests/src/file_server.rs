@@ -1,4 +1,4 @@
-//! A web server for bundles that behaves as badly as it is told, on a free port, and remembers what it was asked for.
+//! A web server for bundles on a free port. It misbehaves as its files ask for, and records its requests.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -17,22 +17,22 @@ use crate::pki::Authority;
 
 /// How a file is served.
 #[derive(Clone, Debug)]
-pub enum Manner {
-    Well,
-    /// The first answer is cut after so many bytes; a Range resumes it.
+pub enum Behavior {
+    Normal,
+    /// Cuts the first answer after so many bytes. A Range resumes it.
     Cut(usize),
-    /// The same, but a Range is not understood: everything comes again.
+    /// Cuts the first answer after so many bytes, and ignores a Range: it sends everything again.
     CutWithoutRange(usize),
-    /// Says it is so much longer than it is, and ends.
+    /// Announces so many bytes more than it sends.
     Overstated(usize),
-    /// Answers with this status so many times, then serves well.
+    /// Answers with this status so many times, then serves normally.
     Status(u16, usize),
     Endless,
-    ByteASecond,
+    BytePerSecond,
     Redirect(String),
 }
 
-/// Gone when dropped, with all its connections.
+/// Stops when dropped, with all its connections.
 pub struct FileServer {
     address: SocketAddr,
     authority: Option<Authority>,
@@ -45,7 +45,7 @@ type Files = Arc<Mutex<BTreeMap<String, File>>>;
 #[derive(Clone)]
 struct File {
     content: Arc<[u8]>,
-    manner: Manner,
+    behavior: Behavior,
     requests: Vec<Request>,
 }
 
@@ -60,7 +60,7 @@ impl FileServer {
         Self::listen(Ipv4Addr::LOCALHOST, None).await
     }
 
-    /// Over https, with a certificate of its own authority.
+    /// Starts a server of https, with a certificate of its own authority.
     pub async fn start_secure(address: Ipv4Addr) -> Result<Self> {
         Self::listen(address, Some(Authority::new()?)).await
     }
@@ -73,15 +73,15 @@ impl FileServer {
         Ok(Self { address, authority, files, task })
     }
 
-    /// In PEM: who believes it believes this server.
-    pub fn authority(&self) -> Result<String> {
+    /// Returns the certificate in PEM by which a client trusts this server.
+    pub fn ca_certificate(&self) -> Result<String> {
         let authority = self.authority.as_ref().context("this server has no certificate")?;
         Ok(authority.identity().certificate)
     }
 
-    /// Serves `content` at `path` from now on, and forgets the requests for it so far; returns the URL.
-    pub fn serve(&self, path: &str, content: &[u8], manner: Manner) -> String {
-        let file = File { content: content.into(), manner, requests: Vec::new() };
+    /// Serves `content` at `path` from now on, forgets the requests for it so far, and returns the URL.
+    pub fn serve(&self, path: &str, content: &[u8], behavior: Behavior) -> String {
+        let file = File { content: content.into(), behavior, requests: Vec::new() };
         lock(&self.files).insert(path.to_owned(), file);
         self.url(path)
     }
@@ -95,12 +95,12 @@ impl FileServer {
         format!("{scheme}://{}{path}", self.address)
     }
 
-    /// The Range header of every request for `path` so far.
+    /// Returns the Range header of every request for `path` so far.
     pub fn ranges(&self, path: &str) -> Vec<Option<String>> {
         self.requests(path).into_iter().map(|request| request.range).collect()
     }
 
-    /// The Authorization header of every request for `path` so far.
+    /// Returns the Authorization header of every request for `path` so far.
     pub fn authorizations(&self, path: &str) -> Vec<Option<String>> {
         self.requests(path).into_iter().map(|request| request.authorization).collect()
     }
@@ -123,23 +123,23 @@ fn lock(files: &Files) -> MutexGuard<'_, BTreeMap<String, File>> {
 async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, files: Files) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        // A client that goes away is no concern of the server's.
-        let answered = connected(stream, tls.clone(), files.clone());
-        connections.spawn(async move { answered.await.ok() });
+        // A client may go away at any time.
+        let served = serve_connection(stream, tls.clone(), files.clone());
+        connections.spawn(async move { served.await.ok() });
     }
 }
 
-async fn connected(stream: TcpStream, tls: Option<TlsAcceptor>, files: Files) -> Result<()> {
+async fn serve_connection(stream: TcpStream, tls: Option<TlsAcceptor>, files: Files) -> Result<()> {
     match tls {
-        None => answer(stream, files).await,
-        Some(tls) => answer(tls.accept(stream).await?, files).await,
+        None => serve_request(stream, files).await,
+        Some(tls) => serve_request(tls.accept(stream).await?, files).await,
     }
 }
 
-/// One request, one answer, and the connection ends.
-async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin, files: Files) -> Result<()> {
+/// Answers one request and ends the connection.
+async fn serve_request(stream: impl AsyncRead + AsyncWrite + Unpin, files: Files) -> Result<()> {
     let mut stream = BufReader::new(stream);
-    let head = head(&mut stream).await?;
+    let head = read_head(&mut stream).await?;
     let path = head.split(' ').nth(1).context("a request names a path")?;
     let [range, authorization] = ["range", "authorization"].map(|name| header(&head, name));
     let (file, number) = {
@@ -154,14 +154,14 @@ async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin, files: Files) -> Re
     };
     let stream = stream.get_mut();
     match file {
-        None => status(stream, 404).await?,
-        Some(file) => serve(stream, &file, number, range.as_deref()).await?,
+        None => send_status(stream, 404).await?,
+        Some(file) => send(stream, &file, number, range.as_deref()).await?,
     }
     stream.shutdown().await?;
     Ok(())
 }
 
-async fn head(stream: &mut (impl AsyncRead + Unpin)) -> Result<String> {
+async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> Result<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await?);
@@ -175,8 +175,8 @@ fn header(head: &str, name: &str) -> Option<String> {
     values.next().map(|(_, value)| value.to_owned())
 }
 
-/// `number` counts the requests for this file from one.
-async fn serve(
+/// Sends a file as its behavior asks for. `number` counts the requests for it from one.
+async fn send(
     stream: &mut (impl AsyncWrite + Unpin),
     file: &File,
     number: usize,
@@ -184,38 +184,40 @@ async fn serve(
 ) -> Result<()> {
     let content = &*file.content;
     let length = content.len();
-    match &file.manner {
-        Manner::Cut(at) | Manner::CutWithoutRange(at) if number == 1 => {
-            whole(stream, length, &content[..*at]).await
+    match &file.behavior {
+        Behavior::Cut(at) | Behavior::CutWithoutRange(at) if number == 1 => {
+            send_whole(stream, length, &content[..*at]).await
         }
-        Manner::CutWithoutRange(_) => whole(stream, length, content).await,
-        Manner::Overstated(by) if range.is_none() => whole(stream, length + by, content).await,
-        Manner::Status(code, times) if number <= *times => status(stream, *code).await,
-        Manner::Endless => endless(stream).await,
-        Manner::ByteASecond => drip(stream, content).await,
-        Manner::Redirect(to) => redirect(stream, to).await,
-        Manner::Well | Manner::Cut(_) | Manner::Overstated(_) | Manner::Status(..) => {
-            well(stream, content, range).await
+        Behavior::CutWithoutRange(_) => send_whole(stream, length, content).await,
+        Behavior::Overstated(by) if range.is_none() => {
+            send_whole(stream, length + by, content).await
+        }
+        Behavior::Status(code, times) if number <= *times => send_status(stream, *code).await,
+        Behavior::Endless => send_endlessly(stream).await,
+        Behavior::BytePerSecond => send_slowly(stream, content).await,
+        Behavior::Redirect(to) => send_redirect(stream, to).await,
+        Behavior::Normal | Behavior::Cut(_) | Behavior::Overstated(_) | Behavior::Status(..) => {
+            send_range(stream, content, range).await
         }
     }
 }
 
-async fn redirect(stream: &mut (impl AsyncWrite + Unpin), to: &str) -> Result<()> {
+async fn send_redirect(stream: &mut (impl AsyncWrite + Unpin), to: &str) -> Result<()> {
     let head = format!(
         "HTTP/1.1 302 Found\r\nlocation: {to}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
     );
     Ok(stream.write_all(head.as_bytes()).await?)
 }
 
-async fn well(
+async fn send_range(
     stream: &mut (impl AsyncWrite + Unpin),
     content: &[u8],
     range: Option<&str>,
 ) -> Result<()> {
-    let Some(range) = range else { return whole(stream, content.len(), content).await };
+    let Some(range) = range else { return send_whole(stream, content.len(), content).await };
     let from = range.trim_start_matches("bytes=").trim_end_matches('-').parse::<usize>()?;
     if from >= content.len() {
-        return status(stream, 416).await;
+        return send_status(stream, 416).await;
     }
     let (rest, length) = (&content[from..], content.len());
     let head = format!(
@@ -227,15 +229,19 @@ async fn well(
     Ok(stream.write_all(rest).await?)
 }
 
-/// `length` is what is said, `body` what is sent.
-async fn whole(stream: &mut (impl AsyncWrite + Unpin), length: usize, body: &[u8]) -> Result<()> {
+/// Announces `length` bytes and sends `body`.
+async fn send_whole(
+    stream: &mut (impl AsyncWrite + Unpin),
+    length: usize,
+    body: &[u8],
+) -> Result<()> {
     let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
     stream.write_all(head.as_bytes()).await?;
     Ok(stream.write_all(body).await?)
 }
 
-/// With a body, as servers like to send.
-async fn status(stream: &mut (impl AsyncWrite + Unpin), code: u16) -> Result<()> {
+/// Sends a status with a body, as many servers do.
+async fn send_status(stream: &mut (impl AsyncWrite + Unpin), code: u16) -> Result<()> {
     let body = format!("<html>{code}</html>");
     let head = format!(
         "HTTP/1.1 {code} \r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
@@ -244,15 +250,15 @@ async fn status(stream: &mut (impl AsyncWrite + Unpin), code: u16) -> Result<()>
     Ok(stream.write_all(head.as_bytes()).await?)
 }
 
-async fn endless(stream: &mut (impl AsyncWrite + Unpin)) -> Result<()> {
+async fn send_endlessly(stream: &mut (impl AsyncWrite + Unpin)) -> Result<()> {
     stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
     loop {
         stream.write_all(&[b'#'; 64 * 1024]).await?;
     }
 }
 
-async fn drip(stream: &mut (impl AsyncWrite + Unpin), content: &[u8]) -> Result<()> {
-    whole(stream, content.len(), b"").await?;
+async fn send_slowly(stream: &mut (impl AsyncWrite + Unpin), content: &[u8]) -> Result<()> {
+    send_whole(stream, content.len(), b"").await?;
     let mut second = interval(Duration::from_secs(1));
     for byte in content {
         second.tick().await;

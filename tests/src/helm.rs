@@ -1,4 +1,4 @@
-//! Helm as its users have it, on one control plane.
+//! The Helm that users have, on one control plane.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,20 +13,20 @@ use programs::{Binaries, Tool};
 pub struct Helm {
     program: PathBuf,
     kubeconfig: PathBuf,
-    /// Instead of those of whoever runs the test.
+    /// Replace those of the user who runs the test.
     folders: PathBuf,
 }
 
 impl Helm {
-    /// As administrator. The first call on a machine builds it.
-    pub async fn of(plane: &ControlPlane) -> Result<Self> {
+    /// Returns Helm as administrator of `plane`. The first call on a machine builds it.
+    pub async fn build(plane: &ControlPlane) -> Result<Self> {
         let binaries = spawn_blocking(|| Binaries::ensure_also(&[Tool::Helm])).await??;
         let kubeconfig = plane.kubeconfig("helm", &["system:masters"])?;
         let folders = kubeconfig.with_file_name("helm");
         Ok(Self { program: binaries.path(Tool::Helm), kubeconfig, folders })
     }
 
-    /// Returns what it says.
+    /// Runs Helm and returns its output.
     pub async fn run(&self, args: &[&str]) -> Result<String> {
         let mut command = Command::new(&self.program);
         command.arg("--kubeconfig").arg(&self.kubeconfig).args(args);
@@ -40,8 +40,8 @@ impl Helm {
         output(command, &format!("helm {}", args.join(" "))).await
     }
 
-    /// A folder that is a chart with one template.
-    pub fn chart(&self, name: &str, version: &str, template: &str) -> Result<PathBuf> {
+    /// Writes a chart with one template and returns its folder.
+    pub fn write_chart(&self, name: &str, version: &str, template: &str) -> Result<PathBuf> {
         let folder = self.folders.join("charts").join(name);
         let templates = folder.join("templates");
         std::fs::create_dir_all(&templates)?;

@@ -1,4 +1,4 @@
-//! A hub with OCM's CRDs, where one managed cluster's add-ons are assigned and reported.
+//! A hub with OCM's CRDs: assigns the add-ons of one managed cluster and reads their reports.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,6 +20,7 @@ pub(crate) const RIGHTS: [&str; 2] = [
 ];
 const GROUP: &str = "addon.open-cluster-management.io";
 
+/// A hub, as one managed cluster sees it.
 pub struct Hub {
     pub plane: Arc<ControlPlane>,
     client: Client,
@@ -27,22 +28,22 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// `cluster` is the managed cluster's name, and its namespace here.
+    /// Starts a hub. `cluster` is the name of the managed cluster, and of its namespace here.
     pub async fn start(name: &str, cluster: &str) -> Result<Self> {
         let plane = ControlPlane::start(Options::api_only(name)).await?;
         plane.install_ocm_crds().await?;
         for manifests in RIGHTS {
             plane.apply_yaml(manifests).await?;
         }
-        Self::accept(Arc::new(plane), cluster).await
+        Self::with_cluster(Arc::new(plane), cluster).await
     }
 
-    /// The same hub, as another managed cluster's.
-    pub async fn of(&self, cluster: &str) -> Result<Self> {
-        Self::accept(self.plane.clone(), cluster).await
+    /// Returns the same hub, as another managed cluster sees it.
+    pub async fn for_cluster(&self, cluster: &str) -> Result<Self> {
+        Self::with_cluster(self.plane.clone(), cluster).await
     }
 
-    async fn accept(plane: Arc<ControlPlane>, cluster: &str) -> Result<Self> {
+    async fn with_cluster(plane: Arc<ControlPlane>, cluster: &str) -> Result<Self> {
         let namespace =
             json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": cluster}});
         plane.apply_yaml(&namespace.to_string()).await?;
@@ -54,19 +55,21 @@ impl Hub {
         &self.cluster
     }
 
-    /// For a proxy through which the agent reaches the hub.
+    /// Returns the hub for a proxy, which sends every request as the agent.
     pub fn upstream(&self) -> Result<Upstream> {
-        self.plane
-            .upstream(&agent(&self.cluster), &groups(&self.cluster).each_ref().map(String::as_str))
+        self.plane.upstream(
+            &agent_user(&self.cluster),
+            &groups(&self.cluster).each_ref().map(String::as_str),
+        )
     }
 
-    /// For the agent: the identity that OCM would give it.
+    /// Writes the agent's kubeconfig, with the identity that OCM gives it, and returns its path.
     pub fn kubeconfig(&self) -> Result<PathBuf> {
         let groups = groups(&self.cluster);
-        self.plane.kubeconfig(&agent(&self.cluster), &groups.each_ref().map(String::as_str))
+        self.plane.kubeconfig(&agent_user(&self.cluster), &groups.each_ref().map(String::as_str))
     }
 
-    /// A template that carries a `ManagedAddOn`.
+    /// Creates a template with a `ManagedAddOn`.
     pub async fn template(&self, add_on: &str, template: &str, spec: &Spec) -> Result<()> {
         let manifest = json!({
             "apiVersion": "lifecycle.open-cluster-management.io/v1alpha1",
@@ -74,10 +77,16 @@ impl Hub {
             "metadata": {"name": add_on},
             "spec": spec.0,
         });
-        self.template_of(add_on, template, json!([manifest])).await
+        self.template_with(add_on, template, json!([manifest])).await
     }
 
-    pub async fn template_of(&self, add_on: &str, template: &str, manifests: Value) -> Result<()> {
+    /// Creates a template with these manifests.
+    pub async fn template_with(
+        &self,
+        add_on: &str,
+        template: &str,
+        manifests: Value,
+    ) -> Result<()> {
         let object = json!({
             "apiVersion": format!("{GROUP}/v1alpha1"), "kind": "AddOnTemplate",
             "metadata": {"name": template},
@@ -102,7 +111,7 @@ impl Hub {
         Ok(())
     }
 
-    /// With all that there is of an add-on.
+    /// Deletes the `ManagedClusterAddOn` and the lease, if they exist.
     pub async fn forget(&self, add_on: &str) -> Result<()> {
         let params = DeleteParams::default();
         _ = self.add_ons().delete(add_on, &params).await;
@@ -110,13 +119,13 @@ impl Hub {
         Ok(())
     }
 
-    /// The `ManagedClusterAddOn` as JSON.
+    /// Returns the `ManagedClusterAddOn` as JSON.
     pub async fn add_on(&self, name: &str) -> Result<Value> {
         Ok(serde_json::to_value(self.add_ons().get(name).await?)?)
     }
 
-    /// Every `ManagedClusterAddOn` of the cluster.
-    pub async fn all(&self) -> Result<Value> {
+    /// Returns every `ManagedClusterAddOn` of the cluster.
+    pub async fn all_add_ons(&self) -> Result<Value> {
         Ok(serde_json::to_value(self.add_ons().list(&Default::default()).await?)?)
     }
 
@@ -124,7 +133,7 @@ impl Hub {
         Ok(self.add_ons().get_opt(name).await?.map(serde_json::to_value).transpose()?)
     }
 
-    /// A condition of the `ManagedClusterAddOn`.
+    /// Returns a condition of the `ManagedClusterAddOn`.
     pub async fn condition(&self, add_on: &str, kind: &str) -> Result<Value> {
         let object = self.add_on(add_on).await?;
         let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
@@ -132,8 +141,8 @@ impl Hub {
         found.cloned().with_context(|| format!("no condition {kind} on {add_on}"))
     }
 
-    /// Makes an add-on the fleet's.
-    pub async fn fleet(&self, add_on: &str) -> Result<()> {
+    /// Creates a `ClusterManagementAddOn`, which makes the add-on one of a fleet.
+    pub async fn add_to_fleet(&self, add_on: &str) -> Result<()> {
         let object = json!({
             "apiVersion": format!("{GROUP}/v1alpha1"), "kind": "ClusterManagementAddOn",
             "metadata": {"name": add_on}, "spec": {},
@@ -141,8 +150,8 @@ impl Hub {
         self.plane.apply_yaml(&object.to_string()).await
     }
 
-    /// A ManifestWork that is being deleted, and waits for the klusterlet.
-    pub async fn going_work(&self, name: &str) -> Result<()> {
+    /// Creates a ManifestWork that is being deleted and waits for the klusterlet.
+    pub async fn create_deleted_work(&self, name: &str) -> Result<()> {
         let object = json!({
             "apiVersion": "work.open-cluster-management.io/v1", "kind": "ManifestWork",
             "metadata": {
@@ -156,14 +165,14 @@ impl Hub {
         self.plane.kubectl(&delete).await.map(drop)
     }
 
-    /// Writes what OCM notes of the rollout of configurations.
+    /// Writes the state of OCM's rollout of configurations.
     pub async fn set_config_references(&self, add_on: &str, references: Value) -> Result<()> {
         let patch = Patch::Merge(json!({"status": {"configReferences": references}}));
         self.add_ons().patch_status(add_on, &PatchParams::default(), &patch).await?;
         Ok(())
     }
 
-    /// Writes conditions as another controller would.
+    /// Writes conditions, as another controller does.
     pub async fn set_conditions(&self, add_on: &str, conditions: Value) -> Result<()> {
         let patch = Patch::Merge(json!({"status": {"conditions": conditions}}));
         self.add_ons().patch_status(add_on, &PatchParams::default(), &patch).await?;
@@ -178,21 +187,21 @@ impl Hub {
         Ok(self.leases().get_opt(name).await?)
     }
 
-    /// The cluster's leases, as an administrator sees them.
+    /// Returns the API of the cluster's leases, as administrator.
     pub fn leases(&self) -> Api<Lease> {
         Api::namespaced(self.client.clone(), &self.cluster)
     }
 
-    /// The status that an add-on's lease carries.
-    pub async fn reported(&self, add_on: &str) -> Result<Value> {
-        self.report_in(&self.lease(add_on).await?)
+    /// Returns the report in an add-on's lease.
+    pub async fn report(&self, add_on: &str) -> Result<Value> {
+        self.parse_report(&self.lease(add_on).await?)
     }
 
-    pub fn report_in(&self, lease: &Lease) -> Result<Value> {
+    pub fn parse_report(&self, lease: &Lease) -> Result<Value> {
         let annotations = lease.metadata.annotations.as_ref();
         let status = annotations
             .and_then(|all| all.get("lifecycle.open-cluster-management.io/status"))
-            .context("the lease carries no status")?;
+            .context("the lease has no report")?;
         Ok(serde_json::from_str(status)?)
     }
 
@@ -202,7 +211,7 @@ impl Hub {
     }
 }
 
-fn agent(cluster: &str) -> String {
+fn agent_user(cluster: &str) -> String {
     format!(
         "system:open-cluster-management:cluster:{cluster}:addon:addon-lifecycle:agent:addon-lifecycle-agent"
     )
@@ -216,7 +225,7 @@ fn group(cluster: &str) -> String {
     format!("system:open-cluster-management:cluster:{cluster}:addon:addon-lifecycle")
 }
 
-/// As OCM's add-on manager makes it where a template asks for it with `hubPermissions: CurrentCluster`.
+/// Returns the binding that OCM's add-on manager makes for a template with `hubPermissions: CurrentCluster`.
 fn binding(cluster: &str) -> Value {
     let (api, kind) = ("rbac.authorization.k8s.io", "ClusterRole");
     json!({

@@ -1,4 +1,4 @@
-//! A managed cluster with the agent installed as `manifests/agent` says, and the agent's real binary beside it.
+//! A managed cluster with the agent's manifests installed, and the agent's real program beside it.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -31,18 +31,18 @@ subjects:
 
 const AGENT: &str = "system:serviceaccount:open-cluster-management-agent-addon:addon-agent";
 
-/// From nothing to ready takes well under a second; a loaded machine gets more, and so does who waits for the lease of one
-/// that was killed.
+/// An agent is ready within a second. It takes longer on a loaded machine, and while it waits for the lease of a killed one.
 const READY: Duration = Duration::from_secs(120);
 
-/// A command waits two minutes for other agents to stop, and its uninstall has a while of its own.
+/// A command waits two minutes for other agents to stop, and its uninstall takes time, too.
 const COMMAND: Duration = Duration::from_secs(180);
 
-/// What Kubernetes gives a container between SIGTERM and SIGKILL.
-const END: Duration = Duration::from_secs(30);
+/// The time between SIGTERM and SIGKILL that Kubernetes gives to a container.
+const GRACE_PERIOD: Duration = Duration::from_secs(30);
 
 const LOG: &str = "info,addon_agent=debug,hub_sync=debug,kube_client::client::builder=off";
 
+/// A managed cluster and its agents. Dropping it ends them all.
 pub struct Managed {
     pub plane: ControlPlane,
     kubeconfig: PathBuf,
@@ -51,36 +51,39 @@ pub struct Managed {
 }
 
 impl Managed {
-    /// Everything but the agent's process.
+    /// Starts everything but the agent's process.
     pub async fn start(name: &str) -> Result<Self> {
-        let managed = Self::bare(Options::full(name)).await?;
-        managed.give_rights().await?;
+        let managed = Self::start_bare(Options::full(name)).await?;
+        managed.grant_rights().await?;
         for manifests in MANIFESTS {
             managed.plane.apply_yaml(manifests).await?;
         }
         Ok(managed)
     }
 
-    /// A cluster on which the agent is not installed, and whose owner has not said yet what add-ons may do.
-    pub async fn bare(options: Options) -> Result<Self> {
+    /// Starts a cluster without the agent's manifests and without rights for add-ons.
+    pub async fn start_bare(options: Options) -> Result<Self> {
         let plane = ControlPlane::start(options).await?;
         let kubeconfig = plane.kubeconfig(AGENT, &["system:serviceaccounts"])?;
         Ok(Self { plane, kubeconfig, agents: Mutex::default(), started: AtomicU32::new(0) })
     }
 
-    /// Agents from now on are whom the token in this file says.
-    pub fn authenticate_by(&mut self, token: &Path) -> Result<()> {
-        self.kubeconfig = self.plane.kubeconfig_by_token(token)?;
+    /// Gives the next agents the identity of the token in this file.
+    pub fn use_token(&mut self, token: &Path) -> Result<()> {
+        self.kubeconfig = self.plane.kubeconfig_with_token(token)?;
         Ok(())
     }
 
-    /// The rights this cluster's owner gives to add-ons.
-    pub async fn give_rights(&self) -> Result<()> {
+    /// Gives add-ons all rights, as the owner of a cluster may.
+    pub async fn grant_rights(&self) -> Result<()> {
         self.plane.apply_yaml(INSTALLER).await
     }
 
-    /// A cluster as `start` makes it, whose agents reach the API server through a proxy that follows `script`.
-    pub async fn behind(name: &str, script: &Arc<Script>) -> Result<(Self, FaultProxy)> {
+    /// Starts a cluster whose agents reach the API server through a proxy that follows `script`.
+    pub async fn start_behind_proxy(
+        name: &str,
+        script: &Arc<Script>,
+    ) -> Result<(Self, FaultProxy)> {
         let mut managed = Self::start(name).await?;
         let upstream = managed.plane.upstream(AGENT, &["system:serviceaccounts"])?;
         let proxy = FaultProxy::start("api", upstream, script.clone()).await?;
@@ -88,8 +91,8 @@ impl Managed {
         Ok((managed, proxy))
     }
 
-    /// A cluster as `start` makes it, with one agent that knows no hub and makes up to 32 rollouts at once.
-    pub async fn with_agent(name: &str) -> Result<Self> {
+    /// Starts a cluster with one agent, which has no hub and runs up to 32 rollouts at once.
+    pub async fn start_with_agent(name: &str) -> Result<Self> {
         let managed = Self::start(name).await?;
         managed.start_agent(&["--max-rollouts", "32"]).await?;
         Ok(managed)
@@ -98,28 +101,24 @@ impl Managed {
     /// Starts an agent and waits until it is ready.
     pub async fn start_agent(&self, more: &[&str]) -> Result<()> {
         self.spawn_agent(more)?;
-        self.agent_is_ready().await
-    }
-
-    async fn agent_is_ready(&self) -> Result<()> {
         self.until_ready(READY).await
     }
 
     /// Waits until the newest agent is ready.
     pub async fn until_ready(&self, within: Duration) -> Result<()> {
         until("the agent to be ready", within, || async {
-            let ready = self.ask("/readyz").await?;
+            let ready = self.get_page("/readyz").await?;
             Ok((ready == "ok").then_some(()))
         })
         .await
         .with_context(|| self.agent_log())
     }
 
-    /// Waits until the newest agent says, in these words, why it is not ready.
-    pub async fn until_unready(&self, words: &str, within: Duration) -> Result<()> {
-        until(&format!("the agent to say {words:?}"), within, || async {
-            let why = self.ask("/readyz").await?;
-            if why.contains(words) { Ok(Some(())) } else { bail!("{why}") }
+    /// Waits until the newest agent is not ready for a reason that contains `text`.
+    pub async fn until_unready(&self, text: &str, within: Duration) -> Result<()> {
+        until(&format!("the agent to be unready: {text:?}"), within, || async {
+            let reason = self.get_page("/readyz").await?;
+            if reason.contains(text) { Ok(Some(())) } else { bail!("{reason}") }
         })
         .await
     }
@@ -134,29 +133,29 @@ impl Managed {
         self.kubeconfig.with_file_name(format!("agent-{count}.log"))
     }
 
-    /// Starts an agent in a pod of that name: the same name is the same agent, restarted.
+    /// Starts an agent in a pod of this name. The same name is the same agent, restarted.
     pub fn spawn_agent_as(&self, pod: &str, more: &[&str]) -> Result<()> {
         self.spawn(&[], pod, &self.kubeconfig, more)
     }
 
-    /// The same past any proxy.
-    pub fn spawn_agent_past_the_proxy(&self, pod: &str, more: &[&str]) -> Result<()> {
+    /// Starts an agent that reaches the API server without the proxy.
+    pub fn spawn_agent_without_proxy(&self, pod: &str, more: &[&str]) -> Result<()> {
         let kubeconfig = self.plane.kubeconfig(AGENT, &["system:serviceaccounts"])?;
         self.spawn(&[], pod, &kubeconfig, more)
     }
 
-    fn spawn(&self, before: &[&str], pod: &str, own: &Path, more: &[&str]) -> Result<()> {
-        let (agent, log) = (agent_binary()?, self.next_log());
-        let (agent, own) = (agent.to_string_lossy(), own.to_string_lossy());
-        let line =
-            [before, &[&*agent, "--kubeconfig", &own, "--listen", "127.0.0.1:0"], more].concat();
+    fn spawn(&self, prefix: &[&str], pod: &str, kubeconfig: &Path, more: &[&str]) -> Result<()> {
+        let (program, log) = (agent_binary()?, self.next_log());
+        let (program, kubeconfig) = (program.to_string_lossy(), kubeconfig.to_string_lossy());
+        let own = [&*program, "--kubeconfig", &kubeconfig, "--listen", "127.0.0.1:0"];
+        let command = [prefix, &own, more].concat();
         let env = [("RUST_LOG", LOG), ("POD_NAME", pod)];
-        let agent = Process::spawn(Path::new(line[0]), &line[1..], &env, &log)?;
+        let agent = Process::spawn(Path::new(command[0]), &command[1..], &env, &log)?;
         self.agents().push(agent);
         Ok(())
     }
 
-    /// Runs the agent's program for one command, beside the agent.
+    /// Runs a command of the agent's program to its end, beside the agent. It must succeed.
     pub async fn run_command(&self, command: &[&str]) -> Result<()> {
         let kubeconfig = self.kubeconfig.to_string_lossy().into_owned();
         let args = [command, &["--kubeconfig", &kubeconfig]].concat();
@@ -167,33 +166,43 @@ impl Managed {
         Ok(())
     }
 
-    /// Where `run_command` puts what such a command writes.
+    /// Returns the log of a command that `run_command` has run.
     pub fn command_log(&self, command: &[&str]) -> PathBuf {
         self.kubeconfig.with_file_name(format!("{}.log", command.join("-")))
     }
 
-    /// Another file that says what the agent's own does.
-    pub fn kubeconfig_copy(&self) -> Result<PathBuf> {
+    /// Copies the agent's kubeconfig and returns the path of the copy.
+    pub fn copy_kubeconfig(&self) -> Result<PathBuf> {
         let copy = self.kubeconfig.with_file_name("copy.kubeconfig");
         std::fs::copy(&self.kubeconfig, &copy)?;
         Ok(copy)
     }
 
-    /// Starts an agent by words before its own, such as those that enter a namespace, with a kubeconfig for there.
-    pub fn spawn_agent_within(&self, before: &[&str], own: &Path, more: &[&str]) -> Result<()> {
-        self.spawn(before, "agent", own, more)
+    /// Starts an agent with a prefix to its command line that enters a namespace, and with a kubeconfig for there.
+    pub fn spawn_agent_in_namespace(
+        &self,
+        prefix: &[&str],
+        kubeconfig: &Path,
+        more: &[&str],
+    ) -> Result<()> {
+        self.spawn(prefix, "agent", kubeconfig, more)
     }
 
-    /// Starts an agent by words before its own that change what it sees of the machine, and waits until it is ready.
-    pub async fn start_agent_by(&self, before: &[String], pod: &str, more: &[&str]) -> Result<()> {
-        let before: Vec<&str> = before.iter().map(String::as_str).collect();
-        self.spawn(&before, pod, &self.kubeconfig, more)?;
-        self.agent_is_ready().await
+    /// Starts an agent with a prefix to its command line, and waits until it is ready.
+    pub async fn start_agent_with_prefix(
+        &self,
+        prefix: &[String],
+        pod: &str,
+        more: &[&str],
+    ) -> Result<()> {
+        let prefix: Vec<&str> = prefix.iter().map(String::as_str).collect();
+        self.spawn(&prefix, pod, &self.kubeconfig, more)?;
+        self.until_ready(READY).await
     }
 
-    /// Starts an agent whose temporary files are in `room`, and waits until it is ready. Its log is a pipe, and a file
-    /// that is too large is an error to it, so that `limit_agent` can make room scarce.
-    pub async fn start_agent_in(&self, room: &Path) -> Result<()> {
+    /// Starts an agent whose temporary files are in `folder`, and waits until it is ready. Its log is a pipe, and writing a
+    /// file that is too large fails instead of killing it, so that `limit_agent` can limit the size of files.
+    pub async fn start_agent_with_tmpdir(&self, folder: &Path) -> Result<()> {
         let (program, log) = (agent_binary()?, self.next_log());
         let args = [
             "-c".as_ref(),
@@ -204,17 +213,17 @@ impl Managed {
             "--listen".as_ref(),
             "127.0.0.1:0".as_ref(),
         ];
-        let room = room.to_string_lossy();
-        let env = [("RUST_LOG", LOG), ("POD_NAME", "agent"), ("TMPDIR", &*room)];
+        let folder = folder.to_string_lossy();
+        let env = [("RUST_LOG", LOG), ("POD_NAME", "agent"), ("TMPDIR", &*folder)];
         let agent = Process::spawn(Path::new("bash"), args, &env, &log)?;
         self.agents().push(agent);
-        self.agent_is_ready().await
+        self.until_ready(READY).await
     }
 
-    /// What the newest agent may use from now on; without `most`, as much as it could at first.
-    pub fn limit_agent(&self, resource: Resource, most: Option<u64>) -> Result<()> {
+    /// Limits what the newest agent may use. Without a limit it may use as much as at first.
+    pub fn limit_agent(&self, resource: Resource, limit: Option<u64>) -> Result<()> {
         let maximum = getrlimit(resource).maximum;
-        let limit = Rlimit { current: most.or(maximum), maximum };
+        let limit = Rlimit { current: limit.or(maximum), maximum };
         let agents = self.agents();
         let pid = agents.last().context("no agent runs")?.pid();
         let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
@@ -222,73 +231,73 @@ impl Managed {
         Ok(())
     }
 
-    /// SIGSTOP: no time passes for it.
+    /// Sends SIGSTOP to the newest agent: no time passes for it.
     pub fn freeze_agent(&self) -> Result<()> {
         self.agents().last().context("no agent runs")?.freeze()
     }
 
-    /// SIGCONT, after `freeze_agent`.
+    /// Sends SIGCONT, after `freeze_agent`.
     pub fn thaw_agent(&self) -> Result<()> {
         self.agents().last().context("no agent runs")?.thaw()
     }
 
-    /// SIGKILL.
+    /// Kills the newest agent.
     pub fn kill_agent(&self) -> Result<()> {
         self.agents().last().context("no agent runs")?.kill()
     }
 
-    /// SIGSTOP for the one that was started first.
+    /// Sends SIGSTOP to the agent that was started first.
     pub fn freeze_first_agent(&self) -> Result<()> {
         self.agents().first().context("no agent runs")?.freeze()
     }
 
-    /// SIGCONT for the one that was started first.
+    /// Sends SIGCONT to the agent that was started first.
     pub fn thaw_first_agent(&self) -> Result<()> {
         self.agents().first().context("no agent runs")?.thaw()
     }
 
-    /// All that the one that was started first has written.
+    /// Returns the log of the agent that was started first.
     pub fn first_agent_log(&self) -> String {
         self.agents().first().map(Process::log).unwrap_or_default()
     }
 
-    /// SIGKILL for the one that was started first.
+    /// Kills the agent that was started first.
     pub fn kill_first_agent(&self) -> Result<()> {
         self.agents().first().context("no agent runs")?.kill()
     }
 
-    /// SIGTERM; it ends by itself.
-    pub fn ask_agent_to_end(&self) -> Result<()> {
+    /// Sends SIGTERM to the newest agent.
+    pub fn terminate_agent(&self) -> Result<()> {
         self.agents().last().context("no agent runs")?.terminate()
     }
 
-    /// SIGTERM; its exit status once it has ended, an error when Kubernetes would kill it.
+    /// Sends SIGTERM to the newest agent and returns its exit status. Fails after the time that Kubernetes gives it.
     pub async fn stop_agent(&self) -> Result<std::process::ExitStatus> {
         let agent = self.agents().pop().context("no agent runs")?;
         agent.terminate()?;
-        agent.wait(END).await
+        agent.wait(GRACE_PERIOD).await
     }
 
-    /// The exit status of the newest agent, once it has ended.
-    pub fn agent_exited(&self) -> Result<Option<std::process::ExitStatus>> {
-        self.agents().last().context("no agent runs")?.exited()
+    /// Returns the exit status of the newest agent, once it has ended.
+    pub fn agent_exit_status(&self) -> Result<Option<std::process::ExitStatus>> {
+        self.agents().last().context("no agent runs")?.exit_status()
     }
 
-    /// The end of the log of the newest `count` agents, oldest first.
-    pub fn agent_logs_end(&self, count: usize, lines: usize) -> String {
+    /// Returns the last lines of the logs of the newest `count` agents, oldest first.
+    pub fn last_agent_logs(&self, count: usize, lines: usize) -> String {
         let agents = self.agents();
         let newest = agents.iter().skip(agents.len().saturating_sub(count));
         newest.map(|agent| agent.last_lines(lines)).collect()
     }
 
-    /// All that was written by the agents but for the first so many; and how many there are.
-    pub fn agent_logs_but(&self, first: usize) -> (String, usize) {
+    /// Returns the logs of all agents after the first `skipped`, and the number of all agents.
+    pub fn agent_logs_after(&self, skipped: usize) -> (String, usize) {
         let agents = self.agents();
-        (agents.iter().skip(first).map(Process::log).collect(), agents.len())
+        (agents.iter().skip(skipped).map(Process::log).collect(), agents.len())
     }
 
-    /// Resident memory of the newest agent in MiB, and its open files.
-    pub fn agent_needs(&self) -> Result<(usize, usize)> {
+    /// Returns the resident memory of the newest agent in MiB, and the number of its open files.
+    pub fn agent_usage(&self) -> Result<(usize, usize)> {
         let pid = self.agents().last().context("no agent runs")?.pid();
         let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
         let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -297,6 +306,7 @@ impl Managed {
         Ok((memory / 1024, std::fs::read_dir(format!("/proc/{pid}/fd"))?.count()))
     }
 
+    /// Returns the log of the newest agent.
     pub fn agent_log(&self) -> String {
         self.agents().last().map(Process::log).unwrap_or_default()
     }
@@ -305,14 +315,15 @@ impl Managed {
         Ok(self.agents().last().context("no agent runs")?.log_file().to_owned())
     }
 
+    /// Returns the last lines of the log of the newest agent.
     pub fn agent_log_end(&self, lines: usize) -> String {
         self.agents().last().map(|agent| agent.last_lines(lines)).unwrap_or_default()
     }
 
-    /// As an administrator would type it, without quotes: words are told apart by spaces.
-    pub async fn kubectl(&self, line: &str) -> Result<String> {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        self.plane.kubectl(&words).await
+    /// Runs kubectl as administrator with these arguments, which are separated by spaces.
+    pub async fn kubectl(&self, arguments: &str) -> Result<String> {
+        let arguments: Vec<&str> = arguments.split_whitespace().collect();
+        self.plane.kubectl(&arguments).await
     }
 
     pub fn add_on(&self, name: &str) -> AddOn {
@@ -320,17 +331,17 @@ impl Managed {
     }
 
     pub async fn metrics(&self) -> Result<String> {
-        self.ask("/metrics").await
+        self.get_page("/metrics").await
     }
 
-    /// What the agent serves at a path.
-    pub async fn ask(&self, path: &str) -> Result<String> {
+    /// Returns the page that the agent serves at this path.
+    pub async fn get_page(&self, path: &str) -> Result<String> {
         let address = self.agent_address()?;
         let answer = reqwest::get(format!("http://{address}{path}")).await?;
         Ok(answer.text().await?)
     }
 
-    /// Host and port of its pages: it chose a free port and says which.
+    /// Returns host and port of the newest agent's pages. It logs the free port that it chose.
     pub fn agent_address(&self) -> Result<String> {
         let log = self.agent_log();
         let line = log.lines().find(|line| line.contains("serving /metrics")).context("not yet")?;

@@ -1,4 +1,4 @@
-//! A node that is one: containerd, kubelet and kube-proxy, where containers run.
+//! A real node, on which containers run: containerd, kubelet and kube-proxy.
 
 mod files;
 mod images;
@@ -23,11 +23,11 @@ use programs::{Binaries, Tool};
 
 pub const NAME: &str = "real";
 
-/// From nothing to ready takes 15 s; a loaded machine gets more.
+/// A node is ready within 15 s. A loaded machine gets more.
 const READY: Duration = Duration::from_secs(120);
 
+/// A running node. Dropping it ends its programs in this order.
 pub struct Node {
-    // In the order in which they end.
     kube_proxy: Process,
     kubelet: Process,
     containerd: Process,
@@ -35,22 +35,22 @@ pub struct Node {
 }
 
 impl Node {
-    /// Joins `plane`, whose API server has to listen on the machine's side of the cable. The first call on a machine
+    /// Joins `plane`, whose API server must listen on the machine's side of the cable. The first call on a machine
     /// builds kubelet and kube-proxy.
     pub async fn start(machine: Machine, plane: &ControlPlane) -> Result<Self> {
         let tools = [Tool::Kubelet, Tool::KubeProxy];
         let binaries = spawn_blocking(move || Binaries::ensure_also(&tools)).await??;
         let files = files::write(&machine, plane)?;
         let containerd = machine.spawn(Path::new("containerd"), ["--config", &files.containerd])?;
-        containerd_answers(&machine).await.with_context(|| containerd.last_lines(20))?;
+        wait_for_containerd(&machine).await.with_context(|| containerd.last_lines(20))?;
         let kubelet = machine.spawn(&binaries.path(Tool::Kubelet), files.kubelet_args())?;
         let kube_proxy = machine.spawn(&binaries.path(Tool::KubeProxy), files.kube_proxy_args())?;
         let node = Self { kube_proxy, kubelet, containerd, machine };
-        node.is_ready(plane).await.with_context(|| node.log_end(30))?;
+        node.wait_until_ready(plane).await.with_context(|| node.log_end(30))?;
         Ok(node)
     }
 
-    /// Pods can use it from now on.
+    /// Imports an image, so that pods can use it.
     pub async fn import(&self, image: &Image) -> Result<()> {
         let archive = image.archive.to_string_lossy();
         let args = ["--address", files::SOCKET, "--namespace", "k8s.io", "images", "import"];
@@ -60,13 +60,13 @@ impl Node {
         Ok(())
     }
 
-    /// The end of the log of each of its programs.
+    /// Returns the last lines of the log of each program.
     pub fn log_end(&self, lines: usize) -> String {
         let all = [&self.containerd, &self.kubelet, &self.kube_proxy];
         all.into_iter().map(|process| process.last_lines(lines)).collect()
     }
 
-    async fn is_ready(&self, plane: &ControlPlane) -> Result<()> {
+    async fn wait_until_ready(&self, plane: &ControlPlane) -> Result<()> {
         let nodes: Api<NodeObject> = Api::all(plane.admin());
         until("the real node to be ready", READY, || async {
             let node = nodes.get_opt(NAME).await?.context("the kubelet has not registered it")?;
@@ -80,7 +80,7 @@ impl Node {
     }
 }
 
-async fn containerd_answers(machine: &Machine) -> Result<()> {
+async fn wait_for_containerd(machine: &Machine) -> Result<()> {
     until("containerd to answer", READY, || async {
         machine.run("ctr", &["--address", files::SOCKET, "version"]).await?;
         Ok(Some(()))

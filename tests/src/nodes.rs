@@ -1,4 +1,4 @@
-//! Nodes without machines: kwok plays them and the pods on them.
+//! Nodes without machines: kwok simulates them and the pods on them.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use kube::{Api, Client};
 
 use crate::wait;
 
-/// How pods live: see the file.
+/// The life of pods on these nodes.
 pub const STAGES: &str = include_str!("nodes/stages.yaml");
 
-/// Makes `node-0`, `node-1`, … and waits until all are ready.
+/// Creates `node-0`, `node-1`, … and waits until all are ready.
 pub async fn add(client: &Client, count: usize) -> Result<()> {
     let api: Api<Node> = Api::all(client.clone());
     for number in 0..count {

@@ -1,4 +1,4 @@
-//! A certificate authority of one control plane, and the kubeconfigs of the users it vouches for.
+//! The certificate authority of one control plane, and the kubeconfigs of its users.
 
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -11,9 +11,10 @@ use rcgen::{
     ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, SanType,
 };
 
+/// A certificate authority.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
-/// PEM texts.
+/// A certificate and its key, in PEM.
 pub struct Identity {
     pub certificate: String,
     pub key: String,
@@ -27,14 +28,17 @@ impl Authority {
         Ok(Self(CertifiedIssuer::self_signed(params, KeyPair::generate()?)?))
     }
 
+    /// Returns the certificate of the authority itself, and its key.
     pub fn identity(&self) -> Identity {
         Identity { certificate: self.0.pem(), key: self.0.key().serialize_pem() }
     }
 
+    /// Returns the certificate of the authority itself, in DER.
     pub fn der(&self) -> Vec<u8> {
         self.0.der().to_vec()
     }
 
+    /// Issues a certificate of an API server at these addresses.
     pub fn server(&self, addresses: &[Ipv4Addr]) -> Result<Identity> {
         let mut params = params("kube-apiserver", &[])?;
         let names = ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"];
@@ -47,7 +51,7 @@ impl Authority {
         self.issue(params, ExtendedKeyUsagePurpose::ServerAuth)
     }
 
-    /// Of what a cluster calls by this name of a Service.
+    /// Issues a certificate of a server behind a Service.
     pub fn service(&self, namespace: &str, name: &str) -> Result<Identity> {
         let name = format!("{name}.{namespace}.svc");
         let mut params = params(&name, &[])?;
@@ -55,11 +59,12 @@ impl Authority {
         self.issue(params, ExtendedKeyUsagePurpose::ServerAuth)
     }
 
+    /// Issues a certificate of a user with at most two groups.
     pub fn client(&self, user: &str, groups: &[&str]) -> Result<Identity> {
         self.issue(params(user, groups)?, ExtendedKeyUsagePurpose::ClientAuth)
     }
 
-    /// The kubeconfig with which `identity` reaches `server`, everything inlined.
+    /// Returns a kubeconfig for `server` with `identity` inlined.
     pub fn kubeconfig(&self, server: &str, identity: &Identity) -> String {
         let Identity { certificate, key } = identity;
         let [certificate, key] = [certificate, key].map(|pem| BASE64_STANDARD.encode(pem));
@@ -67,8 +72,8 @@ impl Authority {
         self.kubeconfig_of(server, &user)
     }
 
-    /// The same with a token in a file, which may change.
-    pub fn kubeconfig_by_token(&self, server: &str, token: &Path) -> String {
+    /// Returns a kubeconfig for `server` with a token in a file, which may change.
+    pub fn kubeconfig_with_token(&self, server: &str, token: &Path) -> String {
         self.kubeconfig_of(server, &format!("{{tokenFile: '{}'}}", token.display()))
     }
 
@@ -104,8 +109,9 @@ contexts:
     }
 }
 
-/// Kubernetes reads the user from the common name and the groups from the organizations. rcgen keeps one value
-/// a type, and the same object identifier as a custom type is the one way to a second organization.
+/// Returns the parameters of a certificate from which Kubernetes reads a user, as the common name, and groups, as the
+/// organizations. rcgen keeps one value per type, so that a second organization needs a custom type with the same object
+/// identifier.
 fn params(user: &str, groups: &[&str]) -> Result<CertificateParams> {
     let organization = [DnType::OrganizationName, DnType::CustomDnType(vec![2, 5, 4, 10])];
     ensure!(

@@ -1,4 +1,4 @@
-//! Child processes that never outlive this one, and that can be stopped in every way a test needs.
+//! Child processes, which end with this process and can be stopped in every way that a test needs.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -13,16 +13,16 @@ use rustix::process::{Pid, Signal, kill_process};
 mod spawner;
 use crate::wait;
 
-/// Runs a program to its end and returns what it says; an error holds what it complained of.
-pub async fn output(mut command: Command, what: &str) -> Result<String> {
+/// Runs a command to its end and returns its stdout. An error has its stderr.
+pub async fn output(mut command: Command, name: &str) -> Result<String> {
     let output = tokio::task::spawn_blocking(move || command.output()).await?;
-    let output = output.with_context(|| format!("run {what}"))?;
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{what}: {}", complaint.trim());
+    let output = output.with_context(|| format!("run {name}"))?;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{name}: {}", stderr.trim());
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// A running program, killed when dropped.
+/// A program that runs. It is killed when dropped.
 pub struct Process {
     name: String,
     pid: u32,
@@ -52,7 +52,7 @@ impl Process {
         self.pid
     }
 
-    /// SIGKILL; returns when the process is gone.
+    /// Sends SIGKILL. Returns when the process has ended.
     pub fn kill(&self) -> Result<()> {
         let mut child = self.child();
         child.kill().with_context(|| format!("kill {}", self.name))?;
@@ -60,44 +60,44 @@ impl Process {
         Ok(())
     }
 
-    /// SIGTERM; `wait` tells when it had its effect.
+    /// Sends SIGTERM. `wait` returns when the process has ended.
     pub fn terminate(&self) -> Result<()> {
         self.signal(Signal::TERM)
     }
 
-    /// SIGSTOP: the process keeps its connections and answers nothing.
+    /// Sends SIGSTOP: the process keeps its connections and answers nothing.
     pub fn freeze(&self) -> Result<()> {
         self.signal(Signal::STOP)
     }
 
-    /// SIGCONT, after `freeze`.
+    /// Sends SIGCONT, after `freeze`.
     pub fn thaw(&self) -> Result<()> {
         self.signal(Signal::CONT)
     }
 
-    /// The exit status, once there is one.
-    pub fn exited(&self) -> Result<Option<ExitStatus>> {
+    /// Returns the exit status, once the process has ended.
+    pub fn exit_status(&self) -> Result<Option<ExitStatus>> {
         Ok(self.child().try_wait()?)
     }
 
     /// Waits for the process to end by itself or after `terminate`.
     pub async fn wait(&self, deadline: Duration) -> Result<ExitStatus> {
         let what = format!("the end of {} ({})", self.name, self.pid);
-        wait::until(&what, deadline, || async { self.exited() }).await
+        wait::until(&what, deadline, || async { self.exit_status() }).await
     }
 
-    /// The file with all it has written.
+    /// Returns the path of its log.
     pub fn log_file(&self) -> &Path {
         &self.log
     }
 
-    /// All it has written so far.
+    /// Returns what it has written so far.
     pub fn log(&self) -> String {
         let bytes = fs::read(&self.log).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// The last `count` lines it has written, under its name.
+    /// Returns the last `count` lines that it has written, below its name.
     pub fn last_lines(&self, count: usize) -> String {
         let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
@@ -106,7 +106,7 @@ impl Process {
     }
 
     fn signal(&self, signal: Signal) -> Result<()> {
-        // A child that was not reaped keeps its pid, so the signal cannot reach a stranger.
+        // A child that was not reaped keeps its pid, so that the signal cannot reach another process.
         let mut child = self.child();
         if let Some(status) = child.try_wait()? {
             bail!("{} has already ended: {status}", self.name);
@@ -132,7 +132,7 @@ mod tests {
     use std::thread;
 
     #[tokio::test]
-    async fn a_child_outlives_the_thread_that_asked_for_it() -> Result<()> {
+    async fn a_child_outlives_the_thread_that_started_it() -> Result<()> {
         let folder = tempfile::tempdir()?;
         let log = folder.path().join("log");
         let spawn = move || Process::spawn(Path::new("sleep"), ["60"], &[], &log);

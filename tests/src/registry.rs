@@ -1,4 +1,4 @@
-//! A real registry on a free port, and what users push to it with: oras.
+//! A real registry on a free port, and oras, with which users push to it.
 
 use std::path::Path;
 use std::process::Command;
@@ -20,42 +20,42 @@ use programs::{Binaries, Tool};
 
 const STARTED: Duration = Duration::from_secs(60);
 
-/// Who may pull, and by which password.
+/// The user who may pull, and the password.
 const USER: &str = "edge";
 pub const PASSWORD: &str = "swordfish";
 
 /// `htpasswd -B` of the two.
 const HTPASSWD: &str = "edge:$2a$04$zu2TzMDI7ByiBPdFZ9rH8u04d51w6wDbHaWujxq7ltibafHW.a7hG\n";
 
-/// By these the registry and the token server know each other.
+/// The names by which the registry and the token server know each other.
 const SERVICE: &str = "registry";
 const ISSUER: &str = "token-server";
 const KEY: &str = "key-1";
 
-/// Gone when dropped, with all it holds.
+/// A running registry. It is stopped and removed with its content when dropped.
 pub struct Registry {
     process: Process,
     folder: RunFolder,
     port: u16,
     programs: Binaries,
-    /// Of its configuration: whom it lets in, and where its blobs are.
+    /// The options of its configuration beyond the default: who may pull, and where blobs are.
     options: Value,
 }
 
 impl Registry {
-    /// Open to everybody. The first call on a machine builds it.
+    /// Starts a registry that anyone may use. The first call on a machine builds it.
     pub async fn start() -> Result<Self> {
         let tools = || Binaries::ensure_also(&[Tool::Registry, Tool::Oras]);
         let programs = spawn_blocking(tools).await??;
         let (folder, port) = (RunFolder::create()?, free_port()?);
         let options = json!({});
-        let process = serve(&programs, &folder, port, &options)?;
+        let process = start(&programs, &folder, port, &options)?;
         let registry = Self { process, folder, port, programs, options };
-        registry.until_it_answers().await?;
+        registry.wait_until_ready().await?;
         Ok(registry)
     }
 
-    /// As it stands in names.
+    /// Returns the host of its repositories' names.
     pub fn host(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
@@ -64,8 +64,8 @@ impl Registry {
         format!("{}/{name}", self.host())
     }
 
-    /// Pushes files, each as a layer, as `oras push` does; a name may have a media type behind a colon. Returns the
-    /// manifest's digest.
+    /// Pushes files, each as a layer, with `oras push`. A name may have a media type after a colon. Returns the digest of
+    /// the manifest.
     pub async fn push(&self, name: &str, files: &[(&str, &str)]) -> Result<String> {
         let folder = tempfile::tempdir_in(self.folder.path())?;
         for (file, content) in files {
@@ -80,58 +80,58 @@ impl Registry {
         Ok(output(oras, "oras push").await?.trim().to_owned())
     }
 
-    /// Changes on its disk what it serves as `content`.
-    pub fn spoil(&self, content: &str, to: &str) -> Result<()> {
+    /// Replaces the blob `content` on its disk.
+    pub fn corrupt(&self, content: &str, new: &str) -> Result<()> {
         let path = format!("content{}", Self::path_in_storage(content));
         let file = self.folder.path().join(path);
         ensure!(file.is_file(), "there is no {}", file.display());
-        Ok(std::fs::write(file, to)?)
+        Ok(std::fs::write(file, new)?)
     }
 
-    /// From now on it wants the name and the password.
-    pub async fn guard_by_password(&mut self) -> Result<()> {
+    /// Restarts it so that it requires the user and the password.
+    pub async fn require_password(&mut self) -> Result<()> {
         let file = self.folder.write("htpasswd", HTPASSWD)?;
-        self.serve_anew("auth", json!({"htpasswd": {"realm": "test", "path": file}})).await
+        self.restart_with("auth", json!({"htpasswd": {"realm": "test", "path": file}})).await
     }
 
-    /// From now on it wants a token of the server at `realm`. Returns what that server has to say for one with which
-    /// `name` can be pulled.
-    pub async fn guard_by_token(&mut self, realm: &str, name: &str) -> Result<Value> {
+    /// Restarts it so that it requires a token of the server at `realm`. Returns the answer of that server with a token to
+    /// pull `name`.
+    pub async fn require_token(&mut self, realm: &str, name: &str) -> Result<Value> {
         let key = KeyPair::generate_for(&PKCS_ED25519)?;
         let public = BASE64_URL_SAFE_NO_PAD.encode(key.der_bytes());
         let known = json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": KEY, "x": public}]});
         let jwks = self.folder.write("jwks.json", known.to_string())?;
         let token = json!({"realm": realm, "service": SERVICE, "issuer": ISSUER, "jwks": jwks});
-        self.serve_anew("auth", json!({"token": token})).await?;
+        self.restart_with("auth", json!({"token": token})).await?;
         Ok(json!({"token": token_for(name, &key)?}))
     }
 
-    /// What is asked of the token server for pulling `name`.
+    /// Returns the query by which a client asks the token server for a token to pull `name`.
     pub fn token_query(name: &str) -> String {
         format!("service={SERVICE}&scope=repository%3A{}%3Apull", name.replace('/', "%2F"))
     }
 
-    /// From now on it sends everybody there for blobs, as registries do that have them in an object storage.
-    pub async fn send_for_blobs_to(&mut self, url: &str) -> Result<()> {
+    /// Restarts it so that it redirects every client to `url` for blobs, as registries with an object storage do.
+    pub async fn redirect_blobs(&mut self, url: &str) -> Result<()> {
         let redirect = json!([{"name": "redirect", "options": {"baseurl": url}}]);
-        self.serve_anew("middleware", json!({"storage": redirect})).await
+        self.restart_with("middleware", json!({"storage": redirect})).await
     }
 
-    /// Where the storage has a blob.
+    /// Returns the path of a blob in its storage.
     pub fn path_in_storage(content: &str) -> String {
         let digest = lifecycle::digest(content.as_bytes());
         let digits = digest.trim_start_matches("sha256:");
         format!("/docker/registry/v2/blobs/sha256/{}/{digits}/data", &digits[..2])
     }
 
-    async fn serve_anew(&mut self, option: &str, value: Value) -> Result<()> {
+    async fn restart_with(&mut self, option: &str, value: Value) -> Result<()> {
         self.options[option] = value;
         self.process.kill()?;
-        self.process = serve(&self.programs, &self.folder, self.port, &self.options)?;
-        self.until_it_answers().await
+        self.process = start(&self.programs, &self.folder, self.port, &self.options)?;
+        self.wait_until_ready().await
     }
 
-    async fn until_it_answers(&self) -> Result<()> {
+    async fn wait_until_ready(&self) -> Result<()> {
         let answers = || async move {
             let connected = TcpStream::connect(("127.0.0.1", self.port)).await;
             Ok(connected.ok())
@@ -141,13 +141,13 @@ impl Registry {
     }
 }
 
-/// Docker's config.json with the name and a password for a registry.
-pub fn config(registry: &str, password: &str) -> String {
+/// Returns Docker's config.json with the user and a password for a registry.
+pub fn docker_config(registry: &str, password: &str) -> String {
     let auth = BASE64_STANDARD.encode(format!("{USER}:{password}"));
     json!({"auths": {registry: {"auth": auth}}}).to_string()
 }
 
-fn serve(programs: &Binaries, folder: &RunFolder, port: u16, options: &Value) -> Result<Process> {
+fn start(programs: &Binaries, folder: &RunFolder, port: u16, options: &Value) -> Result<Process> {
     let mut config = json!({
         "version": "0.1",
         "storage": {"filesystem": {"rootdirectory": folder.path().join("content")}},
@@ -159,7 +159,7 @@ fn serve(programs: &Binaries, folder: &RunFolder, port: u16, options: &Value) ->
     // JSON is YAML.
     let config = folder.write("config.yaml", config.to_string())?;
     let program = programs.path(Tool::Registry);
-    // The variable means something else to it than to whoever has it set.
+    // The registry would read the variable, which other programs set for another purpose, as its own configuration.
     let args = [
         "-u",
         "REGISTRY_AUTH_FILE",
@@ -172,7 +172,7 @@ fn serve(programs: &Binaries, folder: &RunFolder, port: u16, options: &Value) ->
     Process::spawn(Path::new("env"), args, &env, &folder.path().join("registry.log"))
 }
 
-/// A JSON Web Token that allows to pull `name` for ten minutes.
+/// Returns a JSON Web Token that allows pulling `name` for ten minutes.
 fn token_for(name: &str, key: &KeyPair) -> Result<String> {
     let now = jiff::Timestamp::now().as_second();
     let header = json!({"typ": "JWT", "alg": "EdDSA", "kid": KEY});

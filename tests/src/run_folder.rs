@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result};
 
-/// Removed when dropped; what a crashed process left is removed by the next one.
+/// A folder that is removed when dropped. The next process removes those of a crashed one.
 pub struct RunFolder(PathBuf);
 
 impl RunFolder {
@@ -33,7 +33,7 @@ impl RunFolder {
     }
 }
 
-/// By content, so that the copy can be written where the original cannot.
+/// Copies files by their content, so that the copy can be written where the original cannot.
 pub fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to).with_context(|| format!("create {}", to.display()))?;
     for entry in fs::read_dir(from).with_context(|| format!("read {}", from.display()))? {
@@ -57,7 +57,7 @@ impl Drop for RunFolder {
     }
 }
 
-/// Best effort: two processes may sweep at once.
+/// Removes what it can: two processes may do so at once.
 fn remove_stale(runs: &Path) {
     let folders = fs::read_dir(runs).into_iter().flatten().flatten();
     for folder in folders.filter(|folder| is_stale(&folder.file_name().to_string_lossy())) {
@@ -65,7 +65,8 @@ fn remove_stale(runs: &Path) {
     }
 }
 
-/// Before this process made its first folder, one under its own id is an earlier process's too.
+/// Returns whether the folder's process has ended. Before this process has made its first folder, one with its own id is of
+/// an earlier process, too.
 fn is_stale(name: &str) -> bool {
     let Some((pid, _)) = name.split_once('-') else { return false };
     pid == std::process::id().to_string() || !Path::new("/proc").join(pid).exists()

@@ -15,7 +15,7 @@ use crate::run_folder::{RunFolder, copy_folder};
 use programs::{Binaries, Tool};
 
 const SERVICE_RANGE: &str = "10.96.0.0/16";
-/// No packet goes there; pods and nodes have addresses because controllers ask for them.
+/// No packet goes there. Pods and nodes have addresses because controllers require them.
 const POD_RANGE: &str = "10.244.0.0/16";
 const NODE_IP: &str = "10.97.0.1";
 const FIRST_SERVICE: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 1);
@@ -27,10 +27,10 @@ omitStages: [RequestReceived]
 rules: [{level: Metadata}]
 ";
 
-/// What an etcd held at a moment, in a folder beside it.
+/// A copy of etcd's data, in a folder beside it.
 pub struct Backup(PathBuf);
 
-/// Where everything of one control plane is, fixed for its life: an API server that starts again finds its port and data.
+/// The ports and files of one control plane. They stay the same for its life, so that a restarted API server finds its data.
 pub struct Servers {
     binaries: Binaries,
     folder: RunFolder,
@@ -42,7 +42,7 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// Picks ports and writes the files. Pods need service accounts only where a controller-manager makes them.
+    /// Picks ports and writes the files. Pods need service accounts only where a controller-manager creates them.
     pub fn prepare(
         binaries: Binaries,
         authority: &Authority,
@@ -104,7 +104,7 @@ impl Servers {
         self.start(Tool::Etcd, &args)
     }
 
-    /// Of an etcd that does not run.
+    /// Copies the data of etcd, which must be stopped.
     pub fn copy_etcd(&self) -> Result<Backup> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("backup-{}", NEXT.fetch_add(1, Ordering::Relaxed));
@@ -113,6 +113,7 @@ impl Servers {
         Ok(Backup(backup))
     }
 
+    /// Replaces the data of etcd, which must be stopped.
     pub fn replace_etcd(&self, backup: &Backup) -> Result<()> {
         let data = self.folder.path().join("etcd");
         fs::remove_dir_all(&data).context("remove etcd's data")?;
@@ -163,7 +164,7 @@ impl Servers {
             format!("--kubeconfig={kubeconfig}"),
             "--leader-elect=false".into(),
             "--secure-port=0".into(),
-            // It would call every node lost, and their pods unready for good, after an API server was away for a while.
+            // After an outage of the API server it would mark every node as lost, and pods as unready forever.
             "--controllers=*,-node-lifecycle-controller".into(),
             format!("--root-ca-file={}", self.file("ca.crt")),
             format!("--service-account-private-key-file={}", self.file("service-account.key")),
@@ -189,7 +190,7 @@ impl Servers {
             "--manage-all-nodes".into(),
             format!("--node-ip={NODE_IP}"),
             format!("--cidr={POD_RANGE}"),
-            // Nobody reads node leases here.
+            // Nothing here reads node leases.
             "--node-lease-duration-seconds=0".into(),
         ];
         self.start(Tool::Kwok, &args)

@@ -1,4 +1,4 @@
-//! A validating webhook by which a test sees each write that is about to happen, and says whether it may.
+//! A validating webhook, with which a test sees each write before it happens and allows or denies it.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -25,44 +25,44 @@ use crate::fault_proxy::acceptor;
 use crate::pki::Authority;
 use crate::wait::until;
 
-/// Whether what is asked for, an `AdmissionRequest`, may be.
-type Judge = Arc<dyn Fn(&Value) -> bool + Send + Sync>;
+/// Returns whether an `AdmissionRequest` is allowed.
+type Allows = Arc<dyn Fn(&Value) -> bool + Send + Sync>;
 
-/// Gone when dropped; its configuration stays in the cluster.
+/// A running webhook. It stops when dropped; its configuration stays in the cluster.
 pub struct Webhook {
     address: SocketAddr,
     authority: Authority,
-    asked: Arc<AtomicBool>,
+    is_called: Arc<AtomicBool>,
     task: JoinHandle<()>,
 }
 
 impl Webhook {
-    pub async fn start(judge: impl Fn(&Value) -> bool + Send + Sync + 'static) -> Result<Self> {
+    pub async fn start(allows: impl Fn(&Value) -> bool + Send + Sync + 'static) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let (address, authority) = (listener.local_addr()?, Authority::new()?);
         let tls = acceptor(&authority, Ipv4Addr::LOCALHOST)?;
-        let asked = Arc::new(AtomicBool::new(false));
-        let noted = asked.clone();
-        let judge = move |request: &Value| {
-            noted.store(true, Relaxed);
-            judge(request)
+        let is_called = Arc::new(AtomicBool::new(false));
+        let called = is_called.clone();
+        let allows = move |request: &Value| {
+            called.store(true, Relaxed);
+            allows(request)
         };
-        let task = tokio::spawn(accept(listener, tls, Arc::new(judge)));
-        Ok(Self { address, authority, asked, task })
+        let task = tokio::spawn(accept(listener, tls, Arc::new(allows)));
+        Ok(Self { address, authority, is_called, task })
     }
 
-    /// Returns when it is asked about what is written in this namespace, which may be a while after it was told to be.
+    /// Registers it for this namespace. Returns when the API server calls it, which may be a while later.
     pub async fn watch(&self, plane: &ControlPlane, namespace: &str) -> Result<()> {
         plane.apply_yaml(&self.configuration(namespace)).await?;
         let create = ["create", "configmap", "asked", "--namespace", namespace, "--dry-run=server"];
-        until("the webhook to be asked", Duration::from_secs(60), || async {
+        until("the webhook to be called", Duration::from_secs(60), || async {
             plane.kubectl(&create).await?;
-            Ok(self.asked.load(Relaxed).then_some(()))
+            Ok(self.is_called.load(Relaxed).then_some(()))
         })
         .await
     }
 
-    /// For ConfigMaps, also in a dry run.
+    /// Returns its registration for ConfigMaps, also in a dry run.
     fn configuration(&self, namespace: &str) -> String {
         let bundle = BASE64_STANDARD.encode(self.authority.identity().certificate);
         json!({
@@ -89,25 +89,25 @@ impl Drop for Webhook {
     }
 }
 
-async fn accept(listener: TcpListener, tls: TlsAcceptor, judge: Judge) {
+async fn accept(listener: TcpListener, tls: TlsAcceptor, allows: Allows) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        connections.spawn(connected(stream, tls.clone(), judge.clone()));
+        connections.spawn(serve_connection(stream, tls.clone(), allows.clone()));
     }
 }
 
-async fn connected(stream: TcpStream, tls: TlsAcceptor, judge: Judge) {
+async fn serve_connection(stream: TcpStream, tls: TlsAcceptor, allows: Allows) {
     let Ok(stream) = tls.accept(stream).await else { return };
-    let service = service_fn(|request| answer(request, &judge));
+    let service = service_fn(|request| review(request, &allows));
     http1::Builder::new().serve_connection(TokioIo::new(stream), service).await.ok();
 }
 
-async fn answer(request: Request<Incoming>, judge: &Judge) -> Result<Response<Full<Bytes>>> {
+async fn review(request: Request<Incoming>, allows: &Allows) -> Result<Response<Full<Bytes>>> {
     let review: Value = serde_json::from_slice(&request.into_body().collect().await?.to_bytes())?;
-    let asked = &review["request"];
+    let request = &review["request"];
     let answer = json!({
         "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
-        "response": {"uid": asked["uid"], "allowed": judge(asked)},
+        "response": {"uid": request["uid"], "allowed": allows(request)},
     });
     let body = Full::new(Bytes::from(answer.to_string()));
     Ok(Response::builder().header("content-type", "application/json").body(body)?)

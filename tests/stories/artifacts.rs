@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use lifecycle::{Phase, Reason, digest};
 use serde_json::json;
 use testbed::bundle::Spec;
-use testbed::file_server::{FileServer, Manner};
+use testbed::file_server::{Behavior, FileServer};
 use testbed::registry::{self, PASSWORD, Registry};
 use testbed::{AddOn, Managed};
 
@@ -49,21 +49,21 @@ pub async fn a_registry_gets_the_credentials_it_asks_for(_: &Bed) -> Result<()> 
     );
     installs(&add_on, &first, "1.0.0").await?;
 
-    registry.guard_by_password().await?;
+    registry.require_password().await?;
     let host = registry.host();
     let refusal = Refusal { running: "1.0.0", reason: Reason::PullFailed };
     refusal.of(&add_on, &as_version(&second, "1.0.1"), "credentials are required (401").await?;
-    fs::write(&file, registry::config("registry.example.com", PASSWORD))?;
+    fs::write(&file, registry::docker_config("registry.example.com", PASSWORD))?;
     refusal.of(&add_on, &as_version(&second, "1.0.2"), "has none for 127.0.0.1").await?;
-    fs::write(&file, registry::config(&host, "sardine"))?;
+    fs::write(&file, registry::docker_config(&host, "sardine"))?;
     refusal.of(&add_on, &as_version(&second, "1.0.3"), "were rejected (401").await?;
-    fs::write(&file, registry::config(&host, PASSWORD))?;
+    fs::write(&file, registry::docker_config(&host, PASSWORD))?;
     installs(&add_on, &second, "1.1.0").await?;
 
     fs::remove_file(&file)?;
-    let answer = registry.guard_by_token(&tokens.url("/token"), SHOP).await?;
+    let answer = registry.require_token(&tokens.url("/token"), SHOP).await?;
     let query = format!("/token?{}", Registry::token_query(SHOP));
-    tokens.serve(&query, answer.to_string().as_bytes(), Manner::Well);
+    tokens.serve(&query, answer.to_string().as_bytes(), Behavior::Normal);
     installs(&add_on, &third, "1.2.0").await?;
     ensure!(tokens.ranges(&query).len() == 1, "one token does for all files");
     Ok(())
@@ -72,15 +72,15 @@ pub async fn a_registry_gets_the_credentials_it_asks_for(_: &Bed) -> Result<()> 
 pub async fn credentials_do_not_follow_where_a_registry_sends(_: &Bed) -> Result<()> {
     let (mut registry, storage) = (Registry::start().await?, FileServer::start().await?);
     let spec = push(&registry, "1.0.0").await?;
-    registry.guard_by_password().await?;
-    registry.send_for_blobs_to(&storage.url("/")).await?;
+    registry.require_password().await?;
+    registry.redirect_blobs(&storage.url("/")).await?;
     let [first, second] = [NAMESPACE.1, &settings("1.0.0")].map(Registry::path_in_storage);
-    storage.serve(&first, NAMESPACE.1.as_bytes(), Manner::Well);
-    let last = storage.serve("/elsewhere", settings("1.0.0").as_bytes(), Manner::Well);
-    storage.serve(&second, b"", Manner::Redirect(last));
+    storage.serve(&first, NAMESPACE.1.as_bytes(), Behavior::Normal);
+    let last = storage.serve("/elsewhere", settings("1.0.0").as_bytes(), Behavior::Normal);
+    storage.serve(&second, b"", Behavior::Redirect(last));
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("config.json");
-    fs::write(&file, registry::config(&registry.host(), PASSWORD))?;
+    fs::write(&file, registry::docker_config(&registry.host(), PASSWORD))?;
     let more = ["--registry-config", &file.to_string_lossy()];
     let (_managed, add_on) = shop("redirected", &registry, &more).await?;
     installs(&add_on, &spec, "1.0.0").await?;
@@ -124,14 +124,14 @@ pub async fn what_a_registry_spoils_is_refused(_: &Bed) -> Result<()> {
     installs(&add_on, &push(&registry, "1.0.0").await?, "1.0.0").await?;
     let spec = push(&registry, "1.1.0").await?;
     let good = settings("1.1.0");
-    registry.spoil(&good, &settings("9.9.9"))?;
+    registry.corrupt(&good, &settings("9.9.9"))?;
     let refusal = Refusal { running: "1.0.0", reason: Reason::PullFailed };
     refusal
         .of(&add_on, &as_version(&spec, "1.0.1"), "settings.yaml has the digest sha256:")
         .await?;
-    registry.spoil(&good, &"x".repeat(10_000))?;
+    registry.corrupt(&good, &"x".repeat(10_000))?;
     refusal.of(&add_on, &as_version(&spec, "1.0.2"), "settings.yaml is larger").await?;
-    registry.spoil(&good, &good)?;
+    registry.corrupt(&good, &good)?;
     installs(&add_on, &spec, "1.1.0").await
 }
 
@@ -148,8 +148,8 @@ pub async fn a_file_that_was_cut_is_resumed(_: &Bed) -> Result<()> {
     let path =
         |kind: &str, content: &str| format!("/v2/{SHOP}/{kind}/{}", digest(content.as_bytes()));
     let (named, blob) = (path("manifests", &manifest), path("blobs", &text));
-    files.serve(&named, manifest.as_bytes(), Manner::Status(503, 2));
-    files.serve(&blob, text.as_bytes(), Manner::Cut(50));
+    files.serve(&named, manifest.as_bytes(), Behavior::Status(503, 2));
+    files.serve(&blob, text.as_bytes(), Behavior::Cut(50));
     let spec = Spec::oci("1.0.0", &format!("{host}/{SHOP}"), &digest(manifest.as_bytes()));
     installs(&add_on, &spec.namespace(SHOP), "1.0.0").await?;
     ensure!(files.ranges(&named) == [None, None, None]);

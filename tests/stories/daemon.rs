@@ -26,14 +26,14 @@ pub async fn without_the_crd_the_agent_waits_and_says_so(_: &Bed) -> Result<()> 
     managed.kubectl(&format!("delete crd {crd}")).await?;
     managed.spawn_agent(&[])?;
     managed.until_unready("CRD is not installed", LONG).await?;
-    ensure!(managed.ask("/healthz").await? == "ok");
+    ensure!(managed.get_page("/healthz").await? == "ok");
     managed.plane.apply_yaml(include_str!("../../manifests/agent/crd.yaml")).await?;
     managed.until_ready(Duration::from_secs(60)).await
 }
 
 /// It waits for no rollout: the next one goes on with it. Kubernetes' own grace is thirty seconds, the test's is ten.
 pub async fn sigterm_ends_it_in_mid_rollout(_: &Bed) -> Result<()> {
-    let managed = Managed::with_agent("ends").await?;
+    let managed = Managed::start_with_agent("ends").await?;
     let add_on = managed.add_on("shop");
     let bundle = Bundle::new().namespace("shop").deployment("web", NEVER_READY);
     let endless = Spec::inline("1.0.0", &bundle).namespace("shop").policy("timeout", "1h");
@@ -46,7 +46,7 @@ pub async fn sigterm_ends_it_in_mid_rollout(_: &Bed) -> Result<()> {
 }
 
 pub async fn metrics_tell_the_story_in_closed_labels(_: &Bed) -> Result<()> {
-    let managed = Managed::with_agent("metered").await?;
+    let managed = Managed::start_with_agent("metered").await?;
     let add_on = managed.add_on("shop");
     let spec = |version, image| {
         let bundle = Bundle::new().namespace("shop").deployment("web", image);

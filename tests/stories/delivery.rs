@@ -242,7 +242,7 @@ pub async fn what_is_being_uninstalled_goes_before_the_agent(_: &Bed) -> Result<
 
 /// An add-on that runs, and the agent that brought it.
 async fn with_shop(cluster: &str, bundle: Bundle) -> Result<(Managed, AddOn)> {
-    let managed = Managed::with_agent(cluster).await?;
+    let managed = Managed::start_with_agent(cluster).await?;
     let shop = managed.add_on("shop");
     shop.assign(&Spec::inline("1.0.0", &bundle).namespace("shop")).await?;
     shop.until_available("1.0.0").await?;

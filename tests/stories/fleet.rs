@@ -28,14 +28,14 @@ struct Fleet {
 impl Fleet {
     async fn start(name: &str) -> Result<Self> {
         let pair = Pair::without_agent(name).await?;
-        pair.hub.fleet("shop").await?;
+        pair.hub.add_to_fleet("shop").await?;
         pair.hub.assign("shop", "shop-1.0.0").await?;
         pair.start_agent().await?;
         let Pair { hub, managed } = pair;
         let shop = managed.add_on("shop");
         let bundle = Bundle::new().namespace("shop").deployment("web", READY);
         shop.assign(&Spec::inline("1.0.0", &bundle).namespace("shop")).await?;
-        shop.own(&format!("{}-{WORK}", "0f".repeat(32))).await?;
+        shop.set_klusterlet_owner(&format!("{}-{WORK}", "0f".repeat(32))).await?;
         shop.until_available("1.0.0").await?;
         Ok(Self { hub, managed, shop })
     }
@@ -63,7 +63,7 @@ pub async fn an_eviction_leaves_everything_and_shows_it(_: &Bed) -> Result<()> {
     ensure!(fleet.deployment().await? == deployment, "what was installed was touched");
 
     // Somebody asks for it again, as the klusterlet does once the hub has its work back.
-    shop.own(&format!("{}-{WORK}", "0f".repeat(32))).await?;
+    shop.set_klusterlet_owner(&format!("{}-{WORK}", "0f".repeat(32))).await?;
     shop.until("to be somebody's again", |status| !orphaned(status)).await?;
     until("the successor to be forgotten", PATIENCE, || async {
         let secrets = fleet.managed.kubectl("get secrets -A -o name").await?;
@@ -85,7 +85,7 @@ fn same_ledger(before: &ManagedAddOn, after: &ManagedAddOnStatus) -> Result<()> 
 pub async fn a_removal_waits_for_the_hub_and_is_done_if_it_was_ordered(_: &Bed) -> Result<()> {
     let fleet = Fleet::start("ordered").await?;
     let shop = &fleet.shop;
-    fleet.hub.going_work(WORK).await?;
+    fleet.hub.create_deleted_work(WORK).await?;
     fleet.hub.plane.stop_api().await?;
     shop.delete().await?;
     until("it to say what it waits for", PATIENCE, || async {
@@ -113,7 +113,7 @@ pub async fn what_is_noted_too_early_is_taken_back(_: &Bed) -> Result<()> {
     expected[1].as_object_mut().context("an object")?.remove("lastAppliedConfig");
     ensure!(told == expected, "{told}");
     until("the report", PATIENCE, || async {
-        let reported = hub.reported("shop").await?;
+        let reported = hub.report("shop").await?;
         Ok((reported["phase"] == "Available").then_some(()))
     })
     .await?;

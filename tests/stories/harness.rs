@@ -24,7 +24,7 @@ pub struct Bed {
 
 impl Bed {
     pub async fn managed(&self) -> Result<&Managed> {
-        self.managed.get_or_try_init(|| Managed::with_agent("shared")).await
+        self.managed.get_or_try_init(|| Managed::start_with_agent("shared")).await
     }
 }
 

@@ -47,7 +47,7 @@ impl Pair {
 
     async fn until_reported(&self, phase: &str) -> Result<Value> {
         until(&format!("the hub to hear of {phase}"), HEARD, || async {
-            let reported = self.hub.reported("shop").await?;
+            let reported = self.hub.report("shop").await?;
             if reported["phase"] == phase { Ok(Some(reported)) } else { bail!("{reported}") }
         })
         .await
@@ -66,7 +66,7 @@ impl Pair {
 
 /// The installation without OCM, word for word; the agent's pod is played, and its program runs beside it.
 pub async fn the_readmes_way_without_ocm_leads_to_an_agent_and_its_hub(_: &Bed) -> Result<()> {
-    let bare = Managed::bare(Options::full("by-the-book"));
+    let bare = Managed::start_bare(Options::full("by-the-book"));
     let (hub, managed) = tokio::try_join!(Hub::start("by-the-book-hub", "cluster1"), bare)?;
     let (here, install) = (&managed.plane, |begins| section("docs/install.md", begins));
     let runner = DocRunner::new(here)?;
@@ -85,7 +85,7 @@ pub async fn the_readmes_way_without_ocm_leads_to_an_agent_and_its_hub(_: &Bed) 
     hub.template("shop", "shop-1.0.0", &spec("1.0.0", READY)).await?;
     hub.assign("shop", "shop-1.0.0").await?;
     until("the hub to hear of it", HEARD, || async {
-        let reported = hub.reported("shop").await?;
+        let reported = hub.report("shop").await?;
         if reported["phase"] == "Available" { Ok(Some(())) } else { bail!("{reported}") }
     })
     .await
@@ -192,7 +192,7 @@ pub async fn what_cannot_be_assigned_is_told_and_changes_nothing(_: &Bed) -> Res
     pair.hub.template("shop", "shop-bad", &bad).await?;
     pair.hub.assign("shop", "shop-bad").await?;
     until("the hub to hear of the version", HEARD, || async {
-        let reported = pair.hub.reported("shop").await?;
+        let reported = pair.hub.report("shop").await?;
         if reported["reason"] == "InvalidVersion" { Ok(Some(())) } else { bail!("{reported}") }
     })
     .await?;
@@ -208,7 +208,7 @@ pub async fn a_plain_template_is_an_inline_bundle(_: &Bed) -> Result<()> {
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}},
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "plain", "namespace": "shop"}, "data": {"value": "{{ kept }}"}},
     ]);
-    pair.hub.template_of("shop", "shop-2.1.0", manifests).await?;
+    pair.hub.template_with("shop", "shop-2.1.0", manifests).await?;
     pair.hub.assign("shop", "shop-2.1.0").await?;
     let add_on = pair.managed.add_on("shop");
     add_on.until_available("2.1.0").await?;

@@ -22,7 +22,7 @@ fn spec(version: &str, image: &str) -> Spec {
 
 /// In each phase that lasts, and several times in a row; issue by issue the whole matrix comes with fault injection.
 pub async fn a_killed_agent_goes_on_where_it_was(_: &Bed) -> Result<()> {
-    let managed = Managed::with_agent("killed").await?;
+    let managed = Managed::start_with_agent("killed").await?;
     let add_on = managed.add_on("shop");
     add_on.assign(&spec("1.0.0", READY)).await?;
     add_on.until_available("1.0.0").await?;
@@ -51,7 +51,7 @@ pub async fn a_killed_agent_goes_on_where_it_was(_: &Bed) -> Result<()> {
 }
 
 pub async fn a_lost_status_is_rebuilt_without_an_install(_: &Bed) -> Result<()> {
-    let managed = Managed::with_agent("lost").await?;
+    let managed = Managed::start_with_agent("lost").await?;
     let add_on = managed.add_on("shop");
     for version in ["1.0.0", "1.1.0"] {
         add_on.assign(&spec(version, READY)).await?;
@@ -82,7 +82,7 @@ pub async fn a_lost_status_is_rebuilt_without_an_install(_: &Bed) -> Result<()> 
 
 /// Of what nobody can read, only the ledger is needed; and of that, nothing is lost.
 pub async fn a_status_that_cannot_be_read_is_made_anew(_: &Bed) -> Result<()> {
-    let managed = Managed::with_agent("unread").await?;
+    let managed = Managed::start_with_agent("unread").await?;
     let add_on = managed.add_on("shop");
     add_on.assign(&spec("1.0.0", READY)).await?;
     add_on.until_available("1.0.0").await?;
@@ -105,7 +105,7 @@ pub async fn a_status_that_cannot_be_read_is_made_anew(_: &Bed) -> Result<()> {
 
 /// Longer away than the time-out, in the middle of an upgrade: what cannot be seen is not judged.
 pub async fn an_unreachable_api_server_fails_nothing(_: &Bed) -> Result<()> {
-    let managed = Managed::with_agent("away").await?;
+    let managed = Managed::start_with_agent("away").await?;
     let add_on = managed.add_on("shop");
     add_on.assign(&spec("1.0.0", READY)).await?;
     add_on.until_available("1.0.0").await?;
@@ -149,7 +149,7 @@ pub async fn only_one_of_two_agents_writes(_: &Bed) -> Result<()> {
 /// Frozen in the middle of an upgrade for longer than its lease lasts, and awake when another has finished it.
 pub async fn an_agent_that_was_frozen_writes_no_more(_: &Bed) -> Result<()> {
     let script = Arc::new(Script::default());
-    let (managed, _proxy) = Managed::behind("frozen", &script).await?;
+    let (managed, _proxy) = Managed::start_behind_proxy("frozen", &script).await?;
     let managed = Arc::new(managed);
     managed.spawn_agent_as("first", &[])?;
     let add_on = managed.add_on("shop");
@@ -161,9 +161,9 @@ pub async fn an_agent_that_was_frozen_writes_no_more(_: &Bed) -> Result<()> {
     let fault = Fault::Kill(Moment::Unanswered);
     script.begin(&[Planned { at: AFTER_THE_CHECK, fault }], Arc::new(is_write), freeze);
     add_on.assign(&spec("1.1.0", READY)).await?;
-    until("the first to be frozen", LONG, || async { Ok(script.is_played().then_some(())) })
+    until("the first to be frozen", LONG, || async { Ok(script.is_finished().then_some(())) })
         .await?;
-    managed.spawn_agent_past_the_proxy("second", &[])?;
+    managed.spawn_agent_without_proxy("second", &[])?;
     add_on.until_available("1.1.0").await?;
 
     let before = script.records().len();

@@ -15,7 +15,7 @@ use lifecycle::{HistoryEntry, ManagedAddOnStatus, OperationKind, Phase};
 use serde_json::Value;
 use testbed::AddOn;
 use testbed::bundle::{Bundle, Spec};
-use testbed::file_server::{FileServer, Manner};
+use testbed::file_server::{Behavior, FileServer};
 
 fn spec(name: &str, version: &str, image: &str) -> Spec {
     let bundle = Bundle::new().namespace(name).config("v", version).deployment("web", image);
@@ -24,7 +24,7 @@ fn spec(name: &str, version: &str, image: &str) -> Spec {
 
 fn served(files: &FileServer, version: &str) -> Spec {
     let text = Bundle::new().namespace("shop").config("v", version).yaml();
-    let url = files.serve(&format!("/{version}"), text.as_bytes(), Manner::Well);
+    let url = files.serve(&format!("/{version}"), text.as_bytes(), Behavior::Normal);
     Spec::http(version, &url, text.as_bytes()).namespace("shop")
 }
 

@@ -16,26 +16,26 @@ use crate::servers::Servers;
 use crate::{nodes, wait};
 use programs::Binaries;
 
-/// Ports are picked before they are listened on, so another process may be first.
+/// Ports are picked before they are listened on, so that another process may be first.
 const ATTEMPTS: usize = 3;
 
-/// What a control plane consists of, beyond etcd and the API server.
+/// The parts of a control plane beyond etcd and the API server.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// For messages.
     pub name: String,
-    /// Deployments, garbage collection, namespace deletion, service accounts, certificate requests.
+    /// Runs Deployments, garbage collection, namespace deletion, service accounts, certificate requests.
     pub controller_manager: bool,
-    /// Pods get nodes.
+    /// Schedules pods.
     pub scheduler: bool,
-    /// Played by kwok; pods on them live as `nodes/stages.yaml` says.
+    /// Simulated by kwok. The life of their pods is in `nodes/stages.yaml`.
     pub nodes: usize,
-    /// Where the API server is reached: beside loopback it then listens on every address of this host.
+    /// The address of the API server. If it is not loopback, the API server listens on every address of this host.
     pub address: Ipv4Addr,
 }
 
 impl Options {
-    /// Only etcd and the API server.
+    /// Returns only etcd and the API server.
     pub fn api_only(name: &str) -> Self {
         Self {
             name: name.into(),
@@ -46,14 +46,14 @@ impl Options {
         }
     }
 
-    /// Everything, with one node.
+    /// Returns everything, with one node.
     pub fn full(name: &str) -> Self {
         Self { controller_manager: true, scheduler: true, nodes: 1, ..Self::api_only(name) }
     }
 }
 
 impl ControlPlane {
-    /// Returns when everything asked for is ready. The first call on a machine builds the programs, for minutes.
+    /// Returns when all parts are ready. The first call on a machine builds the programs, which takes minutes.
     pub async fn start(options: Options) -> Result<Self> {
         let binaries = spawn_blocking(Binaries::ensure).await??;
         let mut attempt = 1;
@@ -61,7 +61,7 @@ impl ControlPlane {
             let started = Self::start_once(binaries.clone(), &options).await;
             let started = started.with_context(|| format!("start control plane {}", options.name));
             match started {
-                Err(error) if attempt < ATTEMPTS && lost_port(&error) => attempt += 1,
+                Err(error) if attempt < ATTEMPTS && is_port_taken(&error) => attempt += 1,
                 done => return done,
             }
         }
@@ -84,7 +84,7 @@ impl ControlPlane {
             kubeconfigs: AtomicU32::new(0),
             servers,
         };
-        plane.ready().await?;
+        plane.wait_until_ready().await?;
         plane.start_controllers(options).await?;
         Ok(plane)
     }
@@ -115,14 +115,14 @@ impl ControlPlane {
         let admin = self.admin();
         nodes::add(&admin, options.nodes).await.with_context(|| self.last_log_lines(10))?;
         if options.controller_manager {
-            controllers_work(&admin).await.with_context(|| self.last_log_lines(10))?;
+            wait_for_controllers(&admin).await.with_context(|| self.last_log_lines(10))?;
         }
         Ok(())
     }
 }
 
-/// The first thing that only a working controller-manager brings, and that every pod needs.
-async fn controllers_work(admin: &Client) -> Result<()> {
+/// Waits for the first object that only a running controller-manager makes, and that every pod needs.
+async fn wait_for_controllers(admin: &Client) -> Result<()> {
     let accounts: Api<ServiceAccount> = Api::namespaced(admin.clone(), "default");
     wait::until("the default service account", START, || async {
         Ok(accounts.get_opt("default").await?)
@@ -131,6 +131,6 @@ async fn controllers_work(admin: &Client) -> Result<()> {
     .map(drop)
 }
 
-fn lost_port(error: &anyhow::Error) -> bool {
+fn is_port_taken(error: &anyhow::Error) -> bool {
     format!("{error:#}").contains("address already in use")
 }

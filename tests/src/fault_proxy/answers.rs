@@ -1,4 +1,4 @@
-//! Answers that the real server never gave.
+//! Answers of the proxy in the place of the real server.
 
 use bytes::Bytes;
 use http::Response;
@@ -7,10 +7,10 @@ use serde_json::json;
 
 use super::Refusal;
 
-/// A port that nobody listens at.
-const NOWHERE: &str = "http://127.0.0.1:1/";
+/// A port on which no process listens.
+const CLOSED_PORT: &str = "http://127.0.0.1:1/";
 
-/// As an API server would refuse.
+/// Returns the answer with which an API server refuses a request.
 pub fn refusal(refusal: Refusal, verb: &str, path: &str) -> Response<Bytes> {
     let (code, reason, message) = match refusal {
         Refusal::ServerError => (500, "InternalError", "injected: an internal error".to_owned()),
@@ -21,11 +21,11 @@ pub fn refusal(refusal: Refusal, verb: &str, path: &str) -> Response<Bytes> {
         Refusal::Busy => (429, "TooManyRequests", "injected: too many requests".to_owned()),
         Refusal::Conflict => (409, "Conflict", "injected: the object has been modified".to_owned()),
         Refusal::Unauthenticated => (401, "Unauthorized", "Unauthorized".to_owned()),
-        // The words by which RBAC's refusals can be told from others'.
+        // The words that distinguish RBAC's refusals from others.
         Refusal::Forbidden => {
             (403, "Forbidden", format!("x is forbidden: User \"injected\" cannot {verb} {path}"))
         }
-        // As for a kind that is not served; that a single object is not there, no API server says wrongly.
+        // As for a kind that is not served. No API server reports an existing object as not found.
         Refusal::NotFound => {
             (404, "NotFound", "the server could not find the requested resource".to_owned())
         }
@@ -37,12 +37,12 @@ pub fn refusal(refusal: Refusal, verb: &str, path: &str) -> Response<Bytes> {
         answer = answer.header(RETRY_AFTER, "1");
     }
     if refusal == Refusal::Moved {
-        answer = answer.header(LOCATION, NOWHERE);
+        answer = answer.header(LOCATION, CLOSED_PORT);
     }
     answer.body(status.to_string().into()).expect("these headers are well formed")
 }
 
-/// The event with which an API server ends a watch whose resourceVersion it does not have any more.
+/// Returns the event with which an API server ends a watch whose resourceVersion has expired.
 pub fn gone() -> Bytes {
     let status = status(410, "Expired", "injected: too old resource version");
     format!("{}\n", json!({"type": "ERROR", "object": status})).into()

@@ -1,4 +1,4 @@
-//! What can go wrong with one request, or with one event of a watch.
+//! The faults of one request, or of one event of a watch.
 
 use anyhow::{Context, Error};
 
@@ -6,25 +6,25 @@ use anyhow::{Context, Error};
 pub enum Fault {
     /// The client is killed.
     Kill(Moment),
-    /// The real server never hears of it, and the client hears this.
+    /// The real server never gets the request, and the client gets this answer.
     Refuse(Refusal),
-    /// The connection fails, or is slow.
+    /// The connection fails or is slow.
     Break(Break),
-    /// A watch's event does not arrive as it was sent.
-    Event(Twist),
-    /// From this request on, all of this server's, until it is healed.
+    /// An event of a watch does not arrive as it was sent.
+    Event(EventFault),
+    /// All requests to this server fail from this one on, until the script is healed.
     Outage(Outage),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Moment {
-    /// The server never hears of the request.
+    /// Before the server gets the request.
     Before,
-    /// The server has done it; the client cannot know.
+    /// After the server has completed the request, and before the client has the answer.
     Unanswered,
-    /// With the answer in its hands.
+    /// After the client has the answer.
     After,
-    /// Asked to end (SIGTERM) while it waits for the answer, which it gets.
+    /// SIGTERM while the client waits for the answer, which it gets.
     Asked,
 }
 
@@ -40,23 +40,23 @@ pub enum Refusal {
     NotFound,
     /// 503 with `Retry-After`.
     Later,
-    /// 302, to where nobody answers.
+    /// 302 to a port on which no process listens.
     Moved,
-    /// 200 with something else than what was asked.
+    /// 200 with a body that is no Kubernetes object.
     Garbage,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Break {
-    /// It ends before the server hears of the request.
+    /// The connection ends before the server gets the request.
     Reset,
-    /// The server has done it; it ends without an answer.
+    /// The connection ends without an answer after the server has completed the request.
     LostAnswer,
     /// No answer until the client gives up.
     Hang,
-    /// Half of the answer's body, then the end.
+    /// The connection ends after half of the answer's body.
     CutBody,
-    /// The request is on its way for 600 ms.
+    /// The request takes 600 ms to the server.
     Delay,
     /// The answer's body takes two seconds.
     SlowBody,
@@ -64,32 +64,32 @@ pub enum Break {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outage {
-    /// Connections end, and new ones too.
+    /// Connections end, also new ones.
     Down,
-    /// Connections stay, and new ones are accepted, but nothing more comes: a half-open link.
+    /// Connections stay and new ones are accepted, but nothing arrives: a half-open link.
     Silent,
-    /// 503 to everything; open watches go on.
+    /// 503 to every request; open watches continue.
     Unavailable,
-    /// 429 with `Retry-After` to everything; open watches go on.
+    /// 429 with `Retry-After` to every request; open watches continue.
     Busy,
-    /// Every request is on its way for 600 ms.
+    /// Every request takes 600 ms to the server.
     Slow,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Twist {
-    /// An expired resourceVersion in its place, and the end of the watch.
+pub enum EventFault {
+    /// The watch ends with an expired resourceVersion in the place of the event.
     Gone,
-    /// From this event on the watch is silent.
+    /// The watch is silent from this event on.
     Stall,
     Drop,
     Duplicate,
-    /// The event before it comes once more after it, as from a replica that lags behind.
+    /// The event before it is repeated after it, as by a replica that lags behind.
     Stale,
 }
 
 impl Fault {
-    /// With their names.
+    /// All faults with their names.
     pub const ALL: [(Self, &str); 30] = [
         (Self::Kill(Moment::Before), "kill-before"),
         (Self::Kill(Moment::Unanswered), "kill-unanswered"),
@@ -111,11 +111,11 @@ impl Fault {
         (Self::Break(Break::CutBody), "cut-body"),
         (Self::Break(Break::Delay), "delay"),
         (Self::Break(Break::SlowBody), "slow-body"),
-        (Self::Event(Twist::Gone), "watch-410"),
-        (Self::Event(Twist::Stall), "watch-stall"),
-        (Self::Event(Twist::Drop), "watch-drop"),
-        (Self::Event(Twist::Duplicate), "watch-duplicate"),
-        (Self::Event(Twist::Stale), "watch-stale"),
+        (Self::Event(EventFault::Gone), "watch-410"),
+        (Self::Event(EventFault::Stall), "watch-stall"),
+        (Self::Event(EventFault::Drop), "watch-drop"),
+        (Self::Event(EventFault::Duplicate), "watch-duplicate"),
+        (Self::Event(EventFault::Stale), "watch-stale"),
         (Self::Outage(Outage::Down), "down"),
         (Self::Outage(Outage::Silent), "silent"),
         (Self::Outage(Outage::Unavailable), "storm-503"),
@@ -127,11 +127,12 @@ impl Fault {
         Self::ALL.into_iter().map(|(fault, _)| fault)
     }
 
+    /// Returns the name in command lines and reports.
     pub fn name(self) -> &'static str {
         Self::ALL.into_iter().find(|(fault, _)| *fault == self).map_or("unnamed", |(_, name)| name)
     }
 
-    /// Whether it happens to an event of a watch rather than to a request.
+    /// Returns whether it happens to an event of a watch, not to a request.
     pub fn is_of_events(self) -> bool {
         matches!(self, Self::Event(_))
     }
@@ -140,7 +141,7 @@ impl Fault {
         matches!(self, Self::Kill(_))
     }
 
-    /// Whether it lasts until the script is healed.
+    /// Returns whether it lasts until the script is healed.
     pub fn is_outage(self) -> bool {
         matches!(self, Self::Outage(_))
     }

@@ -1,4 +1,4 @@
-//! One request: recorded, and passed on or not, as the script says.
+//! Handles one request: records it, and passes it on unless the script has a fault for it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,19 +15,22 @@ use tokio::time::sleep;
 use super::script::{Due, Record, Script};
 use super::{Break, Fault, Moment, Outage, Refusal, Upstream, answers, watched};
 
-/// A client without a time-out of its own is let go after this.
+/// A client without a time-out of its own is disconnected after this.
 const LONGEST_HANG: Duration = Duration::from_secs(40);
 
-/// The answer is with the client's kernel at once; this is for the client to read it.
+/// The client's kernel has the answer at once. This is the time for the client to read it.
 const READ: Duration = Duration::from_millis(3);
 
 pub type Body = BoxBody<Bytes, anyhow::Error>;
 
-/// A slow link, and a slow body in so many parts.
+/// The delay of a slow link.
 const LAG: Duration = Duration::from_millis(600);
+
+/// The delay of each part of a slow body.
 const PART: Duration = Duration::from_millis(250);
 const PARTS: usize = 8;
 
+/// Handles the requests of one proxy.
 pub struct Handler {
     pub name: &'static str,
     pub upstream: Upstream,
@@ -35,10 +38,10 @@ pub struct Handler {
 }
 
 impl Handler {
-    /// An error closes the connection.
+    /// Returns the answer for the client. An error closes the connection.
     pub async fn handle(&self, request: Request<Incoming>) -> Result<Response<Body>> {
         let (verb, path) = (request.method().to_string(), request.uri().path().to_owned());
-        let watch = request.uri().query().is_some_and(asks_to_watch);
+        let watch = request.uri().query().is_some_and(is_watch);
         let (record, due) = self.script.request(self.name, &verb, &path, watch);
         match due {
             None => self.pass(request, record).await,
@@ -47,7 +50,7 @@ impl Handler {
     }
 
     async fn pass(&self, request: Request<Incoming>, record: Record) -> Result<Response<Body>> {
-        let answer = self.ask(request, &record).await?;
+        let answer = self.send(request, &record).await?;
         if record.watch && answer.status().is_success() {
             let script = self.script.clone();
             return Ok(answer.map(|body| watched::body(body, record, script)));
@@ -62,10 +65,10 @@ impl Handler {
         due: Due,
     ) -> Result<Response<Body>> {
         if let Fault::Outage(outage) = due.fault {
-            return self.away(request, record, outage).await;
+            return self.handle_outage(request, record, outage).await;
         }
-        // Most faults are over with the answer.
-        let _lasting = due.lasting(&self.script);
+        // Most faults end with the answer.
+        let _lasting = due.start(&self.script);
         match due.fault {
             Fault::Refuse(refusal) => {
                 Ok(answers::refusal(refusal, &record.verb, &record.path).map(whole))
@@ -73,7 +76,7 @@ impl Handler {
             Fault::Kill(moment) => self.kill(request, record, due, moment).await,
             Fault::Break(Break::Reset) | Fault::Event(_) | Fault::Outage(_) => broken(),
             Fault::Break(Break::LostAnswer) => {
-                self.done(request, &record).await?;
+                self.complete(request, &record).await?;
                 broken()
             }
             Fault::Break(Break::Hang) => {
@@ -85,12 +88,12 @@ impl Handler {
                 sleep(LAG).await;
                 self.pass(request, record).await
             }
-            Fault::Break(Break::SlowBody) => self.trickle(request, record).await,
+            Fault::Break(Break::SlowBody) => self.send_slowly(request, record).await,
         }
     }
 
-    /// The server is not itself until the script is healed.
-    async fn away(
+    /// Answers like a server that is down until the script is healed.
+    async fn handle_outage(
         &self,
         request: Request<Incoming>,
         record: Record,
@@ -101,7 +104,7 @@ impl Handler {
         match outage {
             Outage::Down => broken(),
             Outage::Silent => {
-                self.script.healed().await;
+                self.script.until_healed().await;
                 broken()
             }
             Outage::Unavailable => refused(Refusal::Unavailable),
@@ -113,11 +116,15 @@ impl Handler {
         }
     }
 
-    async fn trickle(&self, request: Request<Incoming>, record: Record) -> Result<Response<Body>> {
+    async fn send_slowly(
+        &self,
+        request: Request<Incoming>,
+        record: Record,
+    ) -> Result<Response<Body>> {
         if record.watch {
             return self.pass(request, record).await;
         }
-        let (head, body) = self.ask(request, &record).await?.into_parts();
+        let (head, body) = self.send(request, &record).await?.into_parts();
         let bytes = body.collect().await?.to_bytes();
         let size = bytes.len().div_ceil(PARTS).max(1);
         let parts: Vec<Bytes> = bytes.chunks(size).map(Bytes::copy_from_slice).collect();
@@ -143,9 +150,9 @@ impl Handler {
             }
             Moment::Unanswered => {
                 let killing = Killing::at(due, moment, &self.script);
-                let done = self.done(request, &record).await;
-                killing.now();
-                done?;
+                let completed = self.complete(request, &record).await;
+                killing.kill_now();
+                completed?;
             }
             Moment::After => {
                 let killing = Killing::at(due, moment, &self.script);
@@ -155,15 +162,15 @@ impl Handler {
                     drop(killing);
                     return Ok(answer);
                 }
-                return Ok(answer.map(|body| holding(body, killing)));
+                return Ok(answer.map(|body| with_killing(body, killing)));
             }
         }
         broken()
     }
 
-    /// The real server has done it. A watch has begun, and never ends.
-    async fn done(&self, request: Request<Incoming>, record: &Record) -> Result<()> {
-        let answer = self.ask(request, record).await?;
+    /// Returns when the real server has completed the request. A watch has only begun then, because it never ends.
+    async fn complete(&self, request: Request<Incoming>, record: &Record) -> Result<()> {
+        let answer = self.send(request, record).await?;
         if !record.watch {
             answer.into_body().collect().await?;
         }
@@ -171,7 +178,7 @@ impl Handler {
     }
 
     async fn cut(&self, request: Request<Incoming>, record: Record) -> Result<Response<Body>> {
-        let answer = self.ask(request, &record).await?;
+        let answer = self.send(request, &record).await?;
         if record.watch {
             let none = StreamBody::new(futures::stream::iter([Err(cut_off())]));
             return Ok(answer.map(|_| BodyExt::boxed(none)));
@@ -188,15 +195,19 @@ impl Handler {
         Ok(Response::from_parts(head, BodyExt::boxed(StreamBody::new(frames))))
     }
 
-    async fn ask(&self, request: Request<Incoming>, record: &Record) -> Result<Response<Incoming>> {
+    async fn send(
+        &self,
+        request: Request<Incoming>,
+        record: &Record,
+    ) -> Result<Response<Incoming>> {
         let (head, body) = request.into_parts();
         let body = body.collect().await?.to_bytes();
-        self.script.passed_on(record, &body);
-        self.upstream.ask(Request::from_parts(head, body)).await
+        self.script.inspect_body(record, &body);
+        self.upstream.send(Request::from_parts(head, body)).await
     }
 }
 
-fn asks_to_watch(query: &str) -> bool {
+fn is_watch(query: &str) -> bool {
     query.split('&').any(|part| part == "watch=true" || part == "watch=1")
 }
 
@@ -204,17 +215,17 @@ fn whole(bytes: Bytes) -> Body {
     Full::new(bytes).map_err(|never| match never {}).boxed()
 }
 
-/// The same body; `held` is dropped with it, when all of it is written.
-fn holding(body: Body, held: Killing) -> Body {
+/// Returns the same body. `killing` is dropped with it, when all of it is written.
+fn with_killing(body: Body, killing: Killing) -> Body {
     let frames = http_body_util::BodyStream::new(body);
     BodyExt::boxed(StreamBody::new(frames.map(move |frame| {
-        _ = &held;
+        _ = &killing;
         frame
     })))
 }
 
-/// Kills the client now, or a moment after it is dropped. It is dropped, too, when who asked is gone, as one is that was
-/// killed with more requests on their way: then its successor is killed, for a fault that has begun has to happen.
+/// Kills the client now, or a moment after it is dropped. It is also dropped when the client is gone, for example because it
+/// was killed with more requests on their way. Then its successor is killed, because a fault that has begun must happen.
 struct Killing {
     script: Arc<Script>,
     due: Due,
@@ -227,7 +238,7 @@ impl Killing {
         Self { script: script.clone(), due, moment, is_done: false }
     }
 
-    fn now(mut self) {
+    fn kill_now(mut self) {
         self.is_done = true;
         self.script.kill(self.due, self.moment);
     }

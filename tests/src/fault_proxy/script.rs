@@ -1,4 +1,4 @@
-//! What is to go wrong and when, and what was asked so far.
+//! The planned faults, and the requests so far.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -8,15 +8,15 @@ use tokio::sync::watch;
 
 use super::{Fault, Moment, Outage};
 
-/// One fault at one place: the request of this number, or the event of this number over all watches, from zero; after
-/// another fault, counted from there.
+/// A fault at one place: the request of this number, or the event of this number over all watches. Numbers start at zero,
+/// and again after each fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Planned {
     pub at: usize,
     pub fault: Fault,
 }
 
-/// One request as it arrived.
+/// A request as it arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     pub ordinal: usize,
@@ -28,39 +28,40 @@ pub struct Record {
     pub watch: bool,
 }
 
-/// The fault that happened.
+/// A fault that has happened.
 #[derive(Clone, Debug)]
 pub struct Fired {
     /// The request, or the one that opened the watch.
     pub hit: Record,
     pub at: Instant,
-    /// When it was over; absent while a request hangs, a watch is silent, or a server is away.
+    /// When it ended; absent while a request hangs, a watch is silent, or a server is down.
     pub over: Option<Instant>,
 }
 
-/// Kills the client, and returns when it is dead; one that is only asked to end may go on for a while.
+/// Kills the client and returns when it has ended. After SIGTERM it may continue for a while.
 pub type Kill = Arc<dyn Fn(Moment) + Send + Sync>;
 
-/// Which requests, and which watches' events, are numbered.
+/// Returns whether a request is numbered, and the events of a watch.
 pub type Counts = Arc<dyn Fn(&Record) -> bool + Send + Sync>;
 
-/// Is shown every body that is passed on to a server.
+/// Sees every body that is passed on to a server.
 pub type Inspect = Box<dyn Fn(&Record, &[u8]) + Send + Sync>;
 
+/// The plan of faults that proxies follow.
 #[derive(Default)]
 pub struct Script {
     now: Mutex<Now>,
-    /// Of which server, if of any.
+    /// The server that is down, and how.
     outage: watch::Sender<Option<(&'static str, Outage)>>,
     inspect: OnceLock<Inspect>,
 }
 
 #[derive(Default)]
 struct Now {
-    /// Which beginning this is: what hung in an earlier one does not end the fault of this one.
-    act: usize,
+    /// The number of this plan. A request that hung in an earlier plan does not end the fault of this one.
+    plan: usize,
     planned: VecDeque<Planned>,
-    /// The first request and the first event that count for what is planned next.
+    /// The first request and the first event that count for the next fault.
     from: [usize; 2],
     kill: Option<Kill>,
     counts: Option<Counts>,
@@ -68,74 +69,75 @@ struct Now {
     events: usize,
     fired: Option<Fired>,
     last: Option<Instant>,
-    /// Requests that an outage met.
-    in_vain: usize,
+    /// Requests that failed because of an outage.
+    failed: usize,
 }
 
 impl Script {
-    /// Numbers start anew, and every server is there.
+    /// Starts another plan: numbers start at zero, and every server is up.
     pub fn begin(&self, planned: &[Planned], counts: Counts, kill: Kill) {
         self.outage.send_replace(None);
         let mut now = self.now();
-        let (act, last) = (now.act + 1, now.last);
+        let (plan, last) = (now.plan + 1, now.last);
         let planned = planned.iter().copied().collect();
         let (kill, counts) = (Some(kill), Some(counts));
-        *now = Now { act, planned, kill, counts, last, ..Now::default() };
+        *now = Now { plan, planned, kill, counts, last, ..Now::default() };
     }
 
     /// Ends an outage.
     pub fn heal(&self) {
         self.outage.send_replace(None);
-        let act = self.now().act;
-        self.over(act);
+        let plan = self.now().plan;
+        self.end(plan);
     }
 
-    /// What has not happened yet does not happen any more.
+    /// Cancels the faults that have not happened yet.
     pub fn disarm(&self) {
         self.now().planned.clear();
     }
 
-    /// How many requests were in vain in an outage.
-    pub fn in_vain(&self) -> usize {
-        self.now().in_vain
+    /// Returns how many requests failed because of an outage.
+    pub fn failed_requests(&self) -> usize {
+        self.now().failed
     }
 
-    /// In all acts; the first to say so is heard.
+    /// Sets the inspection of bodies, for all plans. Only the first call has an effect.
     pub fn inspect(&self, inspect: Inspect) {
         _ = self.inspect.set(inspect);
     }
 
-    pub(super) fn passed_on(&self, record: &Record, body: &[u8]) {
+    pub(super) fn inspect_body(&self, record: &Record, body: &[u8]) {
         if let Some(inspect) = self.inspect.get() {
             inspect(record, body);
         }
     }
 
+    /// Returns the numbered requests so far.
     pub fn records(&self) -> Vec<Record> {
         self.now().records.clone()
     }
 
-    /// How many events the watches brought.
+    /// Returns the number of numbered events so far.
     pub fn events(&self) -> usize {
         self.now().events
     }
 
-    /// The newest fault that happened.
+    /// Returns the newest fault that has happened.
     pub fn fired(&self) -> Option<Fired> {
         self.now().fired.clone()
     }
 
-    /// Whether all that was planned has happened.
-    pub fn is_played(&self) -> bool {
+    /// Returns whether every planned fault has happened.
+    pub fn is_finished(&self) -> bool {
         self.now().planned.is_empty()
     }
 
-    /// When something was last asked.
-    pub fn last(&self) -> Option<Instant> {
+    /// Returns when the last request arrived.
+    pub fn last_request(&self) -> Option<Instant> {
         self.now().last
     }
 
-    /// A request has arrived; what is to go wrong with it, in which act.
+    /// Records a request and returns the fault that happens to it.
     pub(super) fn request(
         &self,
         server: &'static str,
@@ -152,18 +154,18 @@ impl Script {
             now.records.push(record.clone());
         }
         if let Some(outage) = self.outage_of(server) {
-            now.in_vain += usize::from(outage != Outage::Slow);
-            return (record, Some(Due { fault: Fault::Outage(outage), act: now.act }));
+            now.failed += usize::from(outage != Outage::Slow);
+            return (record, Some(Due { fault: Fault::Outage(outage), plan: now.plan }));
         }
         let due = if counted { now.due(ordinal, false, &record) } else { None };
         if let Some(Due { fault: Fault::Outage(outage), .. }) = due {
-            now.in_vain += usize::from(outage != Outage::Slow);
+            now.failed += usize::from(outage != Outage::Slow);
             self.outage.send_replace(Some((server, outage)));
         }
         (record, due)
     }
 
-    /// An event is about to be passed on.
+    /// Numbers an event before it is passed on, and returns the fault that happens to it.
     pub(super) fn event(&self, of: &Record) -> Option<Due> {
         let mut now = self.now();
         now.counts(of).then_some(())?;
@@ -172,10 +174,10 @@ impl Script {
         now.due(ordinal, true, of)
     }
 
-    /// It is now that this fault happens. Nothing happens once another act has begun.
+    /// Kills the client now. Does nothing once another plan has started.
     pub(super) fn kill(&self, due: Due, moment: Moment) {
         let mut now = self.now();
-        let Some(kill) = now.kill.clone().filter(|_| now.act == due.act) else { return };
+        let Some(kill) = now.kill.clone().filter(|_| now.plan == due.plan) else { return };
         if let Some(fired) = &mut now.fired {
             fired.at = Instant::now();
         }
@@ -184,15 +186,15 @@ impl Script {
     }
 
     fn outage_of(&self, server: &str) -> Option<Outage> {
-        (*self.outage.borrow()).filter(|(away, _)| *away == server).map(|(_, outage)| outage)
+        (*self.outage.borrow()).filter(|(down, _)| *down == server).map(|(_, outage)| outage)
     }
 
-    /// Returns when nothing comes through any more.
-    pub(super) async fn cut_off(&self, server: &str) -> Outage {
+    /// Waits until connections to a server are cut, and returns the outage.
+    pub(super) async fn until_cut_off(&self, server: &str) -> Outage {
         let mut outage = self.outage.subscribe();
         let cuts = |now: &Option<(&str, Outage)>| {
-            now.is_some_and(|(away, outage)| {
-                away == server && matches!(outage, Outage::Down | Outage::Silent)
+            now.is_some_and(|(down, outage)| {
+                down == server && matches!(outage, Outage::Down | Outage::Silent)
             })
         };
         match outage.wait_for(cuts).await.map(|now| *now) {
@@ -201,14 +203,14 @@ impl Script {
         }
     }
 
-    /// Returns when no server is away.
-    pub(super) async fn healed(&self) {
+    /// Waits until no server is down.
+    pub(super) async fn until_healed(&self) {
         self.outage.subscribe().wait_for(Option::is_none).await.ok();
     }
 
-    fn over(&self, act: usize) {
+    fn end(&self, plan: usize) {
         let mut now = self.now();
-        if now.act == act
+        if now.plan == plan
             && let Some(fired) = &mut now.fired
         {
             fired.over.get_or_insert_with(Instant::now);
@@ -232,31 +234,31 @@ impl Now {
         self.planned.pop_front();
         self.from = [self.records.len(), self.events];
         self.fired = Some(Fired { hit: hit.clone(), at: Instant::now(), over: None });
-        Some(Due { fault, act: self.act })
+        Some(Due { fault, plan: self.plan })
     }
 }
 
-/// A fault that is to happen at this moment.
+/// A fault that happens at this moment.
 #[derive(Clone, Copy)]
 pub(super) struct Due {
     pub fault: Fault,
-    act: usize,
+    plan: usize,
 }
 
 impl Due {
-    /// The fault lasts as long as this value.
-    pub fn lasting(self, script: &Arc<Script>) -> Lasting {
-        Lasting { script: script.clone(), act: self.act }
+    /// Returns a value; the fault ends when it is dropped.
+    pub fn start(self, script: &Arc<Script>) -> Lasting {
+        Lasting { script: script.clone(), plan: self.plan }
     }
 }
 
 pub(super) struct Lasting {
     script: Arc<Script>,
-    act: usize,
+    plan: usize,
 }
 
 impl Drop for Lasting {
     fn drop(&mut self) {
-        self.script.over(self.act);
+        self.script.end(self.plan);
     }
 }

@@ -1,4 +1,4 @@
-//! What a client hears through a proxy, at the one request of the script and before and after it.
+//! The answers that a client gets through a proxy, before, at and after the fault of its script.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use anyhow::bail;
 use reqwest::StatusCode;
 
 use super::*;
-use crate::file_server::{FileServer, Manner};
+use crate::file_server::{Behavior, FileServer};
 use crate::wait::until;
 
 const CONTENT: &[u8] = b"sixteen bytes...";
@@ -19,10 +19,10 @@ struct Scene {
     kills: Arc<AtomicUsize>,
 }
 
-/// The fault happens to the second request.
+/// Returns a proxy with a fault at the second request.
 async fn scene(fault: Fault) -> Result<Scene> {
     let files = FileServer::start().await?;
-    files.serve("/file", CONTENT, Manner::Well);
+    files.serve("/file", CONTENT, Behavior::Normal);
     let script = Arc::new(Script::default());
     let kills = Arc::new(AtomicUsize::new(0));
     let count = kills.clone();
@@ -34,29 +34,30 @@ async fn scene(fault: Fault) -> Result<Scene> {
 }
 
 impl Scene {
-    async fn ask(&self) -> Result<(StatusCode, Vec<u8>)> {
+    async fn send(&self) -> Result<(StatusCode, Vec<u8>)> {
         let answer = reqwest::get(format!("{}/file", self.proxy.url())).await?;
         Ok((answer.status(), answer.bytes().await?.to_vec()))
     }
 
-    /// How often the real server was asked.
-    fn asked(&self) -> usize {
+    /// Returns how many requests the real server has got.
+    fn received(&self) -> usize {
         self.files.ranges("/file").len()
     }
 }
 
-/// Asks three times; `second` is what comes of the second, `asked` how often the real server has heard of it by then.
-async fn check(fault: &str, second: Option<u16>, asked: usize) -> Result<Scene> {
+/// Sends three requests. `second` is the status of the second answer, `received` the number of requests that the real server
+/// has got by then.
+async fn check(fault: &str, second: Option<u16>, received: usize) -> Result<Scene> {
     let scene = scene(fault.parse()?).await?;
-    assert_eq!(scene.ask().await?, (StatusCode::OK, CONTENT.to_vec()), "before {fault}");
-    let heard = scene.ask().await.ok();
-    assert_eq!(heard.map(|(status, _)| status.as_u16()), second, "{fault}");
-    assert_eq!(scene.asked(), asked, "{fault}");
-    assert_eq!(scene.ask().await?, (StatusCode::OK, CONTENT.to_vec()), "after {fault}");
+    assert_eq!(scene.send().await?, (StatusCode::OK, CONTENT.to_vec()), "before {fault}");
+    let answer = scene.send().await.ok();
+    assert_eq!(answer.map(|(status, _)| status.as_u16()), second, "{fault}");
+    assert_eq!(scene.received(), received, "{fault}");
+    assert_eq!(scene.send().await?, (StatusCode::OK, CONTENT.to_vec()), "after {fault}");
     let records = scene.script.records();
     assert_eq!(records.len(), 3, "{records:?}");
     assert_eq!(scene.script.fired().map(|fired| fired.hit), records.get(1).cloned());
-    assert!(scene.script.is_played());
+    assert!(scene.script.is_finished());
     Ok(scene)
 }
 
@@ -85,16 +86,16 @@ async fn what_is_slow_arrives_whole() -> Result<()> {
 async fn an_outage_lasts_until_it_is_healed() -> Result<()> {
     for (name, heard) in [("down", None), ("storm-503", Some(503)), ("storm-429", Some(429))] {
         let scene = scene(name.parse()?).await?;
-        scene.ask().await?;
+        scene.send().await?;
         for _ in 0..3 {
-            let heard_now = scene.ask().await.ok().map(|(status, _)| status.as_u16());
+            let heard_now = scene.send().await.ok().map(|(status, _)| status.as_u16());
             assert_eq!(heard_now, heard, "{name}");
         }
         assert!(scene.script.fired().is_some_and(|fired| fired.over.is_none()));
         scene.script.heal();
-        assert_eq!(scene.ask().await?.0, StatusCode::OK, "after {name}");
+        assert_eq!(scene.send().await?.0, StatusCode::OK, "after {name}");
         assert!(scene.script.fired().is_some_and(|fired| fired.over.is_some()));
-        assert_eq!((scene.script.in_vain(), scene.asked()), (3, 2), "{name}");
+        assert_eq!((scene.script.failed_requests(), scene.received()), (3, 2), "{name}");
     }
     Ok(())
 }
@@ -102,10 +103,10 @@ async fn an_outage_lasts_until_it_is_healed() -> Result<()> {
 #[tokio::test]
 async fn a_silent_server_answers_nothing_and_breaks_off_when_it_is_healed() -> Result<()> {
     let scene = scene("silent".parse()?).await?;
-    scene.ask().await?;
+    scene.send().await?;
     abandoned(&scene).await?;
     scene.script.heal();
-    assert_eq!(scene.ask().await?.0, StatusCode::OK);
+    assert_eq!(scene.send().await?.0, StatusCode::OK);
     Ok(())
 }
 
@@ -113,9 +114,9 @@ async fn a_silent_server_answers_nothing_and_breaks_off_when_it_is_healed() -> R
 async fn what_does_not_count_is_not_numbered() -> Result<()> {
     let scene = scene("503".parse()?).await?;
     scene.script.begin(&[], Arc::new(|record| record.path != "/file"), Arc::new(|_| {}));
-    scene.ask().await?;
+    scene.send().await?;
     assert_eq!(scene.script.records(), []);
-    assert!(scene.script.last().is_some());
+    assert!(scene.script.last_request().is_some());
     Ok(())
 }
 
@@ -140,8 +141,8 @@ async fn a_kill_happens_once_at_its_moment() -> Result<()> {
 async fn a_kill_happens_though_who_asked_is_gone() -> Result<()> {
     for name in ["kill-unanswered", "kill-after"] {
         let scene = scene(name.parse()?).await?;
-        scene.ask().await?;
-        scene.files.serve("/file", CONTENT, Manner::ByteASecond);
+        scene.send().await?;
+        scene.files.serve("/file", CONTENT, Behavior::BytePerSecond);
         abandoned(&scene).await?;
         until("the kill", Duration::from_secs(5), || async {
             Ok((scene.kills.load(Ordering::Relaxed) == 1).then_some(()))
@@ -154,13 +155,13 @@ async fn a_kill_happens_though_who_asked_is_gone() -> Result<()> {
 #[tokio::test]
 async fn a_hanging_request_lasts_until_the_client_gives_up() -> Result<()> {
     let scene = scene("hang".parse()?).await?;
-    scene.ask().await?;
+    scene.send().await?;
     abandoned(&scene).await?;
     until("the fault to be over", Duration::from_secs(5), || async {
         Ok(scene.script.fired().and_then(|fired| fired.over).map(|_| ()))
     })
     .await?;
-    assert_eq!(scene.asked(), 1);
+    assert_eq!(scene.received(), 1);
     Ok(())
 }
 
@@ -170,7 +171,7 @@ async fn abandoned(scene: &Scene) -> Result<()> {
         Ok(scene.script.fired().map(|_| ()))
     });
     tokio::select! {
-        answer = scene.ask() => bail!("the request is answered: {answer:?}"),
+        answer = scene.send() => bail!("the request is answered: {answer:?}"),
         fired = fired => fired,
     }
 }

@@ -1,4 +1,4 @@
-//! The real server behind a proxy, and how to reach it.
+//! The real server behind a proxy.
 
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
@@ -16,13 +16,14 @@ use rustls::{ClientConfig, RootCertStore};
 
 use crate::pki::{Authority, Identity};
 
+/// A real server, to which a proxy sends requests.
 pub struct Upstream {
     url: String,
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
 
 impl Upstream {
-    /// An API server, asked as `identity` whoever the client is.
+    /// Returns an API server, which gets every request as `identity`, from any client.
     pub(crate) fn api(url: &str, authority: &Authority, identity: &Identity) -> Result<Self> {
         crate::clients::install_crypto();
         let mut roots = RootCertStore::empty();
@@ -33,7 +34,7 @@ impl Upstream {
         Ok(Self::with(url, config.with_client_auth_cert(vec![certificate], key)?))
     }
 
-    /// A server of files, without TLS.
+    /// Returns a file server without TLS.
     pub fn files(url: &str) -> Result<Self> {
         ensure!(url.starts_with("http://"), "{url} is not plain http");
         crate::clients::install_crypto();
@@ -52,15 +53,16 @@ impl Upstream {
         self.url.starts_with("https")
     }
 
-    /// Passes a request on and returns the answer's head with its body to come.
-    pub(super) async fn ask(&self, request: Request<Bytes>) -> Result<Response<Incoming>> {
+    /// Passes a request on and returns the answer, whose body may still arrive.
+    pub(super) async fn send(&self, request: Request<Bytes>) -> Result<Response<Incoming>> {
         let (mut head, body) = request.into_parts();
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
         head.uri = format!("{}{path}", self.url).parse::<Uri>()?;
         head.headers.remove(HOST);
         head.headers.remove(CONNECTION);
         let request = Request::from_parts(head, Full::new(body));
-        let mut answer = self.client.request(request).await.context("ask the real server")?;
+        let mut answer =
+            self.client.request(request).await.context("send a request to the real server")?;
         answer.headers_mut().remove(TRANSFER_ENCODING);
         answer.headers_mut().remove(CONNECTION);
         Ok(answer)

@@ -1,4 +1,4 @@
-//! A watch passed on event by event.
+//! Passes on a watch event by event.
 
 use std::sync::Arc;
 
@@ -10,11 +10,12 @@ use hyper::body::{Frame, Incoming};
 
 use super::handle::Body;
 use super::script::{Record, Script};
-use super::{Fault, Outage, Twist, answers};
+use super::{EventFault, Fault, Outage, answers};
 
-/// Bookmarks are not numbered: when they come is a matter of time.
+/// Bookmarks are not numbered, because their number depends on time.
 const BOOKMARK: &[u8] = br#"{"type":"BOOKMARK""#;
 
+/// Returns the body of a watch with the faults of `script`.
 pub fn body(body: Incoming, record: Record, script: Arc<Script>) -> Body {
     let watch = Watch { body, record, script, partial: BytesMut::new(), last: None, ended: false };
     let events = stream::unfold(watch, |mut watch| async {
@@ -28,14 +29,14 @@ struct Watch {
     body: Incoming,
     record: Record,
     script: Arc<Script>,
-    /// What came of the next event so far.
+    /// The part of the next event that has arrived.
     partial: BytesMut,
     last: Option<Bytes>,
     ended: bool,
 }
 
 impl Watch {
-    /// What is passed on next: an event, two, or nothing for ever.
+    /// Returns what is passed on next: one event or two. Never returns in a stall.
     async fn next(&mut self) -> Option<anyhow::Result<Bytes>> {
         if self.ended {
             return None;
@@ -52,16 +53,18 @@ impl Watch {
             let before = self.last.replace(event.clone());
             let Some(due) = due else { return Some(Ok(event)) };
             let Fault::Event(twist) = due.fault else { return Some(Ok(event)) };
-            let lasting = due.lasting(&self.script);
+            let lasting = due.start(&self.script);
             match twist {
-                Twist::Drop => {}
-                Twist::Duplicate => return Some(Ok(twice(&event, &event))),
-                Twist::Stale => return Some(Ok(twice(&event, before.as_ref().unwrap_or(&event)))),
-                Twist::Gone => {
+                EventFault::Drop => {}
+                EventFault::Duplicate => return Some(Ok(twice(&event, &event))),
+                EventFault::Stale => {
+                    return Some(Ok(twice(&event, before.as_ref().unwrap_or(&event))));
+                }
+                EventFault::Gone => {
                     self.ended = true;
                     return Some(Ok(answers::gone()));
                 }
-                Twist::Stall => {
+                EventFault::Stall => {
                     // Dropped with the connection, when the client gives up.
                     std::future::pending::<()>().await;
                     drop(lasting);
@@ -70,16 +73,16 @@ impl Watch {
         }
     }
 
-    /// At once, or after a silence that lasts as long as the outage.
+    /// Returns the error that ends the watch: at once, or after a silence that lasts as long as the outage.
     async fn cut_off(&mut self, outage: Outage) -> anyhow::Error {
         self.ended = true;
         if outage == Outage::Silent {
-            self.script.healed().await;
+            self.script.until_healed().await;
         }
         anyhow!("cut off on purpose")
     }
 
-    /// One line of the real server's answer.
+    /// Returns one line of the real server's answer.
     async fn event(&mut self) -> Option<anyhow::Result<Bytes>> {
         loop {
             if let Some(end) = self.partial.iter().position(|byte| *byte == b'\n') {
@@ -87,7 +90,7 @@ impl Watch {
             }
             let frame = tokio::select! {
                 frame = self.body.frame() => frame?,
-                outage = self.script.cut_off(self.record.server) => {
+                outage = self.script.until_cut_off(self.record.server) => {
                     return Some(Err(self.cut_off(outage).await));
                 }
             };

@@ -1,4 +1,4 @@
-//! What the programs of a node read, and their command lines.
+//! The files that the programs of a node read, and their command lines.
 
 use anyhow::Result;
 use serde_json::json;
@@ -15,6 +15,7 @@ const PODS: &str = "10.244.0.0/16";
 /// The image that holds a pod's namespaces, built and imported like any other.
 pub const PAUSE: &str = "registry.k8s.io/pause:3.10";
 
+/// The paths of the files.
 pub struct Files {
     pub containerd: String,
     kubelet: String,
@@ -23,7 +24,7 @@ pub struct Files {
     proxy_kubeconfig: String,
 }
 
-/// Writes them into the machine's folder.
+/// Writes the files into the machine's folder.
 pub fn write(machine: &Machine, plane: &ControlPlane) -> Result<Files> {
     let folder = machine.folder.path().to_string_lossy().into_owned();
     let text = |path: std::path::PathBuf| path.to_string_lossy().into_owned();
@@ -58,13 +59,14 @@ impl Files {
             "--proxy-mode=iptables".into(),
             format!("--cluster-cidr={PODS}"),
             format!("--hostname-override={NAME}"),
-            // The number of connections is the host's to limit.
+            // The host limits the number of connections.
             "--conntrack-max-per-core=0".into(),
         ]
     }
 }
 
-/// Copies instead of overlays: a host that is a container itself may not overlay, and the images are small.
+/// Returns containerd's configuration. It copies images instead of overlaying them: a host that is a container itself may
+/// not overlay, and the images are small.
 fn containerd(folder: &str) -> String {
     format!(
         r#"version = 2
@@ -110,7 +112,7 @@ fn kubelet(plane: &ControlPlane) -> String {
         "authentication": {
             "anonymous": {"enabled": false},
             "webhook": {"enabled": false},
-            "x509": {"clientCAFile": plane.authority_file()},
+            "x509": {"clientCAFile": plane.ca_file()},
         },
         "authorization": {"mode": "AlwaysAllow"},
         "cgroupDriver": "cgroupfs",

@@ -1,4 +1,4 @@
-//! Container images, built by buildah from nothing but files.
+//! Container images, which buildah builds from files alone.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,21 +8,21 @@ use anyhow::{Context, Result};
 
 use crate::process::output;
 
-/// An image as an archive that containerd takes.
+/// An image as an archive that containerd can import.
 pub struct Image {
     pub name: String,
     pub archive: PathBuf,
 }
 
 impl Image {
-    /// Of the archive: about that of the image when it is pulled, not packed.
+    /// Returns the size of the archive, which is about that of the unpacked image.
     pub fn bytes(&self) -> Result<u64> {
         Ok(fs::metadata(&self.archive)?.len())
     }
 }
 
-/// Builds `dockerfile` in a folder of its own under `work`. `stage` stands in for the Dockerfile's stage `build`,
-/// whose own base image would have to be pulled.
+/// Builds `dockerfile` in a folder of its own under `work`. The folder `stage` replaces the Dockerfile's stage `build`,
+/// whose base image would have to be pulled.
 pub async fn build_image(
     work: &Path,
     name: &str,
@@ -31,7 +31,7 @@ pub async fn build_image(
 ) -> Result<Image> {
     let file = name.replace(['/', ':'], "-");
     let context = work.join(format!("{file}.context"));
-    fs::create_dir_all(&context).context("make an image's context")?;
+    fs::create_dir_all(&context).context("create an image's context")?;
     let text = |path: &Path| path.to_string_lossy().into_owned();
     let stage = format!("build={}", stage.display());
     buildah(

@@ -1,5 +1,5 @@
-//! The machine a node runs on: namespaces of its own for mounts, processes and the network, joined to this host by one
-//! cable. Everything in it ends with its first process, and its mounts and network go with it.
+//! The machine of a node: namespaces of its own for mounts, processes and the network, connected to this host by one
+//! cable. Everything in it ends with its first process, mounts and network included.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -13,15 +13,17 @@ use crate::process::{Process, output};
 use crate::run_folder::RunFolder;
 use crate::wait::until;
 
-/// Where the machine reaches what listens on this host, and where this host reaches the machine.
+/// The address of this host, as the machine sees it.
 pub const HOST: &str = "10.214.0.1";
+/// The address of the machine, as this host sees it.
 pub const ADDRESS: &str = "10.214.0.2";
 
 const CABLE: &str = "addon-e2e";
 
-const SETTLE: Duration = Duration::from_secs(20);
+const STARTED: Duration = Duration::from_secs(20);
 
-/// Inside: the network is up and routes, and containerd's sockets and its pods' networks are not among the host's.
+/// Runs inside: starts the network with its routes, and keeps containerd's sockets and its pods' networks apart from the
+/// host's.
 const SETUP: &str = "
 set -eu
 ip link set lo up
@@ -37,18 +39,18 @@ mount -t tmpfs tmpfs /run/netns
 
 pub struct Machine {
     first: Process,
-    /// Of the first process, as this host sees it.
+    /// The id of the first process, as this host sees it.
     pid: u32,
     pub folder: RunFolder,
     /// Control groups and addresses are the host's, so that there is one machine at a time.
-    _alone: File,
+    _lock: File,
 }
 
 impl Machine {
-    /// Needs root.
+    /// Starts a machine. Needs root.
     pub async fn start() -> Result<Self> {
         ensure!(rustix::process::geteuid().is_root(), "a real node needs root");
-        let alone = alone()?;
+        let lock = lock_host()?;
         let folder = RunFolder::create()?;
         let args = [
             "--mount",
@@ -63,12 +65,12 @@ impl Machine {
         let log = folder.path().join("machine.log");
         let first = Process::spawn(Path::new("unshare"), args, &[], &log)?;
         let pid = first_child(&first).await?;
-        let machine = Self { first, pid, folder, _alone: alone };
-        machine.plug_in().await.with_context(|| machine.first.last_lines(10))?;
+        let machine = Self { first, pid, folder, _lock: lock };
+        machine.connect().await.with_context(|| machine.first.last_lines(10))?;
         Ok(machine)
     }
 
-    /// Starts a program there; its log is a file of the program's name in `folder`.
+    /// Starts a program in the machine. Its log is a file of the program's name in `folder`.
     pub fn spawn<A: AsRef<OsStr>>(
         &self,
         program: &Path,
@@ -82,7 +84,7 @@ impl Machine {
         Process::spawn(Path::new("nsenter"), all, &[], &log)
     }
 
-    /// Runs a program there to its end; an error holds what it complained of.
+    /// Runs a program in the machine to its end and returns its output. An error has what it wrote to stderr.
     pub async fn run(&self, program: &str, args: &[&str]) -> Result<String> {
         let mut command = Command::new("nsenter");
         command.args(self.enter()).arg(program).args(args);
@@ -98,7 +100,7 @@ impl Machine {
         vec![target, "--mount".into(), "--net".into(), "--pid".into(), "--".into()]
     }
 
-    async fn plug_in(&self) -> Result<()> {
+    async fn connect(&self) -> Result<()> {
         let pid = self.pid.to_string();
         ip(&["link", "add", CABLE, "type", "veth", "peer", "name", "eth0", "netns", &pid]).await?;
         ip(&["address", "add", &format!("{HOST}/24"), "dev", CABLE]).await?;
@@ -113,19 +115,21 @@ async fn ip(args: &[&str]) -> Result<String> {
     output(command, &format!("ip {}", args.join(" "))).await
 }
 
-fn alone() -> Result<File> {
+fn lock_host() -> Result<File> {
     let path = "/run/lock/addon-e2e";
     let lock = File::create(path).with_context(|| format!("open {path}"))?;
-    lock.try_lock().ok().context("another test on this host has a real node; wait for its end")?;
+    lock.try_lock()
+        .ok()
+        .context("another test on this host has a real node: wait until it has ended")?;
     Ok(lock)
 }
 
-/// `unshare` forks: its child is the first process in the new namespaces.
+/// Returns the id of the child of `unshare`, which is the first process in the new namespaces.
 async fn first_child(unshare: &Process) -> Result<u32> {
     let pid = unshare.pid();
     let children = format!("/proc/{pid}/task/{pid}/children");
-    until("the machine's first process", SETTLE, || async {
-        ensure!(unshare.exited()?.is_none(), "unshare ended: {}", unshare.last_lines(5));
+    until("the machine's first process", STARTED, || async {
+        ensure!(unshare.exit_status()?.is_none(), "unshare ended: {}", unshare.last_lines(5));
         let text = fs::read_to_string(&children)?;
         Ok(text.split_whitespace().next().map(str::parse).transpose()?)
     })

@@ -1,4 +1,4 @@
-//! Starting one of OCM's controllers or agents.
+//! Starts OCM's controllers and agents.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use crate::ports::free_port;
 use crate::process::Process;
 use programs::{Binaries, Tool};
 
-/// `part` is the program's first argument; `account` and `namespace` say whose rights it has on `plane`.
+/// Starts `part`, the program's first argument, with the rights of a service account on `plane`.
 pub fn start(
     binaries: &Binaries,
     plane: &ControlPlane,
@@ -28,12 +28,12 @@ pub fn start(
     args.extend_from_slice(more);
     let folder = kubeconfig.parent().unwrap_or(Path::new("/tmp"));
     let log = folder.join(format!("{part}.log"));
-    // It makes its own serving certificate among the temporary files.
+    // It writes its own serving certificate among the temporary files.
     let temporary = folder.to_string_lossy();
     Process::spawn(&binaries.path(Tool::Ocm), args, &[("TMPDIR", &temporary)], &log)
 }
 
-/// With a service account's rights.
+/// Writes the kubeconfig of a service account and returns its path.
 pub fn kubeconfig(plane: &ControlPlane, namespace: &str, account: &str) -> Result<PathBuf> {
     let user = format!("system:serviceaccount:{namespace}:{account}");
     let groups = ["system:serviceaccounts", &format!("system:serviceaccounts:{namespace}")];

@@ -8,11 +8,11 @@ use crate::ControlPlane;
 use crate::process::Process;
 use programs::{Binaries, Tool};
 
-/// The Service and its port, as OCM's definitions name them.
+/// The Service and its port, as OCM's CRDs name them.
 const NAME: &str = "cluster-manager-addon-webhook";
 const PORT: u16 = 9443;
 
-/// Besides OCM's manifests: the API server asks the webhook on this machine, no node being there for a pod of it.
+/// Leads the API server to the webhook on this machine, because the hub has no node for its pod.
 const SERVICE: &str = "
 apiVersion: v1
 kind: Service
@@ -20,7 +20,7 @@ metadata: {name: cluster-manager-addon-webhook, namespace: open-cluster-manageme
 spec: {type: ExternalName, externalName: localhost}
 ";
 
-/// None where `manifests`, which OCM installs on a hub, know of no webhook.
+/// Starts the webhook if it is in `manifests`, which OCM installs on a hub.
 pub async fn start(
     binaries: &Binaries,
     plane: &ControlPlane,
@@ -38,6 +38,6 @@ pub async fn start(
         format!("--certdir={}", certificate.display()),
     ];
     let log = certificate.join("webhook.log");
-    let environment = [("KUBECONFIG", kubeconfig.to_str().context("a folder's name")?)];
+    let environment = [("KUBECONFIG", kubeconfig.to_str().context("read a folder's name")?)];
     Process::spawn(&binaries.path(Tool::Ocm), args, &environment, &log).map(Some)
 }

@@ -1,5 +1,5 @@
-//! One add-on of a whole fleet, as its owner speaks of it on the hub: a template a version, and a placement that says
-//! which version goes where.
+//! One add-on of a whole fleet, on the hub: a template for each version, and a placement that says which version goes to
+//! which clusters.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::wait::until;
 
 const GROUP: &str = "addon.open-cluster-management.io";
 
-/// True when the cluster runs what it was told to run. OCM takes it from the default template for all versions.
+/// True when the cluster runs the assigned version. OCM takes the rule of the default template for all versions.
 const AVAILABLE: &str = "has(object.status) && has(object.status.observedGeneration) \
     && object.status.observedGeneration == object.metadata.generation \
     && has(object.status.phase) && object.status.phase == 'Available' \
@@ -29,13 +29,13 @@ impl<'a> Fleet<'a> {
         Self { hub, name: name.to_owned() }
     }
 
-    /// The template of a version, `<add-on>-<version>`, which carries a `ManagedAddOn`.
+    /// Creates the template of a version, `<add-on>-<version>`, with a `ManagedAddOn`.
     pub async fn template(&self, spec: &Spec) -> Result<()> {
         self.managed_template(spec, None).await
     }
 
-    /// The same; on the hub each cluster's add-on has an identity of its own, which may do what `cluster_role` says in the
-    /// cluster's namespace.
+    /// Creates the same template, and gives each cluster's add-on an identity on the hub with the rights of `cluster_role` in
+    /// the cluster's namespace.
     pub async fn registered_template(&self, spec: &Spec, cluster_role: &str) -> Result<()> {
         let permission = json!({
             "type": "CurrentCluster", "currentCluster": {"clusterRoleName": cluster_role},
@@ -51,7 +51,7 @@ impl<'a> Fleet<'a> {
             "apiVersion": "lifecycle.open-cluster-management.io/v1alpha1", "kind": "ManagedAddOn",
             "metadata": {
                 "name": self.name,
-                "annotations": {"lifecycle.open-cluster-management.io/template": self.name_of(version)},
+                "annotations": {"lifecycle.open-cluster-management.io/template": self.template_name(version)},
             },
             "spec": spec.0,
         });
@@ -68,16 +68,16 @@ impl<'a> Fleet<'a> {
         let agent = json!({
             "workload": {"manifests": [add_on]}, "manifestConfigs": [health],
         });
-        self.template_of(version, &agent, registration).await
+        self.write_template(version, &agent, registration).await
     }
 
-    /// As before there was an agent: the template holds the add-on's objects.
+    /// Creates a template without a `ManagedAddOn`: it has the add-on's objects.
     pub async fn plain_template(&self, version: &str, objects: &[Value]) -> Result<()> {
         let agent = json!({"workload": {"manifests": objects}});
-        self.template_of(version, &agent, None).await
+        self.write_template(version, &agent, None).await
     }
 
-    async fn template_of(
+    async fn write_template(
         &self,
         version: &str,
         agent: &Value,
@@ -85,51 +85,56 @@ impl<'a> Fleet<'a> {
     ) -> Result<()> {
         let mut template = json!({
             "apiVersion": format!("{GROUP}/v1alpha1"), "kind": "AddOnTemplate",
-            "metadata": {"name": self.name_of(version)},
+            "metadata": {"name": self.template_name(version)},
             "spec": {"addonName": self.name, "agentSpec": agent},
         });
-        // For OCM an empty list is not none: it would add HUB_KUBECONFIG to every container.
+        // With an empty list OCM adds HUB_KUBECONFIG to every container.
         if let Some(registration) = registration {
             template["spec"]["registration"] = json!([registration]);
         }
         self.hub.plane.apply_yaml(&template.to_string()).await
     }
 
-    /// Assigns a version to every cluster, rolled out by `strategy`. The template has to be there.
+    /// Assigns a version to every cluster, rolled out by `strategy`. Its template must exist.
     pub async fn roll_out(&self, version: &str, strategy: &Value) -> Result<()> {
         let default = self.default_version().await?;
-        self.roll_out_by(default.as_deref().unwrap_or(version), version, strategy).await
+        self.roll_out_with_rules_of(default.as_deref().unwrap_or(version), version, strategy).await
     }
 
-    /// The same by the rules on health of the template of `default`.
-    pub async fn roll_out_by(&self, default: &str, version: &str, strategy: &Value) -> Result<()> {
+    /// Does the same with the health rules of the template of `default`.
+    pub async fn roll_out_with_rules_of(
+        &self,
+        default: &str,
+        version: &str,
+        strategy: &Value,
+    ) -> Result<()> {
         let everywhere = json!({
             "namespace": "default", "name": "everywhere",
             "configs": [self.reference(version)],
             "rolloutStrategy": strategy,
         });
-        self.offer(default, &json!({"type": "Placements", "placements": [everywhere]})).await
+        self.apply_add_on(default, &json!({"type": "Placements", "placements": [everywhere]})).await
     }
 
-    /// Gives it to one cluster, in the version of the default template; others get it by hand too.
-    pub async fn give(&self, cluster: &str, version: &str) -> Result<()> {
-        self.offer(version, &json!({"type": "Manual"})).await?;
+    /// Assigns the default template of a version to one cluster by hand.
+    pub async fn assign_manually(&self, cluster: &str, version: &str) -> Result<()> {
+        self.apply_add_on(version, &json!({"type": "Manual"})).await?;
         self.assign(cluster, &[]).await
     }
 
-    /// Without a `ClusterManagementAddOn`: the cluster's own assignment says which version.
-    pub async fn give_alone(&self, cluster: &str, version: &str) -> Result<()> {
+    /// Assigns a version to one cluster without a `ClusterManagementAddOn`.
+    pub async fn assign_stand_alone(&self, cluster: &str, version: &str) -> Result<()> {
         self.assign(cluster, &[self.reference(version)]).await
     }
 
-    async fn offer(&self, default: &str, install: &Value) -> Result<()> {
+    async fn apply_add_on(&self, default: &str, install: &Value) -> Result<()> {
         let add_on = json!({
             "apiVersion": format!("{GROUP}/v1alpha1"), "kind": "ClusterManagementAddOn",
             "metadata": {"name": self.name},
             "spec": {
                 "supportedConfigs": [{
                     "group": GROUP, "resource": "addontemplates",
-                    "defaultConfig": {"name": self.name_of(default)},
+                    "defaultConfig": {"name": self.template_name(default)},
                 }],
                 "installStrategy": install,
             },
@@ -146,47 +151,48 @@ impl<'a> Fleet<'a> {
     }
 
     fn reference(&self, version: &str) -> Value {
-        json!({"group": GROUP, "resource": "addontemplates", "name": self.name_of(version)})
+        json!({"group": GROUP, "resource": "addontemplates", "name": self.template_name(version)})
     }
 
-    /// Ends it everywhere.
+    /// Deletes the `ClusterManagementAddOn`, which removes the add-on everywhere.
     pub async fn remove(&self) -> Result<()> {
         self.hub.fleet_add_ons().delete(&self.name, &Default::default()).await?;
         Ok(())
     }
 
-    /// Gives one cluster another version than its placement does; `None` ends that.
+    /// Assigns another version to one cluster than its placement does. `None` ends that.
     pub async fn pin(&self, cluster: &str, version: Option<&str>) -> Result<()> {
-        let configs: Vec<Value> = version.map(|it| self.reference(it)).into_iter().collect();
+        let configs: Vec<Value> =
+            version.map(|version| self.reference(version)).into_iter().collect();
         let patch = Patch::Merge(json!({"spec": {"configs": configs}}));
         self.hub.add_ons(cluster).patch(&self.name, &PatchParams::default(), &patch).await?;
         Ok(())
     }
 
-    /// Waits until OCM counts the version as done on a cluster.
+    /// Waits until OCM counts the version as applied on a cluster.
     pub async fn until_completed(
         &self,
         cluster: &str,
         version: &str,
         within: Duration,
     ) -> Result<()> {
-        let wanted = Some(self.name_of(version));
+        let wanted = Some(self.template_name(version));
         until(&format!("{cluster} to have completed {} {version}", self.name), within, || async {
-            let placed = self.hub.placed(cluster, &self.name).await?;
-            if placed.desired == wanted && placed.applied == wanted {
+            let reference = self.hub.template_reference(cluster, &self.name).await?;
+            if reference.desired == wanted && reference.applied == wanted {
                 return Ok(Some(()));
             }
-            bail!("{placed:?}")
+            bail!("{reference:?}")
         })
         .await
     }
 
-    /// Waits until OCM's own words on the whole rollout contain `words`.
-    pub async fn until_progress(&self, words: &str, within: Duration) -> Result<()> {
-        until(&format!("OCM to say of {}: {words}", self.name), within, || async {
+    /// Waits until OCM's message about the whole rollout contains `text`.
+    pub async fn until_progress(&self, text: &str, within: Duration) -> Result<()> {
+        until(&format!("OCM to report of {}: {text}", self.name), within, || async {
             let progress = self.hub.progress(&self.name).await?;
             let message = progress["message"].as_str().unwrap_or_default();
-            if message.contains(words) {
+            if message.contains(text) {
                 return Ok(Some(()));
             }
             bail!("{message:?}")
@@ -194,15 +200,16 @@ impl<'a> Fleet<'a> {
         .await
     }
 
-    pub fn name_of(&self, version: &str) -> String {
+    /// Returns the name of the template of a version.
+    pub fn template_name(&self, version: &str) -> String {
         format!("{}-{version}", self.name)
     }
 
-    /// The first version that was rolled out: OCM's rules on health come from its template.
+    /// Returns the first version that was rolled out. OCM takes the health rules of its template.
     async fn default_version(&self) -> Result<Option<String>> {
         let existing = self.hub.fleet_add_ons().get_opt(&self.name).await?;
-        let name = existing.and_then(|it| {
-            let config = &it.data["spec"]["supportedConfigs"][0]["defaultConfig"];
+        let name = existing.and_then(|add_on| {
+            let config = &add_on.data["spec"]["supportedConfigs"][0]["defaultConfig"];
             Some(config["name"].as_str()?.to_owned())
         });
         Ok(name.and_then(|name| Some(name.strip_prefix(&self.name)?[1..].to_owned())))

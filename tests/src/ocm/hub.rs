@@ -1,4 +1,4 @@
-//! A hub that OCM's registration, placement and add-on controllers run on.
+//! A hub with OCM's registration, placement and add-on controllers.
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ const CLUSTER_GROUP: &str = "cluster.open-cluster-management.io";
 
 const BOOTSTRAP_USER: &str = "bootstrap";
 
-/// What a klusterlet may do before it has its own identity, as OCM's command line tool grants it.
+/// The rights of a klusterlet before it has its own identity, as OCM's command line tool grants them.
 const BOOTSTRAP: &str = "
 apiVersion: v1
 kind: Namespace
@@ -41,7 +41,7 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: bootstra
 subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: bootstrap}]
 ";
 
-/// Without the tolerations a cluster that is away for a while would lose its add-ons.
+/// Without the tolerations a cluster that is offline for a while would lose its add-ons.
 const EVERYWHERE: &str = "
 apiVersion: cluster.open-cluster-management.io/v1beta2
 kind: ManagedClusterSetBinding
@@ -58,7 +58,7 @@ spec:
   - {key: cluster.open-cluster-management.io/unavailable, operator: Exists}
 ";
 
-/// Each controller, and the account whose rights it has.
+/// Each controller with its service account.
 const CONTROLLERS: [(&str, &str); 3] = [
     ("hub-registration", "registration-controller-sa"),
     ("hub-placement", "placement-controller-sa"),
@@ -73,36 +73,36 @@ pub struct OcmHub {
     pub plane: ControlPlane,
 }
 
-/// Which template a cluster's `ManagedClusterAddOn` is told to have, and which OCM thinks it has.
+/// The template that a cluster's `ManagedClusterAddOn` should have, and the one that OCM counts as applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Placed {
+pub struct TemplateReference {
     pub desired: Option<String>,
     pub applied: Option<String>,
 }
 
 impl OcmHub {
-    /// Returns when the controllers have made their first objects.
+    /// Starts a hub. Returns when the controllers have created their first objects.
     pub async fn start(name: &str, address: Ipv4Addr) -> Result<Self> {
         let binaries = binaries().await?;
         let options = Options { controller_manager: true, address, ..Options::api_only(name) };
         let plane = ControlPlane::start(options).await?;
         plane.apply_yaml(BOOTSTRAP).await?;
-        let words = ["hub", "--webhook-authority", &plane.authority_file()];
+        let words = ["hub", "--webhook-authority", &plane.ca_file()];
         let manifests = manifests(&binaries, &words).await?;
         plane.apply_yaml(&manifests).await?;
         let conversion = conversion::start(&binaries, &plane, &manifests).await?;
         let hub = Self { binaries, controllers: Mutex::default(), conversion, plane };
         hub.start_controllers()?;
-        hub.has_default_set().await.with_context(|| hub.log_end(20))?;
+        hub.wait_for_default_set().await.with_context(|| hub.log_end(20))?;
         Ok(hub)
     }
 
-    /// In one blow: what happens on the hub now is seen by none of them.
+    /// Kills the controllers: they miss what happens on the hub now.
     pub fn kill_controllers(&self) {
         self.controllers().clear();
     }
 
-    /// After `kill_controllers`.
+    /// Starts the controllers, after `kill_controllers`.
     pub fn start_controllers(&self) -> Result<()> {
         let start = |(part, account)| {
             controllers::start(&self.binaries, &self.plane, part, (HUB_NAMESPACE, account), &[])
@@ -112,12 +112,12 @@ impl OcmHub {
         Ok(())
     }
 
-    /// With which a klusterlet asks to join.
+    /// Writes the kubeconfig with which a klusterlet asks to join, and returns its path.
     pub fn bootstrap_kubeconfig(&self) -> Result<PathBuf> {
         self.plane.kubeconfig(BOOTSTRAP_USER, &[])
     }
 
-    /// Lets a cluster in that has asked, and waits until it is available.
+    /// Accepts a cluster that has asked to join, and waits until it is available.
     pub async fn accept(&self, cluster: &str) -> Result<()> {
         let clusters = self.api(CLUSTER_GROUP, "v1", "ManagedCluster", None);
         until(&format!("{cluster} to ask to join"), JOIN, || async {
@@ -130,21 +130,21 @@ impl OcmHub {
         until(&format!("{cluster} to be available"), JOIN, || async {
             let cluster = clusters.get(cluster).await?;
             match condition(&cluster, "ManagedClusterConditionAvailable") {
-                Some(it) if it["status"] == "True" => Ok(Some(())),
+                Some(available) if available["status"] == "True" => Ok(Some(())),
                 other => bail!("{other:?}"),
             }
         })
         .await
     }
 
-    /// Orders that a cluster is let go.
+    /// Deletes a ManagedCluster.
     pub async fn detach(&self, cluster: &str) -> Result<()> {
         let clusters = self.api(CLUSTER_GROUP, "v1", "ManagedCluster", None);
         clusters.delete(cluster, &DeleteParams::default()).await?;
         Ok(())
     }
 
-    /// After `detach`: all that OCM and the klusterlet had to do is done.
+    /// Waits until OCM and the klusterlet have finished what `detach` started.
     pub async fn until_detached(&self, cluster: &str) -> Result<()> {
         let clusters = self.api(CLUSTER_GROUP, "v1", "ManagedCluster", None);
         until(&format!("{cluster} to have left the hub"), LEAVE, || async {
@@ -156,36 +156,39 @@ impl OcmHub {
         .await
     }
 
-    /// After `until_detached`, once the cluster's klusterlet has ended: no certificate that it asked for is waited for any more.
-    pub async fn forget_requests(&self, cluster: &str) -> Result<()> {
+    /// Deletes the certificate requests of a detached cluster, after its klusterlet has ended.
+    pub async fn delete_requests(&self, cluster: &str) -> Result<()> {
         let label = format!("open-cluster-management.io/cluster-name={cluster}");
         self.plane.kubectl(&["delete", "csr", "-l", &label]).await.map(drop)
     }
 
-    /// The placement `everywhere` in namespace `default`: every cluster, also one that cannot be reached.
+    /// Creates the placement `everywhere` in namespace `default`: every cluster, also one that cannot be reached.
     pub async fn place_everywhere(&self) -> Result<()> {
         self.plane.apply_yaml(EVERYWHERE).await
     }
 
-    /// The `ManagedClusterAddOn` as JSON, while there is one.
+    /// Returns the `ManagedClusterAddOn` as JSON, if it exists.
     pub async fn add_on(&self, cluster: &str, name: &str) -> Result<Option<Value>> {
         let add_ons = self.add_ons(cluster);
         Ok(add_ons.get_opt(name).await?.map(serde_json::to_value).transpose()?)
     }
 
-    /// By its status.
-    pub async fn placed(&self, cluster: &str, name: &str) -> Result<Placed> {
+    /// Reads the status of a `ManagedClusterAddOn`.
+    pub async fn template_reference(&self, cluster: &str, name: &str) -> Result<TemplateReference> {
         let add_on = self.add_on(cluster, name).await?.context("no ManagedClusterAddOn")?;
         let references = add_on["status"]["configReferences"].as_array().cloned();
         let template = |which: &str| {
             let mut all = references.iter().flatten();
-            let found = all.find(|it| it["resource"] == "addontemplates")?;
+            let found = all.find(|reference| reference["resource"] == "addontemplates")?;
             Some(found[which]["name"].as_str()?.to_owned())
         };
-        Ok(Placed { desired: template("desiredConfig"), applied: template("lastAppliedConfig") })
+        Ok(TemplateReference {
+            desired: template("desiredConfig"),
+            applied: template("lastAppliedConfig"),
+        })
     }
 
-    /// What OCM says of the rollout on all clusters of the first placement.
+    /// Returns OCM's condition of the rollout on all clusters of the first placement.
     pub async fn progress(&self, name: &str) -> Result<Value> {
         let add_on = self.api(ADD_ON_GROUP, "v1alpha1", "ClusterManagementAddOn", None);
         let add_on = add_on.get(name).await?;
@@ -204,21 +207,25 @@ impl OcmHub {
         self.api("work.open-cluster-management.io", "v1", "ManifestWork", Some(cluster))
     }
 
-    /// The end of every controller's log.
+    /// Returns the last lines of every controller's log.
     pub fn log_end(&self, lines: usize) -> String {
         let controllers = self.controllers();
-        controllers.iter().chain(&self.conversion).map(|it| it.last_lines(lines)).collect()
+        controllers
+            .iter()
+            .chain(&self.conversion)
+            .map(|process| process.last_lines(lines))
+            .collect()
     }
 
     fn controllers(&self) -> MutexGuard<'_, Vec<Process>> {
         self.controllers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn has_default_set(&self) -> Result<()> {
+    async fn wait_for_default_set(&self) -> Result<()> {
         let sets = self.api(CLUSTER_GROUP, "v1beta2", "ManagedClusterSet", None);
-        until("OCM's registration controller to make the set global", JOIN, || async {
+        until("OCM's registration controller to create the set global", JOIN, || async {
             for process in self.controllers().iter().chain(&self.conversion) {
-                if process.exited()?.is_some() {
+                if process.exit_status()?.is_some() {
                     return Ok(Some(Err(anyhow::anyhow!("a controller ended"))));
                 }
             }
@@ -227,20 +234,21 @@ impl OcmHub {
         .await?
     }
 
-    /// Every certificate request of the cluster that waits.
+    /// Approves every certificate request of the cluster.
     async fn approve(&self, cluster: &str) -> Result<()> {
         let requests: Api<CertificateSigningRequest> = Api::all(self.plane.admin());
         let label = format!("open-cluster-management.io/cluster-name={cluster}");
         let params = ListParams::default().labels(&label);
         let names = until(&format!("{cluster} to ask for a certificate"), JOIN, || async {
             let list = requests.list(&params).await?;
-            let names: Vec<_> = list.items.into_iter().filter_map(|it| it.metadata.name).collect();
+            let names: Vec<_> =
+                list.items.into_iter().filter_map(|request| request.metadata.name).collect();
             Ok((!names.is_empty()).then_some(names))
         })
         .await?;
         for name in names {
-            let said = self.plane.kubectl(&["certificate", "approve", &name]).await?;
-            ensure!(said.contains("approved"), "kubectl certificate approve: {said}");
+            let output = self.plane.kubectl(&["certificate", "approve", &name]).await?;
+            ensure!(output.contains("approved"), "kubectl certificate approve: {output}");
         }
         Ok(())
     }

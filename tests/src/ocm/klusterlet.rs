@@ -10,7 +10,7 @@ use crate::process::Process;
 use crate::wait::until;
 use programs::Binaries;
 
-/// What the klusterlet operator makes in code: the namespaces, and the role into which others are aggregated.
+/// The objects that the klusterlet operator creates in code: the namespaces, and the role into which others are aggregated.
 const OPERATOR: &str = "
 apiVersion: v1
 kind: Namespace
@@ -28,13 +28,13 @@ aggregationRule:
 rules: []
 ";
 
-/// Where its identity on the hub is kept.
+/// The Secret with the identity on the hub.
 const SECRET: &str = "hub-kubeconfig-secret";
 
 pub struct Klusterlet {
     binaries: Binaries,
     cluster: String,
-    /// Where the registration agent puts the identity that the hub gave it.
+    /// The folder into which the registration agent writes the identity that the hub gave it.
     identity: PathBuf,
     bootstrap: PathBuf,
     work_flags: Vec<String>,
@@ -42,7 +42,7 @@ pub struct Klusterlet {
 }
 
 impl Klusterlet {
-    /// Joins `plane` to `hub` under the name `cluster`; `work_flags` go to the work agent.
+    /// Joins `plane` to `hub` under the name `cluster`. The work agent gets `work_flags`.
     pub async fn join(
         plane: &ControlPlane,
         hub: &OcmHub,
@@ -63,32 +63,32 @@ impl Klusterlet {
         klusterlet.start_registration(plane)?;
         let joined = async {
             hub.accept(cluster).await?;
-            klusterlet.has_identity().await
+            klusterlet.wait_for_identity().await
         };
         joined.await.with_context(|| klusterlet.log_end(20))?;
         klusterlet.start_work(plane)?;
         Ok(klusterlet)
     }
 
-    /// In one blow: the cluster is offline for OCM.
+    /// Kills both agents: the cluster is offline for OCM.
     pub fn kill(&mut self) {
         self.agents.clear();
     }
 
-    /// After `kill`.
+    /// Starts both agents, after `kill`.
     pub fn start(&mut self, plane: &ControlPlane) -> Result<()> {
         self.start_registration(plane)?;
         self.start_work(plane)
     }
 
-    /// Ends for good, its identity on the hub forgotten, as OCM's command line tool does it on a cluster that has left.
+    /// Kills both agents and deletes the identity on the hub, as OCM's command line tool does on a cluster that has left.
     pub async fn leave(&mut self, plane: &ControlPlane) -> Result<()> {
         self.kill();
         plane.kubectl(&["delete", "secret", SECRET, "-n", AGENT_NAMESPACE]).await?;
         std::fs::remove_dir_all(&self.identity).context("remove the klusterlet's identity")
     }
 
-    /// The end of both agents' logs.
+    /// Returns the last lines of both agents' logs.
     pub fn log_end(&self, lines: usize) -> String {
         self.agents.iter().map(|process| process.last_lines(lines)).collect()
     }
@@ -121,12 +121,12 @@ impl Klusterlet {
         account: &str,
         flags: &[String],
     ) -> Result<()> {
-        let whose = (AGENT_NAMESPACE, account);
-        self.agents.push(controllers::start(&self.binaries, plane, part, whose, flags)?);
+        let account = (AGENT_NAMESPACE, account);
+        self.agents.push(controllers::start(&self.binaries, plane, part, account, flags)?);
         Ok(())
     }
 
-    async fn has_identity(&self) -> Result<()> {
+    async fn wait_for_identity(&self) -> Result<()> {
         let kubeconfig = self.kubeconfig();
         until("the klusterlet to have its identity", JOIN, || async {
             Ok(kubeconfig.is_file().then_some(()))

@@ -1,5 +1,5 @@
-//! The one thread that starts children. A parent-death signal fires when the starting *thread* ends, and the
-//! thread of a test ends with the test; this one lives as long as the process.
+//! The one thread that starts child processes. A parent-death signal fires when the starting *thread* ends, and the thread
+//! of a test ends with the test. This thread lives as long as the process.
 
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -10,15 +10,15 @@ use std::thread;
 
 use rustix::process::{Signal, set_parent_process_death_signal};
 
-type Order = (Command, Sender<io::Result<Child>>);
+type Request = (Command, Sender<io::Result<Child>>);
 
-/// Starts `command` in a process group of its own, so that ^C reaches only this process, which then ends the child.
+/// Starts `command` in a process group of its own, so that Ctrl-C reaches only this process, which then ends the child.
 pub fn spawn(mut command: Command) -> io::Result<Child> {
     command.process_group(0);
     die_with_parent(&mut command);
     let (reply, child) = channel();
-    let orders = orders().lock().unwrap_or_else(PoisonError::into_inner).clone();
-    orders.send((command, reply)).map_err(io::Error::other)?;
+    let requests = requests().lock().unwrap_or_else(PoisonError::into_inner).clone();
+    requests.send((command, reply)).map_err(io::Error::other)?;
     child.recv().map_err(io::Error::other)?
 }
 
@@ -32,12 +32,12 @@ fn die_with_parent(command: &mut Command) {
     }
 }
 
-fn orders() -> &'static Mutex<Sender<Order>> {
-    static ORDERS: OnceLock<Mutex<Sender<Order>>> = OnceLock::new();
-    ORDERS.get_or_init(|| {
-        let (sender, orders) = channel::<Order>();
+fn requests() -> &'static Mutex<Sender<Request>> {
+    static REQUESTS: OnceLock<Mutex<Sender<Request>>> = OnceLock::new();
+    REQUESTS.get_or_init(|| {
+        let (sender, requests) = channel::<Request>();
         thread::spawn(move || {
-            for (mut command, reply) in orders {
+            for (mut command, reply) in requests {
                 reply.send(command.spawn()).ok();
             }
         });

@@ -6,7 +6,7 @@ use base64::prelude::BASE64_STANDARD;
 use lifecycle::Reason;
 use serde_json::json;
 use testbed::bundle::Spec;
-use testbed::file_server::{FileServer, Manner};
+use testbed::file_server::{Behavior, FileServer};
 
 use super::running::{NEW, Running};
 use crate::harness::Bed;
@@ -50,7 +50,7 @@ pub async fn refuses_fifty_megabytes_of_yaml(bed: &Bed) -> Result<()> {
     let running = Running::start(bed, "fifty-megabytes").await?;
     let huge = "a: b\n---\n".repeat(50 * 1024 * 1024 / 9);
     let server = FileServer::start().await?;
-    let url = server.serve("/huge.yaml", huge.as_bytes(), Manner::Well);
+    let url = server.serve("/huge.yaml", huge.as_bytes(), Behavior::Normal);
     let words = ["8388608"];
     running.refuses(&Spec::http(NEW, &url, b""), Reason::BundleTooLarge, &words).await?;
     running.refuses(&Spec::text(NEW, &huge), Reason::BundleTooLarge, &words).await?;
@@ -66,7 +66,7 @@ pub async fn refuses_what_no_secret_can_hold(bed: &Bed) -> Result<()> {
     }
     let yaml = bundle.yaml();
     let server = FileServer::start().await?;
-    let url = server.serve("/noise.yaml", yaml.as_bytes(), Manner::Well);
+    let url = server.serve("/noise.yaml", yaml.as_bytes(), Behavior::Normal);
     let spec = Spec::http(NEW, &url, yaml.as_bytes());
     running.refuses(&spec, Reason::BundleTooLarge, &["1000000", "split"]).await?;
     running.mended().await

@@ -33,7 +33,7 @@ pub async fn a_jump_of_ten_years_ends_no_rollout_early_or_late(_: &Bed) -> Resul
     let begun = Instant::now();
     assign(&hub, &spec("shop", "1.1.0", READY).policy("soak", "6s")).await?;
     add_on.until_phase(Phase::Verifying).await?;
-    clock.put(TEN_YEARS)?;
+    clock.set_offset(TEN_YEARS)?;
     let status = add_on.until_available("1.1.0").await?;
     ensure!(begun.elapsed() > Duration::from_secs(6), "the soak was cut short");
     let upgrade = status.history.first().context("no history")?;
@@ -45,7 +45,7 @@ pub async fn a_jump_of_ten_years_ends_no_rollout_early_or_late(_: &Bed) -> Resul
     let bad = spec("shop", "1.2.0", NEVER_READY);
     assign(&hub, &bad.clone().policy("timeout", "10m")).await?;
     add_on.until_phase(Phase::Verifying).await?;
-    clock.put(0)?;
+    clock.set_offset(0)?;
     hub.template("shop", "shop-1.2.0-in-a-hurry", &bad.policy("timeout", "5s")).await?;
     hub.assign("shop", "shop-1.2.0-in-a-hurry").await?;
     let status = add_on.until_phase(Phase::RolledBack).await?;
@@ -57,11 +57,11 @@ pub async fn a_jump_of_ten_years_ends_no_rollout_early_or_late(_: &Bed) -> Resul
     until_told(&hub, "RolledBack").await?;
 
     // Another agent takes over from one whose clock was ahead, and its own is right.
-    clock.put(TEN_YEARS)?;
+    clock.set_offset(TEN_YEARS)?;
     assign(&hub, &spec("shop", "1.3.0", READY)).await?;
     add_on.until_available("1.3.0").await?;
     managed.kill_agent()?;
-    clock.put(0)?;
+    clock.set_offset(0)?;
     start_agent(&managed, &hub, &clock, "second").await?;
     assign(&hub, &spec("shop", "1.4.0", READY)).await?;
     let status = add_on.until_available("1.4.0").await?;
@@ -79,7 +79,7 @@ async fn start_agent(managed: &Managed, hub: &Hub, clock: &WallClock, pod: &str)
     let kubeconfig = hub.kubeconfig()?;
     let kubeconfig = kubeconfig.to_string_lossy();
     let flags = ["--hub-kubeconfig", &kubeconfig, "--cluster-name", "edge"];
-    managed.start_agent_by(&clock.before(), pod, &flags).await
+    managed.start_agent_with_prefix(&clock.command_prefix(), pod, &flags).await
 }
 
 fn is_ahead(time: Option<&Time>) -> bool {
@@ -88,7 +88,7 @@ fn is_ahead(time: Option<&Time>) -> bool {
 
 async fn until_told(hub: &Hub, phase: &str) -> Result<()> {
     until(&format!("the hub to hear of {phase}"), LONG, || async {
-        let told = hub.reported("shop").await?;
+        let told = hub.report("shop").await?;
         if told["phase"] == phase { Ok(Some(())) } else { bail!("{told}") }
     })
     .await

@@ -51,7 +51,7 @@ async fn until_phase(
     phase: Phase,
 ) -> Result<ManagedAddOnStatus> {
     until(&format!("{} to be {}", add_on.name, phase.name()), LONG, || async {
-        if managed.agent_exited()?.is_some() {
+        if managed.agent_exit_status()?.is_some() {
             managed.spawn_agent(&[])?;
         }
         let status = add_on.status().await?;
@@ -63,7 +63,7 @@ async fn until_phase(
 pub async fn a_version_that_ends_the_agent_is_rolled_back_after_three_deaths(
     _: &Bed,
 ) -> Result<()> {
-    let managed = Arc::new(Managed::with_agent("crash-loop").await?);
+    let managed = Arc::new(Managed::start_with_agent("crash-loop").await?);
     let (add_on, beside) = (managed.add_on("shop"), managed.add_on("beside"));
     for add_on in [&add_on, &beside] {
         add_on.assign(&spec(&add_on.name, "1.0.0", READY)).await?;
@@ -91,7 +91,7 @@ pub async fn a_version_that_ends_the_agent_is_rolled_back_after_three_deaths(
 }
 
 pub async fn where_the_way_back_ends_the_agent_too_it_stays_until_asked(_: &Bed) -> Result<()> {
-    let managed = Arc::new(Managed::with_agent("crash-back").await?);
+    let managed = Arc::new(Managed::start_with_agent("crash-back").await?);
     let add_on = managed.add_on("shop");
     add_on.assign(&spec("shop", "1.0.0", READY)).await?;
     add_on.until_available("1.0.0").await?;
@@ -103,7 +103,7 @@ pub async fn where_the_way_back_ends_the_agent_too_it_stays_until_asked(_: &Bed)
     ensure!(rollbacks(&status) == 1, "{:?}", status.history);
 
     managed.kubectl("delete validatingwebhookconfiguration watches-shop").await?;
-    ensure!(managed.agent_exited()?.is_none(), "it ended at rest");
+    ensure!(managed.agent_exit_status()?.is_none(), "it ended at rest");
     add_on.annotate("retry", Some("mended")).await?;
     add_on.until_available("1.1.0").await?;
     ensure!(add_on.config("shop", "v").await?.as_deref() == Some("1.1.0"));

@@ -29,7 +29,7 @@ async fn until_told(add_on: &AddOn) -> Result<()> {
 }
 
 pub async fn rights_that_are_taken_and_given_back_lose_nothing(_: &Bed) -> Result<()> {
-    let managed = Managed::with_agent("rights").await?;
+    let managed = Managed::start_with_agent("rights").await?;
     let add_on = managed.add_on("shop");
     add_on.assign(&spec("shop", "1.0.0", READY)).await?;
     add_on.until_available("1.0.0").await?;
@@ -40,7 +40,7 @@ pub async fn rights_that_are_taken_and_given_back_lose_nothing(_: &Bed) -> Resul
     add_on.until_phase(Phase::RollingBack).await?;
     managed.kubectl(TAKE).await?;
     until_told(&add_on).await?;
-    managed.give_rights().await?;
+    managed.grant_rights().await?;
     add_on.assign(&bad).await?;
     let status = add_on.until_phase(Phase::RolledBack).await?;
     ensure!(rollbacks(&status) == 1, "{:?}", status.history);
@@ -51,7 +51,7 @@ pub async fn rights_that_are_taken_and_given_back_lose_nothing(_: &Bed) -> Resul
     add_on.until_phase(Phase::Verifying).await?;
     managed.kubectl(TAKE).await?;
     until_told(&add_on).await?;
-    managed.give_rights().await?;
+    managed.grant_rights().await?;
     add_on.assign(&spec("shop", "1.2.0", READY)).await?;
     add_on.until_available("1.2.0").await?;
 
@@ -72,7 +72,7 @@ pub async fn rights_that_are_taken_and_given_back_lose_nothing(_: &Bed) -> Resul
 
 /// Half of it is written when the account loses its rights: nothing is left half done once they are back.
 pub async fn rights_that_are_taken_in_mid_apply_are_rolled_back_from(_: &Bed) -> Result<()> {
-    let managed = Arc::new(Managed::with_agent("half-rights").await?);
+    let managed = Arc::new(Managed::start_with_agent("half-rights").await?);
     let add_on = managed.add_on("shop");
     add_on.assign(&spec("shop", "1.0.0", READY)).await?;
     add_on.until_available("1.0.0").await?;
@@ -88,7 +88,7 @@ pub async fn rights_that_are_taken_in_mid_apply_are_rolled_back_from(_: &Bed) ->
     add_on.assign(&spec("shop", "1.1.0", READY)).await?;
     add_on.until_phase(Phase::RollingBack).await?;
     until_told(&add_on).await?;
-    managed.give_rights().await?;
+    managed.grant_rights().await?;
     let status = add_on.until_phase(Phase::RolledBack).await?;
     let failed = status.history.iter().find(|it| it.operation == OperationKind::Upgrade);
     ensure!(failed.is_some_and(|it| it.reason == "Forbidden"), "{:?}", status.history);
@@ -108,7 +108,7 @@ async fn token(managed: &Managed, secret: &str) -> Result<String> {
 pub async fn a_renewed_token_is_taken_up_in_mid_rollout(_: &Bed) -> Result<()> {
     let mut managed = Managed::start("tokens").await?;
     let file = managed.plane.write("token", &token(&managed, "first").await?)?;
-    managed.authenticate_by(&file)?;
+    managed.use_token(&file)?;
     managed.start_agent(&[]).await?;
     let add_on = managed.add_on("shop");
     add_on.assign(&spec("shop", "1.0.0", READY)).await?;

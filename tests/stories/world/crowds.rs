@@ -79,7 +79,7 @@ pub async fn deleted_in_mid_rollout_and_made_anew_it_is_installed(bed: &Bed) -> 
 
 /// With a second of grace, as when a node is drained in a hurry.
 pub async fn ended_in_any_phase_it_goes_on(_: &Bed) -> Result<()> {
-    let managed = Managed::with_agent("drained").await?;
+    let managed = Managed::start_with_agent("drained").await?;
     let add_on = managed.add_on("shop");
     add_on.assign(&spec("shop", "1.0.0", READY)).await?;
     for phase in [Phase::Verifying, Phase::Available] {

@@ -19,7 +19,7 @@ pub async fn no_room_for_a_bundle_is_told_and_the_running_version_stays(_: &Bed)
     let files = FileServer::start().await?;
     let room = managed.plane.write("beside-the-room", "")?.with_file_name("room");
     fs::create_dir(&room)?;
-    managed.start_agent_in(&room).await?;
+    managed.start_agent_with_tmpdir(&room).await?;
     let add_on = managed.add_on("shop");
     add_on.assign(&served(&files, "1.0.0")).await?;
     add_on.until_available("1.0.0").await?;
@@ -52,7 +52,7 @@ pub async fn no_room_for_a_bundle_is_told_and_the_running_version_stays(_: &Bed)
 }
 
 pub async fn without_descriptors_it_waits_and_goes_on(_: &Bed) -> Result<()> {
-    let managed = Managed::with_agent("descriptors").await?;
+    let managed = Managed::start_with_agent("descriptors").await?;
     let files = FileServer::start().await?;
     let add_on = managed.add_on("shop");
     add_on.assign(&served(&files, "1.0.0")).await?;
@@ -65,7 +65,7 @@ pub async fn without_descriptors_it_waits_and_goes_on(_: &Bed) -> Result<()> {
     })
     .await?;
     ensure!(add_on.config("shop", "v").await?.as_deref() == Some("1.0.0"));
-    ensure!(managed.agent_exited()?.is_none(), "it ended");
+    ensure!(managed.agent_exit_status()?.is_none(), "it ended");
     managed.limit_agent(Resource::Nofile, None)?;
     let asked = "to be refused, or to have been late enough";
     let status = add_on.until(asked, |it| it.phase.is_some_and(Phase::is_settled)).await?;

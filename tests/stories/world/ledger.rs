@@ -44,7 +44,7 @@ async fn is_left_alone(managed: &Managed, add_on: &AddOn) -> Result<()> {
 }
 
 pub async fn a_newer_ledger_is_left_alone_in_every_phase_that_lasts(_: &Bed) -> Result<()> {
-    let managed = Managed::with_agent("newer").await?;
+    let managed = Managed::start_with_agent("newer").await?;
     let add_on = managed.add_on("shop");
     add_on.assign(&spec("shop", "1.0.0", READY)).await?;
     add_on.until_available("1.0.0").await?;

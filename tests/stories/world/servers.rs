@@ -61,7 +61,7 @@ async fn is_missed(managed: &Managed) -> Result<()> {
 
 /// Half open: connections stay and requests hang, for longer than the version may take.
 pub async fn an_api_server_that_answers_nothing_fails_nothing(_: &Bed) -> Result<()> {
-    let managed = Managed::with_agent("frozen-api").await?;
+    let managed = Managed::start_with_agent("frozen-api").await?;
     let add_on = managed.add_on("shop");
     add_on.assign(&spec("shop", "1.0.0", READY)).await?;
     add_on.until_available("1.0.0").await?;
@@ -79,7 +79,7 @@ pub async fn an_api_server_that_answers_nothing_fails_nothing(_: &Bed) -> Result
 }
 
 pub async fn an_api_server_killed_anywhere_fails_nothing(_: &Bed) -> Result<()> {
-    let managed = Arc::new(Managed::with_agent("killed-api").await?);
+    let managed = Arc::new(Managed::start_with_agent("killed-api").await?);
     let add_on = managed.add_on("shop");
     add_on.assign(&spec("shop", "1.0.0", READY)).await?;
     add_on.until_available("1.0.0").await?;
@@ -119,7 +119,7 @@ async fn until_value(add_on: &AddOn, expected: &str) -> Result<()> {
 }
 
 pub async fn an_older_etcd_is_gone_on_from(_: &Bed) -> Result<()> {
-    let managed = Managed::with_agent("older").await?;
+    let managed = Managed::start_with_agent("older").await?;
     let add_on = managed.add_on("shop");
     add_on.assign(&plain("1.0.0")).await?;
     add_on.until_available("1.0.0").await?;
@@ -181,7 +181,7 @@ fn spent(status: &ManagedAddOnStatus) -> Option<u64> {
 
 /// A suspended machine, a stopped container: what nobody looked at is not counted against a version.
 pub async fn time_in_which_the_agent_stood_still_is_not_counted(_: &Bed) -> Result<()> {
-    let managed = Managed::with_agent("still").await?;
+    let managed = Managed::start_with_agent("still").await?;
     let add_on = managed.add_on("shop");
     add_on.assign(&spec("shop", "1.0.0", READY)).await?;
     add_on.until_available("1.0.0").await?;
