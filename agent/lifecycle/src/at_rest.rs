@@ -3,8 +3,10 @@
 
 mod degradation;
 mod drift;
+mod drift_condition;
 mod foreign_fields;
 
 pub use degradation::Degradation;
-pub use drift::{Drift, DriftCondition, DriftReason, Repairs};
+pub use drift::{Drift, Repairs};
+pub use drift_condition::{DriftCondition, DriftReason};
 pub use foreign_fields::{ForeignFields, find_foreign_fields};

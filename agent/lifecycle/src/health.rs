@@ -9,10 +9,10 @@
 //! | `Reconciling` and `Stalled` | the first in the list | `Reconciling` | a controller that still works has not failed |
 //! | custom resource without status | `Current` | `InProgress` for 30 s | its controller has not seen it yet |
 //! | Deployment: `Progressing` without `NewReplicaSetAvailable` | `InProgress` | the counts decide | a paused one never gets it |
-//! | Deployment: `ProgressDeadlineExceeded` | `Failed` | ignored if older than the apply | a rollback would fail because of the failure that it repairs |
+//! | Deployment: `ProgressDeadlineExceeded` | `Failed` | ignored if older than the apply | the failure that a rollback repairs would fail it |
 //! | `ReplicaFailure` (quota, Pod Security) | `InProgress` | `Failed` after 2 min | it does not pass by itself |
 //! | pods of a workload | not read | a problem that lasts for 2 min fails the workload | the progress deadline takes 10 min |
-//! | `StatefulSet` with `OnDelete` | `Current` | all pods are ready, and updated or 2 min have passed | pods may be missing; perhaps nobody replaces them |
+//! | `StatefulSet` with `OnDelete` | `Current` | `Current` when all pods are ready, and updated or 2 min have passed | pods may be missing; perhaps nobody replaces them |
 //! | `DaemonSet` with `OnDelete` | `InProgress` for ever | as a `StatefulSet` | |
 //! | `DaemonSet`, pods missing on nodes that are not ready | `InProgress` | `Current` | at the edge some node is always off |
 //! | Pod `Failed` | `Current` | `Failed` | it does not do what its spec asks for |

@@ -3,17 +3,14 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use strum::{IntoStaticStr, VariantArray};
 
+use super::drift_condition::{DriftCondition, DriftReason};
 use super::foreign_fields::ForeignFields;
 use crate::api::ManagedAddOnStatus;
 use crate::object::ObjectKey;
 
 /// An object that had to be restored at this many comparisons in a row is contested: something else keeps changing it.
 const CONTESTED: u32 = 3;
-
-/// Objects in a message, and paths of an object. The others are counted.
-const MAX_NAMED: usize = 3;
 
 /// The result of one comparison of a release at rest with its living objects, and of the repairs that followed.
 #[derive(Clone, Debug, Default)]
@@ -32,42 +29,6 @@ impl Repairs {
     /// Returns whether every object was compared and is as its release has it.
     pub fn is_complete(&self) -> bool {
         !self.is_incomplete && self.failed.is_empty()
-    }
-}
-
-/// The content of the condition `Drifted`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DriftCondition {
-    /// Whether the condition is `True`.
-    pub is_drifted: bool,
-    /// The reason of the condition.
-    pub reason: DriftReason,
-    /// The message of the condition. Without a time unless something was repaired, so that it stays the same.
-    pub message: String,
-}
-
-/// The reasons of the condition `Drifted`, the worst first.
-#[derive(IntoStaticStr, VariantArray, Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DriftReason {
-    /// True: an object differs and could not be restored.
-    RepairFailed,
-    /// True: the same object had to be restored at three comparisons in a row.
-    Contested,
-    /// False: something differed and was restored.
-    Repaired,
-    /// False: nothing differs, and others set fields that the release does not name.
-    ForeignFields,
-    /// False: nothing differs.
-    InSync,
-}
-
-impl DriftReason {
-    /// Every reason, in the order of its documentation.
-    pub const ALL: &'static [Self] = Self::VARIANTS;
-
-    /// The name, as the condition has it.
-    pub fn name(self) -> &'static str {
-        self.into()
     }
 }
 
@@ -100,14 +61,16 @@ impl Drift {
     /// Records one comparison. A repair stays reported until there is something else to report.
     pub fn record(self, repairs: &Repairs, now: Timestamp) -> Self {
         let in_a_row = count_in_a_row(&self.in_a_row, &repairs.restored);
+        let contested = in_a_row.iter().filter(|(_, times)| **times >= CONTESTED);
+        let contested: Vec<&ObjectKey> = contested.map(|(key, _)| key).collect();
         let mut foreign_fields = self.foreign_fields;
         foreign_fields.extend(repairs.foreign_fields.clone());
-        let condition = report_failure(repairs)
-            .or_else(|| report_contested(&in_a_row))
-            .or_else(|| report_repairs(repairs, now))
-            .or_else(|| report_foreign_fields(&foreign_fields))
+        let condition = DriftCondition::repair_failed(&repairs.failed)
+            .or_else(|| DriftCondition::contested(&contested))
+            .or_else(|| DriftCondition::repaired(&repairs.restored, now))
+            .or_else(|| DriftCondition::foreign_fields(&foreign_fields))
             .or(self.condition.filter(|condition| condition.reason == DriftReason::Repaired))
-            .unwrap_or_else(in_sync);
+            .unwrap_or_else(DriftCondition::in_sync);
         Self { condition: Some(condition), in_a_row, foreign_fields }
     }
 }
@@ -118,75 +81,6 @@ fn count_in_a_row(
 ) -> BTreeMap<ObjectKey, u32> {
     let count = |key| before.get(key).map_or(1, |times| times + 1);
     restored.iter().map(|key| (key.clone(), count(key))).collect()
-}
-
-fn report_failure(repairs: &Repairs) -> Option<DriftCondition> {
-    let [(first, cause), others @ ..] = repairs.failed.as_slice() else { return None };
-    let others = match others.len() {
-        0 => String::new(),
-        count => format!(" (and {count} more)"),
-    };
-    let message = format!("{first} differs and could not be restored: {cause}{others}");
-    Some(DriftCondition { is_drifted: true, reason: DriftReason::RepairFailed, message })
-}
-
-fn report_contested(in_a_row: &BTreeMap<ObjectKey, u32>) -> Option<DriftCondition> {
-    let contested = in_a_row.iter().filter(|(_, times)| **times >= CONTESTED);
-    let contested: Vec<&ObjectKey> = contested.map(|(key, _)| key).collect();
-    let message = || {
-        let names = join_names(contested.iter().copied());
-        format!("changed again after each repair: {names}; see the managers in managedFields")
-    };
-    (!contested.is_empty()).then(|| DriftCondition {
-        is_drifted: true,
-        reason: DriftReason::Contested,
-        message: message(),
-    })
-}
-
-fn report_repairs(repairs: &Repairs, now: Timestamp) -> Option<DriftCondition> {
-    let restored = &repairs.restored;
-    let message = || format!("{} restored at {now}: {}", restored.len(), join_names(restored));
-    (!restored.is_empty()).then(|| DriftCondition {
-        is_drifted: false,
-        reason: DriftReason::Repaired,
-        message: message(),
-    })
-}
-
-fn report_foreign_fields(
-    foreign_fields: &BTreeMap<ObjectKey, Vec<ForeignFields>>,
-) -> Option<DriftCondition> {
-    let each = foreign_fields.iter().flat_map(|(key, all)| all.iter().map(move |it| (key, it)));
-    let each: Vec<String> = each
-        .map(|(key, ForeignFields { manager, paths })| {
-            format!("{key}: {} by {manager}", join_first(paths, ", "))
-        })
-        .collect();
-    let message =
-        || format!("set by other managers and left unchanged: {}", join_first(&each, "; "));
-    (!each.is_empty()).then(|| DriftCondition {
-        is_drifted: false,
-        reason: DriftReason::ForeignFields,
-        message: message(),
-    })
-}
-
-fn in_sync() -> DriftCondition {
-    DriftCondition { is_drifted: false, reason: DriftReason::InSync, message: String::new() }
-}
-
-fn join_names<'a>(keys: impl IntoIterator<Item = &'a ObjectKey>) -> String {
-    join_first(&keys.into_iter().map(ToString::to_string).collect::<Vec<_>>(), ", ")
-}
-
-/// Joins the first [`MAX_NAMED`] items and counts the others.
-fn join_first(items: &[String], separator: &str) -> String {
-    let first = items.iter().take(MAX_NAMED).cloned().collect::<Vec<_>>().join(separator);
-    match items.len().saturating_sub(MAX_NAMED) {
-        0 => first,
-        others => format!("{first} (and {others} more)"),
-    }
 }
 
 #[cfg(test)]

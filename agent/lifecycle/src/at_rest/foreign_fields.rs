@@ -1,5 +1,5 @@
-//! Foreign fields: fields of an add-on's objects that another field manager sets and the bundle does not name. They survive, and
-//! are reported by path and field manager, never by value.
+//! Foreign fields: fields of an add-on's objects that another field manager sets and the bundle does not name. They survive.
+//! They are reported by path and field manager, never by value.
 
 use std::collections::{BTreeMap, BTreeSet};
 
