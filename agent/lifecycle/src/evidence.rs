@@ -1,21 +1,24 @@
 //! Evidence of a failure, as one bounded text for a person, recorded before the rollback destroys it. Secrets are redacted.
 
+mod line;
+mod pod;
+
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 use crate::ledger::failure::Failure;
-use crate::object::Object;
 use crate::redaction::Redaction;
+use line::{join_reason, truncate};
+
+pub use line::format_line;
+pub use pod::format_pod;
 
 /// Lines of a container's log that are recorded, the last ones.
 pub const LOG_LINES: usize = 20;
 
 /// Evidence ConfigMaps that are kept per add-on, the newest ones.
 pub const MAX_KEPT: usize = 3;
-
-/// Bytes of a line.
-const MAX_LINE: usize = 400;
 
 /// Bytes for one object, with its pods and logs.
 const MAX_PART: usize = 16 * 1024;
@@ -50,55 +53,6 @@ pub fn format(failure: &Failure, parts: &[String], redaction: &Redaction) -> Str
     truncate(&text, MAX_TEXT)
 }
 
-/// Formats the status of a pod: its phase, the conditions that are not `True`, and its containers.
-pub fn format_pod(pod: &Object, redaction: &Redaction) -> String {
-    let text = |pointer: &str| pod.0.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    let status = [text("/status/phase"), text("/status/reason"), text("/status/message")];
-    let mut lines = vec![format!("pod {}: {}", pod.name(), join_reason(status))];
-    let conditions = list_at(&pod.0, "/status/conditions").iter();
-    lines.extend(conditions.filter(|it| it["status"] != "True").map(format_condition));
-    for pointer in ["/status/initContainerStatuses", "/status/containerStatuses"] {
-        lines.extend(list_at(&pod.0, pointer).iter().map(format_container));
-    }
-    lines.iter().map(|line| format_line(line, redaction)).collect::<Vec<_>>().join("\n")
-}
-
-fn format_condition(condition: &Value) -> String {
-    let text = |field: &str| condition[field].as_str().unwrap_or_default();
-    let status = join_reason([text("status"), text("reason"), text("message")]);
-    format!("  condition {} {status}", text("type"))
-}
-
-fn format_container(status: &Value) -> String {
-    let name = status["name"].as_str().unwrap_or_default();
-    let restarts = status["restartCount"].as_u64().unwrap_or_default();
-    let before = match format_state(&status["lastState"]) {
-        before if before.is_empty() => before,
-        before => format!("; before: {before}"),
-    };
-    format!("  container {name}: {}; {restarts} restarts{before}", format_state(&status["state"]))
-}
-
-/// Formats a container's state, such as `waiting CrashLoopBackOff: back-off 10s` or `terminated Error, exit code 1`.
-fn format_state(state: &Value) -> String {
-    let Some((name, details)) = state.as_object().and_then(|state| state.iter().next()) else {
-        return String::new();
-    };
-    let text = |field: &str| details[field].as_str().unwrap_or_default();
-    let state = join_reason([name, text("reason"), text("message")]);
-    match details["exitCode"].as_i64() {
-        Some(code) => format!("{state}, exit code {code}"),
-        None => state,
-    }
-}
-
-/// Returns `name reason: message` without the parts that are empty.
-fn join_reason([name, reason, message]: [&str; 3]) -> String {
-    let head = [name, reason].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>();
-    let head = head.join(" ");
-    if message.is_empty() { head } else { format!("{head}: {message}") }
-}
-
 /// Formats an event of core/v1 as one line that begins with its time.
 pub fn format_event(event: &Value, redaction: &Redaction) -> String {
     let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
@@ -117,40 +71,6 @@ pub fn format_log(log: &str, redaction: &Redaction) -> String {
     last.map(|line| format!("    {}", format_line(line, redaction))).collect::<Vec<_>>().join("\n")
 }
 
-/// Returns one printable line of at most 400 bytes, redacted before it is cut.
-pub fn format_line(text: &str, redaction: &Redaction) -> String {
-    truncate(&redaction.redact(&without_control(text)), MAX_LINE)
-}
-
-/// Removes escape sequences, such as those that colour terminals, and replaces other control characters by blanks.
-fn without_control(text: &str) -> String {
-    let mut chars = text.chars().peekable();
-    let mut line = String::new();
-    while let Some(c) = chars.next() {
-        match c {
-            '\u{1b}' if chars.peek() == Some(&'[') => {
-                // A letter ends the sequence.
-                _ = chars.by_ref().skip(1).find(|c| c.is_ascii_alphabetic());
-            }
-            c if c.is_control() => line.push(' '),
-            c => line.push(c),
-        }
-    }
-    line
-}
-
-fn truncate(text: &str, max: usize) -> String {
-    if text.len() <= max {
-        return text.to_owned();
-    }
-    let end = (0..=max).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
-    format!("{}…", text.get(..end).unwrap_or_default())
-}
-
-fn list_at<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
-    value.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -158,29 +78,6 @@ mod tests {
     use super::*;
     use crate::bundle::release::{Release, ReleaseId};
     use crate::reason::{Fault, Reason};
-
-    #[test]
-    fn a_pod_is_formatted_in_a_few_lines() {
-        let object = Object(json!({
-            "metadata": {"name": "web-1", "namespace": "shop"},
-            "status": {
-                "phase": "Running",
-                "conditions": [
-                    {"type": "Initialized", "status": "True"},
-                    {"type": "Ready", "status": "False", "reason": "ContainersNotReady", "message": "web"},
-                ],
-                "containerStatuses": [{
-                    "name": "web", "restartCount": 3,
-                    "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 40s"}},
-                    "lastState": {"terminated": {"reason": "Error", "exitCode": 1}},
-                }],
-            },
-        }));
-        let expected = "pod web-1: Running
-  condition Ready False ContainersNotReady: web
-  container web: waiting CrashLoopBackOff: back-off 40s; 3 restarts; before: terminated Error, exit code 1";
-        assert_eq!(format_pod(&object, &Redaction::default()), expected);
-    }
 
     #[test]
     fn the_last_lines_of_a_log_are_kept_without_escape_sequences() {
