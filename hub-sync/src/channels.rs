@@ -1,4 +1,4 @@
-//! What flows between the tasks. Each channel holds the newest value only: a task that was busy misses nothing it needs.
+//! The channels between the tasks. Each holds the newest value only: a task that was busy misses nothing it needs.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

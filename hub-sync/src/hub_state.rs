@@ -1,4 +1,4 @@
-//! What is known of this cluster's add-ons on the hub. Pure: computed from the events of the watch.
+//! The state of this cluster's add-ons on the hub, computed from the events of the watch. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

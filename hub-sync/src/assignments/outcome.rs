@@ -8,7 +8,7 @@ use lifecycle::Fault;
 /// Outcomes by name of the add-on. An add-on has none before it was looked up.
 pub type Outcomes = BTreeMap<String, AssignmentOutcome>;
 
-/// How an assignment by a `ManagedClusterAddOn` ended.
+/// Outcome of an assignment by a `ManagedClusterAddOn`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AssignmentOutcome {
     /// It is part of a fleet: the klusterlet's work agent assigns, not hub-sync.

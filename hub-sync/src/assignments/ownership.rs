@@ -1,4 +1,4 @@
-//! Which `ManagedAddOn`s hub-sync may write, delete or mark, and when. Pure.
+//! Decides which `ManagedAddOn`s hub-sync may write, and which it has to delete or mark. Pure.
 
 use kube::ResourceExt;
 use lifecycle::names::annotation::{MCA_UID, ORPHANED};

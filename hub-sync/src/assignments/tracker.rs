@@ -1,4 +1,4 @@
-//! One `ManagedClusterAddOn` on its way to a `ManagedAddOn`: what was looked up and written, and what is due next. Pure.
+//! Tracks one `ManagedClusterAddOn` on its way to a `ManagedAddOn`: its last lookup and write, and the next one. Pure.
 
 use std::collections::BTreeSet;
 

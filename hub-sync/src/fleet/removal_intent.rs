@@ -1,4 +1,4 @@
-//! Whether the hub ordered what the klusterlet removes. Pure.
+//! Decides whether the hub ordered a removal by the klusterlet. Pure.
 //!
 //! A deletion on the hub keeps the `ManifestWork` there, with a deletion timestamp, until its last object on the managed
 //! cluster is gone. So a work that is missing was lost: the hub was restored from a backup, or is another hub. The

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::kube_error::with_timeout;
 use crate::names::{FIELD_MANAGER, patch_params};
 
-/// When an existing lease is written.
+/// Condition for writing an existing lease.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Renewal {
     /// Every time: its renew time is its content.
@@ -17,7 +17,7 @@ pub enum Renewal {
     OnChange,
 }
 
-/// How a write ended that did not fail.
+/// Outcome of a write that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum WriteOutcome {
     /// The lease was created or patched.

@@ -1,4 +1,4 @@
-//! What a request or a response of the hub means for the link. Pure.
+//! Rules about requests to the hub and its responses. Pure.
 
 use std::time::Duration;
 

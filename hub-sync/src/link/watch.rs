@@ -70,7 +70,7 @@ async fn watch_hub(
     }
 }
 
-/// Wakes the other tasks for complete states only: an incomplete list says nothing to them.
+/// Wakes the other tasks for complete states only: an incomplete list is of no use to them.
 fn update(hub_state: &watch::Sender<HubState>, event: watcher::Event<ManagedClusterAddOn>) {
     let is_complete = match &event {
         watcher::Event::Init | watcher::Event::InitApply(_) => false,
