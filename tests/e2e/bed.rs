@@ -1,4 +1,4 @@
-//! The hub and the managed clusters that all chapters share.
+//! The hub and the managed clusters that all parts share.
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -18,86 +18,89 @@ use crate::delivery;
 use crate::images::Images;
 use testbed::Progress;
 
-/// In the order in which OCM takes them.
+/// Names of the clusters, in the order in which OCM rolls out.
 pub const ONE: &str = "one";
 pub const TWO: &str = "two";
 
-/// OCM's default is every ten seconds, up to 19; the same, faster. A cluster that its hub has forgotten is given an
-/// hour, here some seconds.
+/// Flags that make the work agent faster. OCM's default is to sync every ten seconds, up to 19, and to evict after an hour
+/// what the hub does not know any more.
 pub const WORK_FLAGS: [&str; 2] =
     ["--status-sync-interval=3s", "--appliedmanifestwork-eviction-grace-period=8s"];
 
-/// As the kubelet does for a pod.
-const FILES_EVERY: Duration = Duration::from_secs(5);
+/// Time between two copies of the agent's Secret into files. The kubelet does the same for a pod.
+const COPY_PERIOD: Duration = Duration::from_secs(5);
 
-/// A managed cluster and what OCM runs there.
-pub struct Site {
+/// A managed cluster with the klusterlet that OCM runs there.
+pub struct Cluster {
     pub name: &'static str,
-    // Before the cluster, so that its agents end first.
+    // Before the cluster, so that it is dropped first.
     pub klusterlet: Mutex<Klusterlet>,
     pub node: Option<Node>,
     pub managed: Managed,
 }
 
-impl Site {
+impl Cluster {
     pub fn add_on(&self, name: &str) -> AddOn {
         self.managed.add_on(name)
     }
 }
 
+/// All that runs.
 pub struct Bed {
-    /// With a real node, on which the agent is a pod.
-    pub one: Site,
-    /// With a node played by kwok, beside which the agent is a process.
-    pub two: Site,
-    // After the clusters, whose agents speak to them.
+    /// Has a real node, on which the agent runs as a pod.
+    pub one: Cluster,
+    /// Has a node simulated by kwok. The agent runs as a process next to it.
+    pub two: Cluster,
+    // After the clusters, so that it is dropped after their klusterlets.
     pub hub: OcmHub,
-    /// Of bundles, over https, where pods on the real node can reach it.
+    /// Serves bundles over https, at an address that pods on the real node can reach.
     pub files: FileServer,
 }
 
 impl Bed {
+    /// Starts all of it.
     pub async fn start(progress: &Progress) -> Result<Self> {
-        progress.heading("The agent's image, OCM's controllers on a hub, two managed clusters with its klusterlet");
+        progress.heading("Building the agent's image; starting a hub with OCM's controllers and two managed clusters with its klusterlet");
         let machine = Machine::start().await?;
         let images = Images::build(progress).await?;
         let hub = OcmHub::start("hub", HOST.parse()?).await?;
         hub.place_everywhere().await?;
         progress.line("the hub's controllers run");
-        let (one, two) = tokio::try_join!(real(&hub, machine, &images, progress), played(&hub),)?;
+        let (one, two) =
+            tokio::try_join!(start_real(&hub, machine, &images, progress), start_simulated(&hub),)?;
         progress.line("both clusters have joined");
         let files = FileServer::start_secure(HOST.parse()?).await?;
         Ok(Self { one, two, hub, files })
     }
 
-    /// The agent on cluster two, with the identity that OCM has put into a Secret for it.
-    pub async fn start_process(&self) -> Result<()> {
-        let folder = identity(&self.two).await?;
+    /// Starts the agent on cluster two, with the hub identity that OCM has put into a Secret for it.
+    pub async fn start_agent_process(&self) -> Result<()> {
+        let folder = copy_identity(&self.two).await?;
         let kubeconfig = folder.join("kubeconfig");
         let kubeconfig = kubeconfig.to_string_lossy();
         let flags = ["--hub-kubeconfig", &kubeconfig, "--cluster-name", TWO];
         self.two.managed.start_agent(&flags).await
     }
 
-    /// For whoever has to find out what went wrong.
+    /// Returns the state of all clusters and the last lines of all logs, to find the cause of a failure.
     pub async fn dump(&self) -> String {
         let mut dump = format!("{}\n{}", self.hub.plane.dump().await, self.hub.log_end(40));
-        for site in [&self.one, &self.two] {
-            dump += &site.managed.plane.dump().await;
-            dump += &site.klusterlet.lock().await.log_end(40);
-            dump += &site.managed.agent_log_end(60);
-            dump += &site.node.as_ref().map(|node| node.log_end(40)).unwrap_or_default();
+        for cluster in [&self.one, &self.two] {
+            dump += &cluster.managed.plane.dump().await;
+            dump += &cluster.klusterlet.lock().await.log_end(40);
+            dump += &cluster.managed.agent_log_end(60);
+            dump += &cluster.node.as_ref().map(|node| node.log_end(40)).unwrap_or_default();
         }
         dump + &delivery::agent_log(&self.one).await.unwrap_or_else(|error| format!("{error:#}"))
     }
 }
 
-async fn real(
+async fn start_real(
     hub: &OcmHub,
     machine: Machine,
     images: &Images,
     progress: &Progress,
-) -> Result<Site> {
+) -> Result<Cluster> {
     let address: Ipv4Addr = HOST.parse()?;
     let managed = Managed::start_bare(Options { nodes: 0, address, ..Options::full(ONE) }).await?;
     let node = Node::start(machine, &managed.plane).await?;
@@ -106,43 +109,44 @@ async fn real(
     }
     progress.line("cluster one has a real node");
     let klusterlet = Klusterlet::join(&managed.plane, hub, ONE, &WORK_FLAGS).await?;
-    Ok(Site { name: ONE, klusterlet: Mutex::new(klusterlet), node: Some(node), managed })
+    Ok(Cluster { name: ONE, klusterlet: Mutex::new(klusterlet), node: Some(node), managed })
 }
 
-async fn played(hub: &OcmHub) -> Result<Site> {
+async fn start_simulated(hub: &OcmHub) -> Result<Cluster> {
     let managed = Managed::start_bare(Options::full(TWO)).await?;
     let klusterlet = Klusterlet::join(&managed.plane, hub, TWO, &WORK_FLAGS).await?;
-    Ok(Site { name: TWO, klusterlet: Mutex::new(klusterlet), node: None, managed })
+    Ok(Cluster { name: TWO, klusterlet: Mutex::new(klusterlet), node: None, managed })
 }
 
-/// The agent's Secret as files, which name each other by relative paths and are kept as the Secret is.
-async fn identity(site: &Site) -> Result<PathBuf> {
-    let plane = &site.managed.plane;
-    let secrets = secrets(site);
-    let secret = until("the agent's identity on the hub", delivery::PATIENCE, || async {
+/// Copies the agent's Secret into files and keeps them up to date. The files name each other by relative paths.
+async fn copy_identity(cluster: &Cluster) -> Result<PathBuf> {
+    let plane = &cluster.managed.plane;
+    let secrets = secrets(cluster);
+    let secret = until("the agent's identity on the hub", delivery::TIMEOUT, || async {
         Ok(secrets.get_opt(delivery::SECRET).await?)
     })
     .await?;
     let folder = plane.write("identity", "")?.with_file_name("hub-identity");
     std::fs::create_dir_all(&folder)?;
-    write(&folder, &secret)?;
-    let kept = folder.clone();
+    write_files(&folder, &secret)?;
+    let copy = folder.clone();
     tokio::spawn(async move {
         loop {
-            tokio::time::sleep(FILES_EVERY).await;
+            tokio::time::sleep(COPY_PERIOD).await;
             if let Ok(secret) = secrets.get(delivery::SECRET).await {
-                write(&kept, &secret).ok();
+                write_files(&copy, &secret).ok();
             }
         }
     });
     Ok(folder)
 }
 
-pub fn secrets(site: &Site) -> Api<Secret> {
-    Api::namespaced(site.managed.plane.admin(), delivery::NAMESPACE)
+/// Returns the Secrets in the agent's namespace.
+pub fn secrets(cluster: &Cluster) -> Api<Secret> {
+    Api::namespaced(cluster.managed.plane.admin(), delivery::NAMESPACE)
 }
 
-fn write(folder: &Path, secret: &Secret) -> Result<()> {
+fn write_files(folder: &Path, secret: &Secret) -> Result<()> {
     for (name, content) in secret.data.as_ref().context("the Secret is empty")? {
         let new = folder.join(format!("{name}.new"));
         std::fs::write(&new, &content.0)?;

@@ -1,4 +1,4 @@
-//! OCM delivers the agent: `manifests/hub` on the hub, a `ManagedClusterAddOn` for each cluster, and nothing by hand.
+//! OCM delivers the agent: `manifests/hub` on the hub, a `ManagedClusterAddOn` for each cluster, without manual steps.
 
 use std::time::Duration;
 
@@ -9,49 +9,55 @@ use kube::api::{ListParams, LogParams};
 use testbed::doc_runner::{DocRunner, section};
 use testbed::wait::until;
 
-use crate::bed::{Bed, Site};
+use crate::bed::{Bed, Cluster};
 use testbed::Progress;
 
+/// Name of the agent as an OCM add-on.
 pub const ADD_ON: &str = "addon-lifecycle";
+/// The Secret with the agent's kubeconfig for the hub.
 pub const SECRET: &str = "addon-lifecycle-hub-kubeconfig";
+/// Namespace of the agent.
 pub const NAMESPACE: &str = "open-cluster-management-agent-addon";
 
-pub const PATIENCE: Duration = Duration::from_secs(180);
+/// Longest time for OCM to deliver or remove the agent.
+pub const TIMEOUT: Duration = Duration::from_secs(180);
 
-pub async fn by_ocm(progress: &Progress, bed: &Bed) -> Result<()> {
+/// The agent runs on both clusters and writes its heartbeat to the hub.
+pub async fn deliver_agent(progress: &Progress, bed: &Bed) -> Result<()> {
     progress.heading("OCM delivers the agent");
-    for site in [&bed.one, &bed.two] {
-        assign(bed, site).await?;
+    for cluster in [&bed.one, &bed.two] {
+        assign_agent(bed, cluster).await?;
     }
-    bed.start_process().await?;
-    progress.line("on cluster two the agent runs beside the node that kwok plays, with the identity OCM gave it");
-    until_available(bed, &bed.one).await?;
-    progress.line("on cluster one it runs as a pod on the real node");
-    until_heard(bed, &bed.one).await?;
-    until_heard(bed, &bed.two).await?;
-    progress.line("both have been heard of on the hub");
+    bed.start_agent_process().await?;
+    progress.line("on cluster two the agent runs as a process, with the hub identity from OCM");
+    until_agent_available(bed, &bed.one).await?;
+    progress.line("on cluster one the agent runs as a pod on the real node");
+    until_heartbeat(bed, &bed.one).await?;
+    until_heartbeat(bed, &bed.two).await?;
+    progress.line("the hub has the heartbeat of both agents");
     Ok(())
 }
 
-/// The installation with OCM, word for word: the hub gets what it needs and assigns the agent, the cluster grants add-ons
-/// their rights.
-pub async fn assign(bed: &Bed, site: &Site) -> Result<()> {
+/// Runs the installation with OCM word for word: prepares the hub, assigns the agent to a cluster, and grants rights to
+/// add-ons there.
+pub async fn assign_agent(bed: &Bed, cluster: &Cluster) -> Result<()> {
     let step = section("docs/install.md", "## With OCM")?;
     let runner = DocRunner::new(&bed.hub.plane)?;
     runner.write("manifests/hub-edge/kustomization.yaml", step.block("yaml")?)?;
-    runner.run(&bed.hub.plane, &step.block("sh")?.replace("cluster1", site.name)).await?;
+    runner.run(&bed.hub.plane, &step.block("sh")?.replace("cluster1", cluster.name)).await?;
     let rights = section("docs/install.md", "## Rights of add-ons")?;
-    let plane = &site.managed.plane;
+    let plane = &cluster.managed.plane;
     plane
         .kubectl(&["delete", "clusterrolebinding", "addon-installer", "--ignore-not-found"])
         .await?;
     DocRunner::new(plane)?.run(plane, rights.block("sh")?).await.map(drop)
 }
 
-/// By OCM's own condition on the agent's add-on.
-pub async fn until_available(bed: &Bed, site: &Site) -> Result<()> {
-    until(&format!("the agent to be available on {}", site.name), PATIENCE, || async {
-        let add_on = bed.hub.add_on(site.name, ADD_ON).await?.context("no ManagedClusterAddOn")?;
+/// Waits for OCM's own condition `Available` on the agent's add-on.
+pub async fn until_agent_available(bed: &Bed, cluster: &Cluster) -> Result<()> {
+    until(&format!("the agent to be available on {}", cluster.name), TIMEOUT, || async {
+        let add_on =
+            bed.hub.add_on(cluster.name, ADD_ON).await?.context("no ManagedClusterAddOn")?;
         let conditions = add_on["status"]["conditions"].as_array().cloned().unwrap_or_default();
         match conditions.iter().find(|condition| condition["type"] == "Available") {
             Some(available) if available["status"] == "True" => Ok(Some(())),
@@ -61,20 +67,20 @@ pub async fn until_available(bed: &Bed, site: &Site) -> Result<()> {
     .await
 }
 
-/// The agent's heartbeat, which it writes with its own rights on the hub.
-async fn until_heard(bed: &Bed, site: &Site) -> Result<()> {
-    until(&format!("the hub to hear of the agent on {}", site.name), PATIENCE, || async {
-        let lease = ["get", "lease", "addon-lifecycle-agent", "-n", site.name, "-o", "name"];
+/// Waits for the agent's heartbeat, which it writes with its own rights on the hub.
+async fn until_heartbeat(bed: &Bed, cluster: &Cluster) -> Result<()> {
+    until(&format!("the heartbeat of the agent on {}", cluster.name), TIMEOUT, || async {
+        let lease = ["get", "lease", "addon-lifecycle-agent", "-n", cluster.name, "-o", "name"];
         bed.hub.plane.kubectl(&lease).await.map(|_| Some(()))
     })
     .await
 }
 
-/// From the hub and from the cluster.
-pub async fn until_removed(bed: &Bed, site: &Site) -> Result<()> {
-    until(&format!("OCM to have removed the agent from {}", site.name), PATIENCE, || async {
-        let add_on = bed.hub.add_on(site.name, ADD_ON).await?;
-        let pods = agents(site).await?.len();
+/// Waits until OCM has removed the agent from the hub and from the cluster.
+pub async fn until_agent_removed(bed: &Bed, cluster: &Cluster) -> Result<()> {
+    until(&format!("OCM to have removed the agent from {}", cluster.name), TIMEOUT, || async {
+        let add_on = bed.hub.add_on(cluster.name, ADD_ON).await?;
+        let pods = agent_pods(cluster).await?.len();
         if add_on.is_none() && pods == 0 {
             return Ok(Some(()));
         }
@@ -86,21 +92,21 @@ pub async fn until_removed(bed: &Bed, site: &Site) -> Result<()> {
     .await
 }
 
-/// The agent's pods.
-pub async fn agents(site: &Site) -> Result<Vec<Pod>> {
-    let label = ListParams::default().labels("app.kubernetes.io/name=addon-agent");
-    Ok(pods(site).list(&label).await?.items)
+/// Returns the agent's pods.
+pub async fn agent_pods(cluster: &Cluster) -> Result<Vec<Pod>> {
+    let params = ListParams::default().labels("app.kubernetes.io/name=addon-agent");
+    Ok(pods(cluster).list(&params).await?.items)
 }
 
-/// Of the pod on the real node, through API server and kubelet.
-pub async fn agent_log(site: &Site) -> Result<String> {
-    let agents = agents(site).await?;
-    ensure!(!agents.is_empty(), "there is no pod of the agent on {}", site.name);
+/// Returns the last lines of the agent's log on the real node, read through API server and kubelet.
+pub async fn agent_log(cluster: &Cluster) -> Result<String> {
+    let agents = agent_pods(cluster).await?;
+    ensure!(!agents.is_empty(), "there is no pod of the agent on {}", cluster.name);
     let name = agents[0].metadata.name.as_deref().unwrap_or_default();
     let params = LogParams { tail_lines: Some(60), ..LogParams::default() };
-    Ok(format!("--- {name}, last lines of its log\n{}", pods(site).logs(name, &params).await?))
+    Ok(format!("--- {name}, last lines of its log\n{}", pods(cluster).logs(name, &params).await?))
 }
 
-fn pods(site: &Site) -> Api<Pod> {
-    Api::namespaced(site.managed.plane.admin(), NAMESPACE)
+fn pods(cluster: &Cluster) -> Api<Pod> {
+    Api::namespaced(cluster.managed.plane.admin(), NAMESPACE)
 }

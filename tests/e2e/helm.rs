@@ -1,4 +1,4 @@
-//! From a Helm release to an add-on, and back, as docs/migration.md says: nothing is made anew and nothing restarts.
+//! From a Helm release to an add-on and back, as in docs/migration.md: nothing is recreated and nothing restarts.
 
 use std::path::Path;
 
@@ -10,44 +10,45 @@ use testbed::ocm::Fleet;
 use testbed::{Helm, Progress};
 
 use crate::bed::{Bed, ONE};
-use crate::migration::{identity, living, until_removed};
+use crate::migration::{objects, uids, until_removed};
 
 /// The release, its chart, its namespace, and the add-on that it becomes.
 const SHOP: &str = "shop";
 
-pub async fn from_a_release_and_back(progress: &Progress, bed: &Bed) -> Result<()> {
+/// Objects and pods keep their UIDs on the way to an add-on and back.
+pub async fn migrate_release_and_back(progress: &Progress, bed: &Bed) -> Result<()> {
     progress.heading("A Helm release is handed over to the agent");
     let helm = Helm::build(&bed.one.managed.plane).await?;
     let chart = helm.write_chart(SHOP, "1.0.0", &bundle("of the chart").yaml())?;
     install(&helm, &chart, &["--create-namespace"]).await?;
-    let before = identity(&bed.one, SHOP).await?;
+    let before = uids(&bed.one, SHOP).await?;
     progress.line("Helm has installed it on cluster one");
     let rendered = helm.run(&["get", "manifest", SHOP, "-n", SHOP]).await?;
     let adopting = Spec::text("1.0.0", &rendered).namespace(SHOP).policy("adopt", true);
     hand_over(bed, &adopting, "1.0.0").await?;
-    ensure!(helms(bed).await? == 0, "Helm's marks are still there");
-    forget(&helm, bed).await?;
-    ensure!(identity(&bed.one, SHOP).await? == before, "something was made anew");
+    ensure!(helm_owned(bed).await? == 0, "an object still has Helm's annotation");
+    delete_release(&helm, bed).await?;
+    ensure!(uids(&bed.one, SHOP).await? == before, "an object was recreated");
     progress.line(
-        "the agent runs it, every object and pod is the one from before, and Helm has forgotten it",
+        "the agent runs it with the same objects and pods, and Helm does not know it any more",
     );
     let newer = Spec::inline("1.1.0", &bundle("of the add-on")).namespace(SHOP);
     hand_over(bed, &newer.policy("deletion", "Orphan"), "1.1.0").await?;
     ensure!(settings(bed).await? == "of the add-on", "1.1.0 changed nothing");
-    progress.line("and upgrades it");
+    progress.line("the agent upgrades it");
 
-    progress.heading("And back");
+    progress.heading("The add-on is handed back to Helm");
     bed.hub.add_ons(ONE).delete(SHOP, &DeleteParams::default()).await?;
     bed.one.add_on(SHOP).until_gone().await?;
-    ensure!(identity(&bed.one, SHOP).await? == before, "something went with the add-on");
+    ensure!(uids(&bed.one, SHOP).await? == before, "an object was removed with the add-on");
     install(&helm, &chart, &["--take-ownership", "--force-conflicts"]).await?;
-    ensure!(identity(&bed.one, SHOP).await? == before, "something was made anew");
-    ensure!(settings(bed).await? == "of the chart", "Helm did not write its own");
-    ensure!(helms(bed).await? == 2, "Helm's marks are not on all of it");
-    progress.line("Helm keeps it again, and every object and pod is still the same");
+    ensure!(uids(&bed.one, SHOP).await? == before, "an object was recreated");
+    ensure!(settings(bed).await? == "of the chart", "Helm did not write its own value");
+    ensure!(helm_owned(bed).await? == 2, "not every object has Helm's annotation");
+    progress.line("Helm owns it again, with the same objects and pods");
     helm.run(&["uninstall", SHOP, "-n", SHOP]).await?;
     until_removed(&bed.one, SHOP).await?;
-    progress.line("and uninstalls it");
+    progress.line("Helm uninstalls it");
     Ok(())
 }
 
@@ -70,24 +71,24 @@ async fn hand_over(bed: &Bed, spec: &Spec, version: &str) -> Result<()> {
     Ok(())
 }
 
-/// How many of its objects have Helm's mark.
-async fn helms(bed: &Bed) -> Result<usize> {
-    let [_, settings, web] = living(&bed.one, SHOP).await?;
-    let mark = "meta.helm.sh/release-name";
-    let is_marked = |it: &&Value| !it["metadata"]["annotations"][mark].is_null();
+/// Returns the number of its objects that have Helm's annotation.
+async fn helm_owned(bed: &Bed) -> Result<usize> {
+    let [_, settings, web] = objects(&bed.one, SHOP).await?;
+    let annotation = "meta.helm.sh/release-name";
+    let is_marked = |it: &&Value| !it["metadata"]["annotations"][annotation].is_null();
     Ok([settings, web].iter().filter(is_marked).count())
 }
 
-/// As the page says, without `helm uninstall`.
-async fn forget(helm: &Helm, bed: &Bed) -> Result<()> {
+/// Deletes Helm's record of the release, as the page says, instead of `helm uninstall`.
+async fn delete_release(helm: &Helm, bed: &Bed) -> Result<()> {
     let secrets = ["delete", "secret", "-n", SHOP, "-l", "owner=helm,name=shop"];
     bed.one.managed.plane.kubectl(&secrets).await?;
-    let left = helm.run(&["list", "-n", SHOP, "--short"]).await?;
-    ensure!(left.trim().is_empty(), "Helm knows {left}");
+    let releases = helm.run(&["list", "-n", SHOP, "--short"]).await?;
+    ensure!(releases.trim().is_empty(), "Helm still lists {releases}");
     Ok(())
 }
 
 async fn settings(bed: &Bed) -> Result<String> {
-    let [_, settings, _] = living(&bed.one, SHOP).await?;
+    let [_, settings, _] = objects(&bed.one, SHOP).await?;
     Ok(settings["data"]["value"].as_str().unwrap_or_default().to_owned())
 }

@@ -13,32 +13,35 @@ use tokio::task::spawn_blocking;
 
 use testbed::Progress;
 
-/// As the documentation names it.
+/// The agent's image, as the documentation names it.
 pub const AGENT: &str = "registry.example.com/addon-agent:0.1.0";
-/// The same program under another name: another version for OCM.
+/// The same program under another name, which is another version for OCM.
 pub const NEWER_AGENT: &str = "registry.example.com/addon-agent:0.1.1";
 
-/// An add-on that speaks to an API server.
+/// Image of an add-on that sends requests to an API server.
 pub const KUBECTL: &str = "registry.example.com/kubectl:1";
 
-const LIMIT: u64 = 20_000_000;
+/// Largest size of the agent's image in bytes.
+const LARGEST: u64 = 20_000_000;
 
+/// All images.
 pub struct Images(Vec<Image>);
 
 impl Images {
+    /// Builds all images.
     pub async fn build(progress: &Progress) -> Result<Self> {
         progress.line(
-            "building what is missing of Kubernetes and OCM, and the agent as a static binary",
+            "building missing programs of Kubernetes and OCM, and the agent as a static binary",
         );
         let work = testbed_dir().join("images");
-        // Else every run would leave its layers.
+        // Otherwise every run would leave its layers behind.
         fs::remove_dir_all(&work).ok();
         let program = spawn_blocking(release_binary).await??;
-        let agent = agent(&work, AGENT, &program).await?;
+        let agent = build_agent(&work, AGENT, &program).await?;
         let bytes = agent.bytes()?;
         progress.line(&format!("the agent's image has {:.1} MB", bytes as f64 / 1e6));
-        ensure!(bytes < LIMIT, "the agent's image has {bytes} bytes; it should be under {LIMIT}");
-        let newer = self::agent(&work, NEWER_AGENT, &program).await?;
+        ensure!(bytes < LARGEST, "the agent's image has {bytes} bytes; the limit is {LARGEST}");
+        let newer = build_agent(&work, NEWER_AGENT, &program).await?;
         let mut images = vec![agent, newer];
         let binaries = spawn_blocking(|| Binaries::ensure_also(&[Tool::Pod])).await??;
         for (name, tool, args) in [
@@ -47,19 +50,20 @@ impl Images {
             (PAUSE, Tool::Pod, &["run"]),
             (KUBECTL, Tool::Kubectl, &[]),
         ] {
-            images.push(only(&binaries.path(tool), args, &work, name).await?);
+            images.push(build_single_program(&binaries.path(tool), args, &work, name).await?);
         }
         Ok(Self(images))
     }
 
+    /// Returns all images.
     pub fn all(&self) -> impl Iterator<Item = &Image> {
         self.0.iter()
     }
 }
 
-/// What the Dockerfile's first stage would have made is made here, with the toolchain of this host.
-async fn agent(work: &Path, name: &str, program: &Path) -> Result<Image> {
-    let stage = stage(work, "agent")?;
+/// Builds the agent's image. The toolchain of this host replaces the first stage of the Dockerfile.
+async fn build_agent(work: &Path, name: &str, program: &Path) -> Result<Image> {
+    let stage = make_stage(work, "agent")?;
     let release = stage.join("src/target/release");
     fs::create_dir_all(&release)?;
     fs::copy(program, release.join("addon-agent"))?;
@@ -70,10 +74,15 @@ async fn agent(work: &Path, name: &str, program: &Path) -> Result<Image> {
     build_image(work, name, &workspace_dir().join("Dockerfile.agent"), &stage).await
 }
 
-/// One that holds nothing but this program.
-async fn only(program: &Path, args: &[&str], work: &Path, name: &str) -> Result<Image> {
+/// Builds an image that holds one program only.
+async fn build_single_program(
+    program: &Path,
+    args: &[&str],
+    work: &Path,
+    name: &str,
+) -> Result<Image> {
     let file = program.file_name().unwrap_or_default().to_string_lossy();
-    let stage = stage(work, &file)?;
+    let stage = make_stage(work, &file)?;
     fs::copy(program, stage.join(&*file))?;
     let entrypoint = json!([&[&*format!("/{file}")], args].concat());
     let dockerfile = stage.join("Dockerfile");
@@ -84,7 +93,7 @@ async fn only(program: &Path, args: &[&str], work: &Path, name: &str) -> Result<
     build_image(work, name, &dockerfile, &stage).await
 }
 
-fn stage(work: &Path, name: &str) -> Result<PathBuf> {
+fn make_stage(work: &Path, name: &str) -> Result<PathBuf> {
     let stage = work.join(format!("{name}.stage"));
     fs::create_dir_all(&stage)?;
     Ok(stage)

@@ -1,21 +1,25 @@
 //! `cargo e2e`: real Open Cluster Management, two managed clusters, one of them with a real node, and the agent as its
 //! image runs it.
 
-mod agent_life;
 mod bed;
-mod beside;
+mod images;
+
 mod delivery;
+mod first_steps;
+
+mod deployment_config;
+mod fleet;
+mod hub_identity;
+mod single_cluster;
+
+mod helm;
+mod migration;
+
+mod agent;
+mod certificate_renewal;
 mod detachment;
 mod eviction;
-mod first_steps;
-mod fleet;
-mod helm;
-mod images;
-mod migration;
-mod own_identity;
 mod removal;
-mod renewal;
-mod tailored;
 
 use std::process::ExitCode;
 
@@ -28,10 +32,10 @@ const USAGE: &str = "\
 cargo e2e
 
 Starts a hub with Open Cluster Management's own controllers and two managed clusters with its klusterlet agents, one of
-them with a real node, builds the agent's image, lets OCM deliver it, and drives add-ons through all of that. Exits with
-1 when anything was not as told.
+them with a real node, builds the agent's image, lets OCM deliver it, and rolls out add-ons. Exits with 1 when anything
+went wrong.
 
-TESTBED_OCM=newest makes it OCM 1.2.
+TESTBED_OCM=newest runs it with OCM 1.2.
 
 Needs root, and from Debian: containerd runc containernetworking-plugins buildah iptables iproute2 musl-tools.";
 
@@ -42,30 +46,31 @@ fn main() -> ExitCode {
 async fn e2e() -> Result<()> {
     let progress = Progress::start();
     let bed = Bed::start(&progress).await?;
-    let told = stories(&progress, &bed).await;
-    if told.is_err() {
+    let result = run_all(&progress, &bed).await;
+    if result.is_err() {
         eprintln!("{}", bed.dump().await);
     }
-    told
+    result
 }
 
-async fn stories(progress: &Progress, bed: &Bed) -> Result<()> {
-    delivery::by_ocm(progress, bed).await?;
-    first_steps::as_the_pages_say(progress, bed).await?;
-    tailored::by_a_deployment_config(progress, bed).await?;
-    fleet::gates_on_health(progress, bed).await?;
-    beside::pinned(progress, bed).await?;
-    migration::from_a_template_and_back(progress, bed).await?;
-    helm::from_a_release_and_back(progress, bed).await?;
-    own_identity::is_kept(progress, bed).await?;
-    eviction::leaves_everything(progress, bed).await?;
-    eviction::is_no_deletion_on_the_cluster(progress, bed).await?;
-    agent_life::upgraded(progress, bed).await?;
-    renewal::of_identities(progress, bed).await?;
-    beside::stand_alone(progress, bed).await?;
-    agent_life::removed(progress, bed).await?;
-    detachment::and_return(progress, bed).await?;
-    removal::of_the_fleet(progress, bed).await?;
-    progress.line("all was as told");
+/// Runs all parts in an order in which each starts from the state that the one before left.
+async fn run_all(progress: &Progress, bed: &Bed) -> Result<()> {
+    delivery::deliver_agent(progress, bed).await?;
+    first_steps::run_documentation(progress, bed).await?;
+    deployment_config::configure_agent(progress, bed).await?;
+    fleet::gate_rollout_on_health(progress, bed).await?;
+    single_cluster::pin_one_cluster(progress, bed).await?;
+    migration::migrate_template_and_back(progress, bed).await?;
+    helm::migrate_release_and_back(progress, bed).await?;
+    hub_identity::use_own_identity(progress, bed).await?;
+    eviction::evict_add_on(progress, bed).await?;
+    eviction::delete_on_cluster(progress, bed).await?;
+    agent::upgrade_agent(progress, bed).await?;
+    certificate_renewal::renew_certificates(progress, bed).await?;
+    single_cluster::assign_stand_alone(progress, bed).await?;
+    agent::remove_and_redeliver_agent(progress, bed).await?;
+    detachment::detach_and_rejoin(progress, bed).await?;
+    removal::remove_from_fleet(progress, bed).await?;
+    progress.line("everything went as expected");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A network namespace with three links into this one, each of which can be cut, and relays at their near ends.
+//! A network namespace with three links into this one. Each link can be cut and has a relay at its near end.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 
+/// A link, named for the server at its near end.
 #[derive(Clone, Copy, Debug)]
 pub enum Link {
     Hub,
@@ -17,7 +18,7 @@ pub enum Link {
 impl Link {
     const ALL: [Link; 3] = [Link::Hub, Link::Cluster, Link::Bundles];
 
-    /// From the range for documentation: no real network is shadowed.
+    /// The addresses are from the range for documentation, so that they shadow no real network.
     fn addresses(self) -> [String; 2] {
         let first = 4 * self as u8;
         [1, 2].map(|host| format!("198.51.100.{}", first + host))
@@ -32,36 +33,37 @@ impl Link {
     }
 }
 
-/// The namespace and its links are gone when dropped.
+/// A network namespace with its links. Both are deleted on drop.
 pub struct Links {
-    /// Names of interfaces have fifteen characters at most.
+    /// Part of all names. Names of interfaces have at most fifteen characters.
     number: u32,
 }
 
 impl Links {
-    pub fn make() -> Result<Self> {
+    /// Creates the namespace with all links up. Fails without CAP_NET_ADMIN.
+    pub fn create() -> Result<Self> {
         let links = Self { number: std::process::id() };
         let name = links.name();
         ip(&["netns", "add", &name])?;
         for link in Link::ALL {
             let [near, far] = links.interfaces(link);
-            let [here, there] = link.addresses().map(|address| address + "/30");
+            let [near_address, far_address] = link.addresses().map(|address| address + "/30");
             ip(&["link", "add", &near, "type", "veth", "peer", "name", &far, "netns", &name])?;
-            ip(&["address", "add", &here, "dev", &near])?;
+            ip(&["address", "add", &near_address, "dev", &near])?;
             ip(&["link", "set", &near, "up"])?;
-            ip(&["-n", &name, "address", "add", &there, "dev", &far])?;
+            ip(&["-n", &name, "address", "add", &far_address, "dev", &far])?;
             ip(&["-n", &name, "link", "set", &far, "up"])?;
         }
         ip(&["-n", &name, "link", "set", "lo", "up"])?;
         Ok(links)
     }
 
-    /// Words before a program's own that start it inside.
+    /// Returns the words that start a program inside, to put before its own.
     pub fn enter(&self) -> [String; 4] {
         ["ip".into(), "netns".into(), "exec".into(), self.name()]
     }
 
-    /// Passes connections to a link's near end on to a server at `url` here.
+    /// Forwards connections to a link's near end to the server at `url`.
     pub async fn relay(&self, link: Link, url: &str) -> Result<()> {
         let port = port(url)?;
         let listener = TcpListener::bind((link.near(), port)).await.context("listen on a link")?;
@@ -76,27 +78,30 @@ impl Links {
         Ok(())
     }
 
-    /// A URL or a kubeconfig for here, as it is for those inside.
+    /// Returns a URL or kubeconfig with the address that a server has inside.
     pub fn seen_from_inside(&self, link: Link, text: &str) -> String {
-        let moved = text.replace("//127.0.0.1:", &format!("//{}:", link.near()));
+        let text = text.replace("//127.0.0.1:", &format!("//{}:", link.near()));
         // The certificates are for the loopback address.
-        moved.replace("cluster: {server:", "cluster: {tls-server-name: localhost, server:")
+        text.replace("cluster: {server:", "cluster: {tls-server-name: localhost, server:")
     }
 
+    /// Takes a link down.
     pub fn down(&self, link: Link) -> Result<()> {
         ip(&["link", "set", &self.interfaces(link)[0], "down"])
     }
 
+    /// Takes a link up again.
     pub fn up(&self, link: Link) -> Result<()> {
         ip(&["link", "set", &self.interfaces(link)[0], "up"])
     }
 
-    /// Half-open: what is sent arrives, and nothing comes back.
-    pub fn swallow_answers(&self, link: Link) -> Result<()> {
+    /// Makes a link half-open: requests arrive, and no response returns.
+    pub fn drop_responses(&self, link: Link) -> Result<()> {
         ip(&["route", "add", "blackhole", &format!("{}/32", link.far())])
     }
 
-    pub fn answer_again(&self, link: Link) -> Result<()> {
+    /// Ends [`Links::drop_responses`].
+    pub fn restore_responses(&self, link: Link) -> Result<()> {
         ip(&["route", "delete", "blackhole", &format!("{}/32", link.far())])
     }
 
@@ -127,7 +132,7 @@ fn ip(args: &[&str]) -> Result<()> {
     let program = ["/usr/sbin/ip", "/sbin/ip"].map(PathBuf::from);
     let program = program.into_iter().find(|path| path.exists()).unwrap_or_else(|| "ip".into());
     let output = Command::new(program).args(args).output().context("run ip (iproute2)")?;
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "ip {}: {}", args.join(" "), complaint.trim());
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "ip {}: {}", args.join(" "), stderr.trim());
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! Real partitions: the agent in a network namespace of its own, with one link each to the hub, to its cluster and to the
-//! server of bundles; links are taken down, or answers dropped, in mid-rollout. Needs root, or `unshare --net
+//! `cargo partitions`: the agent in a network namespace of its own, with one link each to the hub, to its cluster and to the
+//! server of bundles. During rollouts links are taken down or responses dropped. Needs root, or `unshare --net
 //! --map-root-user` where that is allowed.
 
 mod links;
@@ -16,13 +16,14 @@ use testbed::{AddOn, Hub, Managed, Progress};
 
 use links::{Link, Links};
 
-/// What happens by itself within a minute, on a loaded machine.
-const LONG: Duration = Duration::from_secs(120);
+/// Longest wait for what takes less than a minute on an idle machine.
+const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// What is done to a link.
-type Act = fn(&Links, Link) -> Result<()>;
+/// A change of a link.
+type LinkChange = fn(&Links, Link) -> Result<()>;
 
-struct Stage {
+/// The agent with everything around it.
+struct Setup {
     progress: Progress,
     hub: Hub,
     managed: Managed,
@@ -34,9 +35,9 @@ struct Stage {
 const USAGE: &str = "\
 cargo partitions
 
-Runs the agent in a network namespace of its own, upgrades an add-on again and again, and takes the links to its hub, its
-cluster and its bundles down, or drops the answers, in the middle of that. About two minutes. Exits with 1 when anything
-was not as told.
+Runs the agent in a network namespace of its own and upgrades an add-on several times. Meanwhile it takes down the links to
+the hub, to the cluster and to the bundles, or drops their responses. Takes about two minutes. Exits with 1 when anything
+went wrong.
 
 Needs root, or: unshare --net --map-root-user cargo partitions";
 
@@ -45,36 +46,41 @@ fn main() -> ExitCode {
 }
 
 async fn partitions() -> Result<()> {
-    let stage = Stage::build().await?;
-    stage.tell("a good version with every link up", stage.upgrades("1.0.0")).await?;
-    let alone = stage.rolls_back_alone("1.1.0");
-    stage.tell("no hub and no bundles: it rolls back by itself", alone).await?;
-    let cut_off = stage.waits_for_its_cluster("1.2.0", Links::down, Links::up);
-    stage.tell("its cluster is cut off while it verifies", cut_off).await?;
+    let setup = Setup::start().await?;
+    setup.run("a working version is installed with every link up", setup.upgrade("1.0.0")).await?;
+    let offline = setup.roll_back_offline("1.1.0");
+    setup.run("without hub and bundles a failed version is rolled back", offline).await?;
+    let cut_off = setup.wait_for_cluster("1.2.0", Links::down, Links::up);
+    setup.run("the link to the cluster is down during verification", cut_off).await?;
     let unanswered =
-        stage.waits_for_its_cluster("1.3.0", Links::swallow_answers, Links::answer_again);
-    stage.tell("answers of its cluster are lost", unanswered).await?;
-    stage.tell("no bundles while it pulls", stage.pulls_later("1.4.0")).await
+        setup.wait_for_cluster("1.3.0", Links::drop_responses, Links::restore_responses);
+    setup.run("responses of the cluster are lost during verification", unanswered).await?;
+    setup
+        .run(
+            "without the link to the bundles the pull fails, and a retry succeeds",
+            setup.retry_pull("1.4.0"),
+        )
+        .await
 }
 
-impl Stage {
-    async fn build() -> Result<Self> {
+impl Setup {
+    async fn start() -> Result<Self> {
         let progress = Progress::start();
-        let links = Links::make().context("network namespaces need root (CAP_NET_ADMIN)")?;
+        let links = Links::create().context("network namespaces need root (CAP_NET_ADMIN)")?;
         let (hub, managed) =
             tokio::try_join!(Hub::start("far-hub", "edge"), Managed::start("cut-off"))?;
         let files = FileServer::start().await?;
         links.relay(Link::Hub, &hub.plane.server_url()).await?;
         links.relay(Link::Cluster, &managed.plane.server_url()).await?;
         links.relay(Link::Bundles, &files.url("")).await?;
-        let far = |link, file: std::path::PathBuf| -> Result<_> {
+        let seen_from_inside = |link, file: std::path::PathBuf| -> Result<_> {
             let text = std::fs::read_to_string(&file)?;
             let text = links.seen_from_inside(link, &text);
             std::fs::write(&file, text)?;
             Ok(file)
         };
-        let hub_file = far(Link::Hub, hub.kubeconfig()?)?;
-        let own_file = far(Link::Cluster, managed.copy_kubeconfig()?)?;
+        let hub_file = seen_from_inside(Link::Hub, hub.kubeconfig()?)?;
+        let own_file = seen_from_inside(Link::Cluster, managed.copy_kubeconfig()?)?;
         let hub_file = hub_file.to_string_lossy();
         let more = ["--hub-kubeconfig", &hub_file, "--cluster-name", "edge"];
         let enter = links.enter();
@@ -87,8 +93,8 @@ impl Stage {
         Ok(Self { progress, hub, managed, files, links, add_on })
     }
 
-    async fn tell(&self, what: &str, act: impl Future<Output = Result<()>>) -> Result<()> {
-        act.await.with_context(|| format!("{what}\n{}", self.managed.agent_log_end(60)))?;
+    async fn run(&self, what: &str, step: impl Future<Output = Result<()>>) -> Result<()> {
+        step.await.with_context(|| format!("{what}\n{}", self.managed.agent_log_end(60)))?;
         self.progress.line(what);
         Ok(())
     }
@@ -105,55 +111,63 @@ impl Stage {
     }
 
     async fn until_reported(&self, phase: &str, version: &str) -> Result<()> {
-        until(&format!("the hub to hear of {phase} {version}"), LONG, || async {
+        until(&format!("a report of {phase} {version} on the hub"), TIMEOUT, || async {
             let reported = self.hub.report("shop").await?;
-            let said = reported["phase"] == phase && reported["desiredVersion"] == version;
-            if said { Ok(Some(())) } else { bail!("{reported}") }
+            let is_reported = reported["phase"] == phase && reported["desiredVersion"] == version;
+            if is_reported { Ok(Some(())) } else { bail!("{reported}") }
         })
         .await
     }
 
-    async fn upgrades(&self, version: &str) -> Result<()> {
+    async fn upgrade(&self, version: &str) -> Result<()> {
         self.assign(version, READY, "60s").await?;
         self.add_on.until_available(version).await?;
         self.until_reported("Available", version).await
     }
 
-    async fn rolls_back_alone(&self, version: &str) -> Result<()> {
+    async fn roll_back_offline(&self, version: &str) -> Result<()> {
         self.assign(version, NEVER_READY, "8s").await?;
         self.add_on.until_phase(Phase::Verifying).await?;
         self.links.down(Link::Hub)?;
         self.links.down(Link::Bundles)?;
         let status = self.add_on.until_phase(Phase::RolledBack).await?;
-        let back = |it: &&lifecycle::HistoryEntry| it.operation == OperationKind::Rollback;
-        ensure!(status.history.iter().filter(back).count() == 1, "{:?}", status.history);
+        let is_rollback = |it: &&lifecycle::HistoryEntry| it.operation == OperationKind::Rollback;
+        ensure!(status.history.iter().filter(is_rollback).count() == 1, "{:?}", status.history);
         ensure!(self.add_on.config("shop", "v").await?.as_deref() == Some("1.0.0"));
         self.links.up(Link::Hub)?;
         self.links.up(Link::Bundles)?;
         self.until_reported("RolledBack", version).await
     }
 
-    /// Until the agent has given up its lease, which is longer than the version's time.
-    async fn is_cut_off(&self) -> Result<()> {
-        let given_up = || {
+    /// Waits until the agent has lost its lease. That takes longer than the version's time-out.
+    async fn until_cut_off(&self) -> Result<()> {
+        let losses = || {
             let log = self.managed.agent_log();
             log.matches("lost the agent lease").count()
         };
-        let before = given_up();
-        until("the agent to stop", LONG, || async { Ok((given_up() > before).then_some(())) }).await
+        let before = losses();
+        until("the agent to lose its lease", TIMEOUT, || async {
+            Ok((losses() > before).then_some(()))
+        })
+        .await
     }
 
-    async fn waits_for_its_cluster(&self, version: &str, cut: Act, mend: Act) -> Result<()> {
+    async fn wait_for_cluster(
+        &self,
+        version: &str,
+        cut: LinkChange,
+        restore: LinkChange,
+    ) -> Result<()> {
         self.assign(version, READY, "9s").await?;
         self.add_on.until_phase(Phase::Verifying).await?;
         cut(&self.links, Link::Cluster)?;
-        self.is_cut_off().await?;
-        mend(&self.links, Link::Cluster)?;
+        self.until_cut_off().await?;
+        restore(&self.links, Link::Cluster)?;
         self.add_on.until_available(version).await?;
         self.until_reported("Available", version).await
     }
 
-    async fn pulls_later(&self, version: &str) -> Result<()> {
+    async fn retry_pull(&self, version: &str) -> Result<()> {
         self.links.down(Link::Bundles)?;
         self.assign(version, READY, "60s").await?;
         let status = self.add_on.until_phase(Phase::Rejected).await?;

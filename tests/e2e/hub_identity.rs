@@ -1,5 +1,5 @@
-//! An add-on that speaks to the hub by an identity of its own. OCM makes it for any add-on whose template asks for it; the
-//! add-on's pods mount it themselves.
+//! An add-on that reads from the hub with an identity of its own. OCM creates one for each add-on whose template asks for
+//! it; the add-on's pods mount it.
 
 use std::time::Duration;
 
@@ -15,11 +15,11 @@ use crate::images::KUBECTL;
 
 const ADD_ON: &str = "inventory";
 
-/// The identity that the hub knows it by.
+/// The name of the identity on the hub.
 const USER: &str =
     "system:open-cluster-management:cluster:one:addon:inventory:agent:inventory-agent";
 
-/// OCM's add-on manager can bind only what it holds itself, as it does this.
+/// Rights of the identity. OCM's add-on manager can bind only what it holds itself, and it holds these.
 const RIGHTS: &str = "
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
@@ -28,25 +28,27 @@ rules:
 - {apiGroups: [addon.open-cluster-management.io], resources: [managedclusteraddons], verbs: [get]}
 ";
 
-pub async fn is_kept(progress: &Progress, bed: &Bed) -> Result<()> {
-    progress.heading("An add-on of real containers that asks the hub by an identity of its own");
+/// The pod of an add-on can use the identity.
+pub async fn use_own_identity(progress: &Progress, bed: &Bed) -> Result<()> {
+    progress
+        .heading("An add-on with real containers reads from the hub with an identity of its own");
     bed.hub.plane.apply_yaml(RIGHTS).await?;
     let fleet = Fleet::new(&bed.hub, ADD_ON);
     fleet.registered_template(&spec(), ADD_ON).await?;
     fleet.assign_manually(ONE, "1.0.0").await?;
     let add_on = bed.one.add_on(ADD_ON);
     add_on.until_available("1.0.0").await?;
-    until_asked(bed).await?;
-    progress.line("its pod is ready, and the hub was asked by the identity that OCM gave it");
+    until_hub_read(bed).await?;
+    progress.line("its pod is ready, and the hub was read with the identity from OCM");
     fleet.remove().await?;
     add_on.until_gone().await?;
     progress.line("it is uninstalled");
     Ok(())
 }
 
-/// Ready as long as the hub answers.
+/// Returns a version whose pod is ready as long as the hub answers.
 fn spec() -> Spec {
-    let ask = json!([
+    let probe = json!([
         "/kubectl",
         "--kubeconfig=/hub/kubeconfig",
         "get",
@@ -60,7 +62,7 @@ fn spec() -> Spec {
         "name": "main", "image": KUBECTL,
         "args": ["proxy", "--kubeconfig=/hub/kubeconfig"],
         "volumeMounts": [{"name": "hub", "mountPath": "/hub", "readOnly": true}],
-        "readinessProbe": {"exec": {"command": ask}, "periodSeconds": 2, "timeoutSeconds": 6},
+        "readinessProbe": {"exec": {"command": probe}, "periodSeconds": 2, "timeoutSeconds": 6},
     });
     let labels = json!({"app": ADD_ON});
     let bundle = Bundle::new().object(json!({
@@ -81,16 +83,16 @@ fn spec() -> Spec {
     spec.policy("timeout", "180s")
 }
 
-async fn until_asked(bed: &Bed) -> Result<()> {
-    until("the hub to have been asked", Duration::from_secs(20), || async {
+async fn until_hub_read(bed: &Bed) -> Result<()> {
+    until("the hub to be read with the identity", Duration::from_secs(20), || async {
         let audit = bed.hub.plane.audit()?;
-        let asked = audit.iter().any(|event| {
+        let is_read = audit.iter().any(|event| {
             event["user"]["username"] == USER
                 && event["objectRef"]["resource"] == "managedclusteraddons"
                 && event["objectRef"]["name"] == ADD_ON
                 && event["responseStatus"]["code"] == 200
         });
-        Ok(asked.then_some(()))
+        Ok(is_read.then_some(()))
     })
     .await
 }

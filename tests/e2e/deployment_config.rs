@@ -1,4 +1,4 @@
-//! An AddOnDeploymentConfig makes the agent fit a cluster: OCM writes it into the agent's Deployment.
+//! An `AddOnDeploymentConfig` adapts the agent to a cluster: OCM writes it into the agent's Deployment.
 
 use anyhow::{Context, Result, bail};
 use base64::Engine;
@@ -10,26 +10,27 @@ use testbed::wait::until;
 
 use crate::bed::{Bed, ONE};
 use crate::delivery::{self, NAMESPACE};
-use crate::fleet::PATIENCE;
+use crate::fleet::TIMEOUT;
 
 const GROUP: &str = "addon.open-cluster-management.io";
 
-/// For the `configs` of the agent's `ManagedClusterAddOn` on cluster one.
+/// Returns the reference to the config, for the agent's `ManagedClusterAddOn` on cluster one.
 pub fn reference() -> Value {
     json!({
         "group": GROUP, "resource": "addondeploymentconfigs", "namespace": ONE, "name": "edge",
     })
 }
 
-pub async fn by_a_deployment_config(progress: &Progress, bed: &Bed) -> Result<()> {
+/// The agent gets resources, a node selector and a certificate authority from the config.
+pub async fn configure_agent(progress: &Progress, bed: &Bed) -> Result<()> {
     progress.heading(
-        "The agent of cluster one gets resources, a node selector and an authority of its own",
+        "The agent of cluster one gets resources, a node selector and a certificate authority",
     );
     let config = json!({
         "apiVersion": format!("{GROUP}/v1alpha1"), "kind": "AddOnDeploymentConfig",
         "metadata": {"name": "edge", "namespace": ONE},
         "spec": {
-            // OCM heeds a bundle of authorities only beside one of the other three.
+            // OCM ignores `caBundle` unless one of the other three fields is set.
             "proxyConfig": {
                 "noProxy": "10.0.0.0/8", "caBundle": BASE64_STANDARD.encode(bed.files.ca_certificate()?),
             },
@@ -43,28 +44,29 @@ pub async fn by_a_deployment_config(progress: &Progress, bed: &Bed) -> Result<()
     bed.hub.plane.apply_yaml(&config.to_string()).await?;
     let patch = Patch::Merge(json!({"spec": {"configs": [reference()]}}));
     bed.hub.add_ons(ONE).patch(delivery::ADD_ON, &PatchParams::default(), &patch).await?;
-    until("the agent to be as its config says", PATIENCE, || async {
+    until("the agent's Deployment to match its config", TIMEOUT, || async {
         let deployment = deployment(bed).await?;
         let pod = &deployment["spec"]["template"]["spec"];
-        let asked = &pod["containers"][0]["resources"]["requests"];
-        let fits = pod["nodeSelector"]["kubernetes.io/os"] == "linux" && asked["memory"] == "40Mi";
+        let requests = &pod["containers"][0]["resources"]["requests"];
+        let is_configured =
+            pod["nodeSelector"]["kubernetes.io/os"] == "linux" && requests["memory"] == "40Mi";
         let status = &deployment["status"];
-        let runs = status["observedGeneration"] == deployment["metadata"]["generation"]
+        let is_ready = status["observedGeneration"] == deployment["metadata"]["generation"]
             && status["updatedReplicas"] == 1
             && status["readyReplicas"] == 1;
-        if fits && runs {
+        if is_configured && is_ready {
             Ok(Some(()))
         } else {
-            bail!("{} {status}", json!([pod["nodeSelector"], asked]))
+            bail!("{} {status}", json!([pod["nodeSelector"], requests]))
         }
     })
     .await?;
-    progress.line("OCM has written all of it into its Deployment, and it is ready again");
+    progress.line("OCM has written them into its Deployment, and it is ready again");
     Ok(())
 }
 
 async fn deployment(bed: &Bed) -> Result<Value> {
     let agent = bed.one.add_on(delivery::ADD_ON);
-    let found = agent.object("apps/v1", "Deployment", NAMESPACE, "addon-agent").await?;
-    found.context("there is no Deployment of the agent")
+    let deployment = agent.object("apps/v1", "Deployment", NAMESPACE, "addon-agent").await?;
+    deployment.context("the agent has no Deployment")
 }
