@@ -1,9 +1,13 @@
 //! Runs stories like tests: names to filter by, several at once, and a useful dump when one fails.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::process::ExitCode;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -14,6 +18,9 @@ use tokio::sync::OnceCell;
 
 /// Stories mostly wait, so there are more at once than cores.
 const AT_ONCE: usize = 6;
+
+/// A silence of ten seconds looks like a hang.
+const SILENCE: Duration = Duration::from_secs(8);
 
 /// What stories share: one managed cluster with one agent, started by the first that asks for it.
 #[derive(Default)]
@@ -28,11 +35,11 @@ impl Bed {
     }
 }
 
-pub type Told = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+pub type StoryFuture = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 
 pub struct Story {
     pub name: &'static str,
-    pub tell: fn(Arc<Bed>) -> Told,
+    pub run: fn(Arc<Bed>) -> StoryFuture,
 }
 
 /// A story by its function's name.
@@ -41,7 +48,7 @@ macro_rules! story {
     ($($path:ident)::+) => {
         $crate::harness::Story {
             name: stringify!($($path)::+),
-            tell: |bed| Box::pin(async move { $($path)::+(&bed).await }),
+            run: |bed| Box::pin(async move { $($path)::+(&bed).await }),
         }
     };
 }
@@ -58,7 +65,10 @@ pub fn run(stories: Vec<Story>) -> ExitCode {
             return ExitCode::FAILURE;
         }
     }
-    let trials = stories.into_iter().map(|story| trial(story, &bed, runtime.handle())).collect();
+    let (changes, received) = channel();
+    thread::spawn(|| report_running(received));
+    let trial = |story| trial(story, &bed, runtime.handle(), changes.clone());
+    let trials = stories.into_iter().map(trial).collect();
     let conclusion = libtest_mimic::run(&args, trials);
     if !args.list {
         println!(
@@ -78,13 +88,37 @@ fn prepare() -> Result<()> {
     testbed::agent_binary().map(|_| ())
 }
 
-fn trial(story: Story, bed: &Arc<Bed>, handle: &Handle) -> Trial {
+/// A change of the set of running stories.
+enum Change {
+    Started(&'static str),
+    Ended(&'static str),
+}
+
+/// Prints the names of the running stories whenever none has started or ended for a while.
+fn report_running(changes: Receiver<Change>) {
+    let mut running = BTreeSet::new();
+    loop {
+        match changes.recv_timeout(SILENCE) {
+            Ok(Change::Started(name)) => _ = running.insert(name),
+            Ok(Change::Ended(name)) => _ = running.remove(name),
+            Err(RecvTimeoutError::Timeout) if running.is_empty() => {}
+            Err(RecvTimeoutError::Timeout) => {
+                eprintln!("running: {}", Vec::from_iter(running.iter().copied()).join(", "));
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+fn trial(story: Story, bed: &Arc<Bed>, handle: &Handle, changes: Sender<Change>) -> Trial {
     let (bed, handle) = (bed.clone(), handle.clone());
     Trial::test(story.name.replace(' ', ""), move || {
+        changes.send(Change::Started(story.name)).ok();
         // Spawned, so that a panic is this story's failure.
-        let told = handle.block_on(handle.spawn((story.tell)(bed.clone())));
-        let told = told.unwrap_or_else(|panic| Err(anyhow!("{panic}")));
-        told.map_err(|error| {
+        let result = handle.block_on(handle.spawn((story.run)(bed.clone())));
+        changes.send(Change::Ended(story.name)).ok();
+        let result = result.unwrap_or_else(|panic| Err(anyhow!("{panic}")));
+        result.map_err(|error| {
             bed.failed
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)

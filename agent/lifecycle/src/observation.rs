@@ -46,7 +46,7 @@ pub struct Observation {
     pub retained: Vec<Retained>,
     /// How the last action ended; absent after a restart.
     pub outcome: Option<Outcome>,
-    /// The health of [`crate::Rollout::watched`].
+    /// The health of [`crate::Rollout::release_under_verification`].
     pub verdict: Option<Verdict>,
     /// Time since the last look during which the API server could be reached.
     pub elapsed: Duration,

@@ -76,11 +76,6 @@ impl Drop for Monitor {
     }
 }
 
-/// Writes a line to stderr past libtest, which captures `eprintln!` of a test that passes.
-pub fn report(line: &str) {
-    writeln!(stderr(), "test bed: {line}").ok();
-}
-
 fn show(statuses: &[Status], started: Instant, in_place: bool) {
     let texts: Vec<String> =
         statuses.iter().map(Status::get).filter(|text| !text.is_empty()).collect();
@@ -88,10 +83,11 @@ fn show(statuses: &[Status], started: Instant, in_place: bool) {
         return;
     }
     let line = format!("{:>4} s  {}", started.elapsed().as_secs(), texts.join(" | "));
+    // Not `eprintln!`: libtest captures it.
+    let mut stderr = stderr().lock();
     if in_place {
-        let mut stderr = stderr().lock();
         write!(stderr, "{START_OF_LINE}{line}{END_OF_LINE}").and_then(|()| stderr.flush()).ok();
     } else {
-        report(&line);
+        writeln!(stderr, "{line}").ok();
     }
 }

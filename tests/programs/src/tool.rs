@@ -28,7 +28,7 @@ impl Tool {
     /// The programs that a folder of `KUBEBUILDER_ASSETS` must have.
     pub(crate) const ASSETS: [Self; 3] = [Self::Etcd, Self::ApiServer, Self::Kubectl];
 
-    /// Returns the file name, which is also the last element of [`Tool::package`].
+    /// Returns the file name, which is also the last element of the Go package.
     pub fn name(self) -> &'static str {
         match self {
             Self::Etcd => "etcd",
