@@ -25,6 +25,7 @@ pub struct Args {
     pub flags: Flags,
 }
 
+/// The commands besides running the agent.
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// Print the ManagedAddOn CRD as YAML

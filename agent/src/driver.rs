@@ -243,7 +243,7 @@ impl Driver {
         self.shared.events.record_phase(&self.ledger.add_on, after, message).await;
         let missed_by = self.dependencies.dependents();
         if after.phase() == lifecycle::Phase::Removing && !missed_by.is_empty() {
-            self.shared.events.record_missing_dependency(&self.ledger.add_on, &missed_by).await;
+            self.shared.events.record_required_by_others(&self.ledger.add_on, &missed_by).await;
         }
     }
 

@@ -19,6 +19,9 @@ pub struct HubFlags {
 
 impl HubFlags {
     /// Returns the settings of hub-sync, or `None` without a hub.
+    ///
+    /// # Errors
+    /// For a hub without the name of this cluster.
     pub fn into_settings(self) -> anyhow::Result<Option<hub_sync::Settings>> {
         let Some(kubeconfig) = path::non_empty(self.hub_kubeconfig) else { return Ok(None) };
         let cluster = self.cluster_name.filter(|name| !name.is_empty()).context(

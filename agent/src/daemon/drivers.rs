@@ -11,16 +11,17 @@ use tracing::Instrument;
 
 use crate::driver::{Shared, drive};
 
+/// Starts, updates and ends a driver for each `ManagedAddOn`.
 pub struct Drivers {
     shared: Arc<Shared>,
-    /// What add-ons need to know of each other.
+    /// The state of each add-on, as far as its peers need it.
     peers: channel::Sender<PeerStates>,
     running: BTreeMap<String, RunningDriver>,
     shutdown: CancellationToken,
 }
 
 struct RunningDriver {
-    /// Of the `ManagedAddOn`.
+    /// UID of the `ManagedAddOn`.
     uid: Option<String>,
     /// The driver ends once this is dropped and its action is done.
     add_on: channel::Sender<Arc<ManagedAddOn>>,
@@ -28,6 +29,7 @@ struct RunningDriver {
 }
 
 impl Drivers {
+    /// Prepares for the first list. Drivers stop when `shutdown` is cancelled.
     pub fn new(shared: Arc<Shared>, shutdown: CancellationToken) -> Self {
         let (peers, running) = (channel::Sender::default(), BTreeMap::new());
         Self { shared, peers, running, shutdown }

@@ -25,6 +25,7 @@ use crate::observability::admin::Readiness;
 /// within a minute.
 const RELIST_INTERVAL: Duration = Duration::from_secs(50);
 
+/// The state of the watch, and the receivers of what it delivers.
 pub struct AddOnWatch {
     shared: Arc<Shared>,
     /// The newest form of every `ManagedAddOn`, for hub-sync.
@@ -36,6 +37,7 @@ pub struct AddOnWatch {
 }
 
 impl AddOnWatch {
+    /// Prepares a watch that sends to hub-sync (`add_ons`), the admin server (`readiness`) and new drivers.
     pub fn new(
         shared: Arc<Shared>,
         add_ons: channel::Sender<AddOns>,

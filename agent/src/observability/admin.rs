@@ -18,7 +18,7 @@ use crate::observability::metrics::Metrics;
 /// The content type of Prometheus' text format.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Whether the agent works, as `/readyz` answers.
+/// Readiness of the agent, as `/readyz` answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Readiness {
     Ready,

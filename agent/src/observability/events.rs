@@ -22,6 +22,7 @@ pub struct Events {
 }
 
 impl Events {
+    /// Prepares to record events as `addon-agent`.
     pub fn new(client: Client) -> Self {
         let reporter = Reporter { controller: "addon-agent".to_owned(), instance: None };
         Self { recorder: Recorder::new(client, reporter) }
@@ -73,7 +74,7 @@ impl Events {
     }
 
     /// Records the removal of an add-on that others require. `requirements` says which and by which.
-    pub async fn record_missing_dependency(&self, add_on: &ManagedAddOn, requirements: &[String]) {
+    pub async fn record_required_by_others(&self, add_on: &ManagedAddOn, requirements: &[String]) {
         let note =
             format!("removed although other add-ons require it: {}", requirements.join(", "));
         let event = Event {
@@ -161,5 +162,51 @@ fn type_of_phase(phase: Phase) -> Option<EventType> {
         | Phase::Checking
         | Phase::Verifying
         | Phase::Pruning => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    const DOCUMENTATION: &str = include_str!("../../../docs/metrics.md");
+
+    #[test]
+    fn the_table_of_events_has_the_type_of_each_phase_with_an_event() {
+        let mut documented = BTreeMap::new();
+        for [event, type_, _] in rows().filter(|[event, ..]| event.contains("begins")) {
+            documented.extend(words(event).into_iter().map(|phase| (phase, words(type_))));
+        }
+        let phases = Phase::ALL.iter().filter_map(|phase| {
+            let type_ = match type_of_phase(*phase)? {
+                EventType::Normal => "Normal",
+                EventType::Warning => "Warning",
+            };
+            Some((phase.name(), vec![type_]))
+        });
+        assert_eq!(documented, phases.collect());
+    }
+
+    #[test]
+    fn the_table_of_events_names_only_known_reasons() {
+        let documented: Vec<&str> = rows().flat_map(|[_, _, reason]| words(reason)).collect();
+        assert!(documented.contains(&KEPT));
+        for reason in documented.into_iter().filter(|reason| *reason != KEPT) {
+            assert!(Reason::ALL.iter().any(|known| known.name() == reason), "{reason}");
+        }
+    }
+
+    /// Returns event, type and reason of each row.
+    fn rows() -> impl Iterator<Item = [&'static str; 3]> {
+        let lines = DOCUMENTATION.lines().skip_while(|line| !line.starts_with("| event"));
+        let rows = lines.skip(2).take_while(|line| line.starts_with('|'));
+        rows.filter_map(|row| row.split('|').skip(1).take(3).collect::<Vec<_>>().try_into().ok())
+    }
+
+    /// Returns the words in backticks.
+    fn words(cell: &str) -> Vec<&str> {
+        cell.split('`').skip(1).step_by(2).collect()
     }
 }

@@ -6,6 +6,7 @@ use tracing_subscriber::EnvFilter;
 /// The default of `RUST_LOG`. kube logs every failed connection as an error; here an absent hub is normal.
 const DEFAULT_FILTER: &str = "info,kube_client::client::builder=off,kube_runtime::watcher=error";
 
+/// Format of the log lines.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
     Json,

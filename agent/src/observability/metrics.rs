@@ -16,13 +16,14 @@ use tokio::time::Instant;
 
 use families::Families;
 
+/// All metrics of the agent.
 pub struct Metrics {
     registry: Registry,
     families: Families,
     add_ons: Mutex<BTreeMap<String, Published>>,
 }
 
-/// What is published of one add-on.
+/// The published state of one add-on.
 struct Published {
     phase: Phase,
     phase_start: Instant,
@@ -36,6 +37,7 @@ struct Versions {
 }
 
 impl Metrics {
+    /// Registers all metrics. Series of add-ons appear with the first [`Metrics::record_rollout`].
     pub fn new() -> prometheus::Result<Self> {
         let registry = Registry::new();
         let families = Families::register(&registry)?;
@@ -50,6 +52,7 @@ impl Metrics {
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }
 
+    /// Sets the metrics of the connection to the hub.
     pub fn set_link_state(&self, link_state: LinkState) {
         self.families.hub_connected.set(i64::from(link_state.connected));
         if let Some(contact) = link_state.last_contact {
@@ -174,10 +177,12 @@ impl Metrics {
         _ = degraded.remove_label_values(&[add_on]);
     }
 
+    /// Sets whether the running version of an add-on is reported as unhealthy.
     pub fn set_degraded(&self, add_on: &str, is_degraded: bool) {
         self.families.degraded.with_label_values(&[add_on]).set(i64::from(is_degraded));
     }
 
+    /// Counts objects that were restored after drift.
     pub fn count_repairs(&self, add_on: &str, objects: u64) {
         self.families.drift_repaired.with_label_values(&[add_on]).inc_by(objects);
     }

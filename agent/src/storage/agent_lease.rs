@@ -35,14 +35,14 @@ pub struct AgentLease {
     identity: String,
 }
 
-/// How an attempt to acquire the lease ended.
+/// The outcome of an attempt to acquire the lease.
 enum Attempt {
     Acquired,
     HeldBy(String),
     JustDeleted,
 }
 
-/// The lease as last seen, and since when it has not changed.
+/// The last seen version of the lease, and since when it has not changed.
 struct Sighting {
     /// Absent while there is no lease.
     resource_version: Option<String>,

@@ -32,7 +32,7 @@ pub struct Ledger {
     watched_version: Option<u64>,
 }
 
-/// What an object from the watch means for the ledger at hand.
+/// News from the watch, compared with the ledger in memory.
 #[derive(Debug, PartialEq, Eq)]
 pub enum WatchNews {
     /// The rollout is the known one.
@@ -44,7 +44,7 @@ pub enum WatchNews {
     OlderVersion,
 }
 
-/// How a save ended.
+/// The outcome of a save.
 #[derive(Debug, PartialEq, Eq)]
 pub enum SaveOutcome {
     Saved,
@@ -143,13 +143,13 @@ impl Ledger {
         Ok(SaveOutcome::Conflict { rollout_changed })
     }
 
-    /// Takes over an object from the watch if it is newer than the one at hand.
+    /// Takes over an object from the watch if it is newer than the one in memory.
     pub fn update_from_watch(&mut self, add_on: &ManagedAddOn) -> WatchNews {
         let version = resource_version(add_on);
         if version < self.watched_version {
             return WatchNews::OlderVersion;
         }
-        // The same object once more is no news, even if it is newer than the one at hand: etcd may have been restored.
+        // A repeated object is no news, even if it is newer than the one in memory: etcd may have been restored.
         let is_new = version > self.watched_version;
         self.watched_version = version;
         if !is_new || version <= resource_version(&self.add_on) {
@@ -160,7 +160,7 @@ impl Ledger {
         if rollout_changed { WatchNews::RolloutChanged } else { WatchNews::Unchanged }
     }
 
-    /// Reads what is saved now, even if it is older than the ledger at hand. Returns whether the rollout changed.
+    /// Reads the saved ledger, even if it is older than the one in memory. Returns whether the rollout changed.
     ///
     /// `watched` is the object that the watch delivered last.
     pub async fn reload(&mut self, watched: &ManagedAddOn) -> Result<bool, kube::Error> {
@@ -178,7 +178,9 @@ impl Ledger {
             return false;
         }
         let Ok(Some(rollout)) = load_rollout(newest) else { return false };
-        tracing::warn!("another ledger was saved than the one at hand; continuing from there");
+        tracing::warn!(
+            "the saved ledger differs from the one in memory; continuing from the saved one"
+        );
         self.rollout = rollout;
         true
     }

@@ -44,6 +44,7 @@ pub struct ReleaseStore {
 }
 
 impl ReleaseStore {
+    /// Prepares access to the Secrets in the agent's namespace, without a request.
     pub fn new(client: Client, namespace: &str, add_on: &str) -> Self {
         Self { secrets: Api::namespaced(client, namespace), add_on: add_on.to_owned() }
     }

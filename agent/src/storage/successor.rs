@@ -27,6 +27,7 @@ pub struct Successors {
 }
 
 impl Successors {
+    /// Prepares access to the Secrets in the agent's namespace, without a request.
     pub fn new(client: Client, namespace: &str) -> Self {
         Self { secrets: Api::namespaced(client.clone(), namespace), add_ons: Api::all(client) }
     }

@@ -39,7 +39,7 @@ impl PulledFiles {
     /// Reads all files into memory.
     ///
     /// # Errors
-    /// Those of the disk.
+    /// The error of the disk.
     pub fn read_files(&mut self) -> io::Result<Vec<yaml::File>> {
         self.storage.rewind()?;
         let storage = &self.storage;

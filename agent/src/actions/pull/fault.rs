@@ -9,7 +9,7 @@ pub fn transient(message: impl Into<String>) -> Fault {
     Fault::transient(Reason::PullFailed, message)
 }
 
-/// Returns a `PullFailed` that another attempt does not mend.
+/// Returns a `PullFailed` that would occur again at the next attempt.
 pub fn permanent(message: impl Into<String>) -> Fault {
     Fault::new(Reason::PullFailed, message)
 }

@@ -64,10 +64,9 @@ async fn pull_manifest(registry: &Registry<'_>, digest: &str) -> Result<Vec<Laye
         max_bytes: MAX_MANIFEST_BYTES,
     };
     let request = |offset| registry.get_manifest(digest, offset);
-    transfer(&mut manifest, expected, request).await.map_err(|fault| match fault.reason {
-        Reason::DigestMismatch => blame_registry(fault),
-        _ => fault,
-    })?;
+    let is_digest = |fault: &Fault| fault.reason == Reason::DigestMismatch;
+    let transferred = transfer(&mut manifest, expected, request).await;
+    transferred.map_err(|fault| if is_digest(&fault) { blame_registry(fault) } else { fault })?;
     let files = manifest
         .read_files()
         .map_err(|error| transient(format!("could not read the pulled manifest: {error}")))?;

@@ -10,7 +10,7 @@ const MAX_BYTES: u64 = 4 * 1024 * 1024;
 /// Reads a whole file.
 ///
 /// # Errors
-/// Those of the system, and `InvalidInput` for a path that is not a regular file or one that is too large.
+/// The error of the system; `InvalidInput` for a path that is not a regular file or one that is too large.
 pub async fn read(path: &Path) -> io::Result<Vec<u8>> {
     let path = PathBuf::from(path);
     tokio::task::spawn_blocking(move || read_regular(&path)).await.map_err(io::Error::other)?

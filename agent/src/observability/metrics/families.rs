@@ -9,6 +9,7 @@ use prometheus::{
 const BUCKETS: [f64; 12] =
     [0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 180.0, 600.0, 1800.0, 3600.0];
 
+/// One field for each metric.
 pub struct Families {
     pub phase: IntGaugeVec,
     pub version_info: IntGaugeVec,

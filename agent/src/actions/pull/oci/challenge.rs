@@ -3,6 +3,7 @@
 use http_auth::ChallengeParser;
 use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 
+/// How a registry wants requests to be authenticated.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Challenge {
     Basic,

@@ -23,6 +23,7 @@ const MANIFEST_TYPES: &str = "application/vnd.oci.image.manifest.v1+json, \
 /// The host of Docker Hub's registry, which is not the one in the names of its images.
 const DOCKER_HUB: &str = "registry-1.docker.io";
 
+/// Access to one repository of a registry, for one pull.
 pub struct Registry<'a> {
     /// For the registry and its token server.
     client: Client,
@@ -200,7 +201,7 @@ fn not_found(endpoint: Endpoint, digest: &str) -> Fault {
     })
 }
 
-/// A plain HTTP server looks so to a TLS client.
+/// Adds a hint to the error of a TLS client that meets a plain HTTP server.
 fn add_tls_hint(fault: Fault) -> Fault {
     if !fault.message.contains("InvalidContentType") {
         return fault;
