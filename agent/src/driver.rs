@@ -221,9 +221,10 @@ impl Driver {
             generation: metadata.generation,
             desired_version: Some(self.ledger.add_on.spec.version.clone()),
             orphaned,
-            unwell: self.rest.unwell(),
-            drifted: self.rest.drift().condition().cloned(),
-            unclear: DeletionIntent::read(&self.ledger.add_on) == DeletionIntent::Unconfirmed,
+            degradation: self.rest.unwell(),
+            drift: self.rest.drift().condition().cloned(),
+            is_deletion_unconfirmed: DeletionIntent::read(&self.ledger.add_on)
+                == DeletionIntent::Unconfirmed,
         }
     }
 
@@ -232,7 +233,7 @@ impl Driver {
         let after = &self.ledger.rollout;
         let desired = beside.desired_version.as_deref();
         self.shared.metrics.record_rollout(&self.name, before, after, desired);
-        self.shared.metrics.set_degraded(&self.name, beside.unwell.is_some());
+        self.shared.metrics.set_degraded(&self.name, beside.degradation.is_some());
         if before.phase() == after.phase() {
             return;
         }

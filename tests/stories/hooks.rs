@@ -46,7 +46,7 @@ pub async fn what_verifies_runs_once_an_operation_and_its_failure_goes_back(
     ensure!(operation(&first) == "1", "{first:#}");
 
     let broken = Spec::inline(NEW, &bundle("new", NEVER_READY)).policy("timeout", "10m");
-    let words = ["back at 1.4.0", "Job verified/smoke: job failed"];
+    let words = ["rolled back to 1.4.0", "Job verified/smoke: job failed"];
     running.goes_back_from(&broken, Reason::Unhealthy, &words).await?;
     // Run by the upgrade, and not again by the way back.
     let failed = running.object("batch/v1", "Job", "smoke").await?;
@@ -65,7 +65,7 @@ pub async fn what_prepares_an_upgrade_refuses_it_when_it_fails(bed: &Bed) -> Res
     let name = "prepared";
     let running = Running::start(bed, name).await?;
     let bundle = |image| good(name, "new").object(hook("dump", "pre-upgrade", image));
-    let words = ["a hook before the upgrade failed", "Job prepared/dump"];
+    let words = ["a pre-upgrade hook failed", "Job prepared/dump"];
     let failing = Spec::inline(NEW, &bundle(NEVER_READY));
     running.refuses(&failing, Reason::HookFailed, &words).await?;
     let named = |status: &ManagedAddOnStatus| status.history[0].evidence.is_some();

@@ -44,8 +44,8 @@ impl PeerState {
         Self {
             is_changing: rollout.phase() == Phase::Removing
                 || DeletionIntent::read(add_on) == DeletionIntent::Ordered
-                || !rollout.untouched(),
-            active_requirements: rollout.relies_on(),
+                || !rollout.is_untouched(),
+            active_requirements: rollout.requirements(),
             assigned_requirements: assigned
                 .filter_map(|requirement| Requirement::parse(requirement).ok())
                 .collect(),

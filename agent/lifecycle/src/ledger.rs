@@ -4,6 +4,8 @@ pub mod failure;
 pub mod history;
 pub mod left_behind;
 pub mod operation;
+pub mod records;
 pub mod retained;
+pub mod retry;
 pub mod rollout;
 pub mod state;

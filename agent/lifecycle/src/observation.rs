@@ -1,7 +1,9 @@
-//! What the shell saw, and what it is told to do: everything that crosses the border of the pure core.
+//! Everything that crosses the border between the pure core and the agent: observations go in, actions come out.
 
 use std::sync::Arc;
 use std::time::Duration;
+
+use semver::Version;
 
 use crate::api::Deletion;
 use crate::bundle::hook::{Hook, HookRun};
@@ -18,92 +20,137 @@ use crate::reason::Fault;
 use crate::rollback_safety::RollbackSafety;
 use crate::spec::assignment::{Assignment, Policy};
 
-/// One look at the world.
+/// One snapshot of everything a decision depends on, besides the ledger and the time.
 #[derive(Clone, Debug)]
 pub struct Observation {
+    /// The assignment, or why it cannot be read.
     pub assignment: Result<Arc<Assignment>, Fault>,
-    /// `spec.version` as it stands, also where the rest cannot be read.
-    pub version: String,
-    /// Of the `ManagedAddOn`.
+    /// The text of `spec.version`, also where the assignment cannot be read.
+    pub spec_version: String,
+    /// Generation of the `ManagedAddOn`.
     pub generation: i64,
-    /// The retry annotation.
+    /// Value of the annotation `retry`.
     pub retry: Option<String>,
-    pub paused: bool,
-    /// Somebody said that this version may start outside every window.
-    pub any_time: bool,
-    /// The `ManagedAddOn` is being deleted, and that is an order or may be none.
+    /// Whether the annotation `paused` is set.
+    pub is_paused: bool,
+    /// Whether the annotation `ignore-windows` names the assigned version.
+    pub ignores_windows: bool,
+    /// What the deletion of the `ManagedAddOn` means.
     pub deletion_intent: DeletionIntent,
-    /// Read apart from the assignment, so that it holds even when the rest cannot be read.
+    /// `policy.deletion`, also where the rest of the assignment cannot be read.
     pub deletion: Deletion,
-    /// Our finalizer is on the `ManagedAddOn`.
-    pub finalizer: bool,
-    /// This add-on may be rolled out now; the number of rollouts at once is bounded.
-    pub slot: bool,
-    /// The other add-ons here.
+    /// Whether the agent's finalizer is on the `ManagedAddOn`.
+    pub has_finalizer: bool,
+    /// Whether the add-on may be rolled out now: the number of concurrent rollouts is bounded.
+    pub has_slot: bool,
+    /// The other add-ons of the cluster that matter to this one.
     pub dependencies: Dependencies,
-    /// Of the API server.
-    pub kubernetes: Option<semver::Version>,
+    /// Version of the API server; absent where nothing depends on it, or where it is unknown.
+    pub kubernetes: Option<Version>,
+    /// The retained releases.
     pub retained: Vec<Retained>,
     /// How the last action ended; absent after a restart.
     pub outcome: Option<Outcome>,
     /// The health of [`crate::Rollout::release_under_verification`].
     pub verdict: Option<Verdict>,
-    /// Time since the last look during which the API server could be reached.
+    /// Time since the last observation, as far as the API server could be reached.
     pub elapsed: Duration,
     /// A random number from 0 to 1 that spreads retries.
     pub jitter: f64,
 }
 
 impl Observation {
-    pub fn asked(&self) -> AssignmentKey {
+    /// The identity of the assignment.
+    pub fn assignment_key(&self) -> AssignmentKey {
         AssignmentKey {
-            release: self.wanted().cloned(),
+            release: self.assigned_release().cloned(),
             generation: self.generation,
             retry: self.retry.clone(),
         }
     }
 
-    pub fn wanted(&self) -> Option<&Release> {
+    /// The assigned release; `None` where the assignment cannot be read.
+    pub fn assigned_release(&self) -> Option<&Release> {
         self.assignment.as_ref().ok().map(|assignment| &assignment.release)
     }
 
-    /// The policy in force; the defaults where the assignment cannot be read.
+    /// The policy in force: the defaults where the assignment cannot be read.
     pub fn policy(&self) -> Policy {
         self.assignment.as_ref().map(|assignment| assignment.policy.clone()).unwrap_or_default()
     }
 
+    /// Returns whether a release is retained.
     pub fn is_retained(&self, id: &ReleaseId) -> bool {
         self.retained.iter().any(|retained| &retained.release.id == id)
     }
 }
 
-/// One thing to do. Each may be done twice without harm.
+/// One thing to do. It may be done twice without harm.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// Put our finalizer on the `ManagedAddOn`.
+    /// Add the agent's finalizer to the `ManagedAddOn`.
     AddFinalizer,
-    /// Fetch the assigned bundle and compare its digest.
+    /// Download the assigned bundle and compare its digest.
     Pull,
-    /// Read the bundle and retain the release.
+    /// Parse the bundle and retain the release.
     Stage,
     /// Try the whole release without writing.
-    Check { release: Release, from: Option<Release> },
-    /// Begin the hooks of a release that this operation has not begun, and look how they stand.
-    Hook { release: Release, hook: Hook, run: HookRun, within: Duration },
-    /// Write one stage of a release. A rollback leaves Jobs out.
-    Apply { release: Release, stage: Wave, direction: Direction },
-    /// Keep what is to be seen of a failure. Tried once, whatever comes of it.
-    Evidence { failure: Failure },
-    /// Remove what these releases have and `keep` has not; only webhooks and APIServices if so asked. `in_order`: one stage
-    /// is gone before the one below it is begun, so that a controller is there for the finalizers of what it cares for.
-    Prune { keep: Option<Release>, of: Vec<Release>, only_extensions: bool, in_order: bool },
-    /// Mark the retained releases so and forget all others.
-    Retain { keep: Vec<(ReleaseId, RetainedState)> },
-    /// Remove everything this add-on installed.
-    Remove { of: Vec<Release> },
-    /// Forget the retained releases and let the `ManagedAddOn` go.
+    Check {
+        /// The release to try.
+        release: Release,
+        /// The release that runs.
+        from: Option<Release>,
+    },
+    /// Start the hooks of a release that this operation did not start yet, and report the status of all.
+    RunHooks {
+        /// The release whose hooks run.
+        release: Release,
+        /// Which of its hooks.
+        hook: Hook,
+        /// The operation's mark on their Jobs.
+        run: HookRun,
+        /// Time after which the API server ends them.
+        timeout: Duration,
+    },
+    /// Write one wave of a release. A rollback leaves Jobs out.
+    Apply {
+        /// The release to write.
+        release: Release,
+        /// Which of its waves.
+        wave: Wave,
+        /// Where it leads.
+        direction: Direction,
+    },
+    /// Save evidence of a failure. Tried once.
+    SaveEvidence {
+        /// The failure.
+        failure: Failure,
+    },
+    /// Remove everything that only these releases have.
+    Prune {
+        /// The release that stays.
+        keep: Option<Release>,
+        /// The releases to remove.
+        releases: Vec<Release>,
+        /// Whether only webhooks and APIServices are removed.
+        only_extensions: bool,
+        /// Whether one wave has to be gone before the next is removed, so that controllers can still remove the finalizers
+        /// of their objects.
+        in_order: bool,
+    },
+    /// Mark retained releases with these states, and delete all others.
+    Retain {
+        /// Their states.
+        states: Vec<(ReleaseId, RetainedState)>,
+    },
+    /// Remove everything that was installed.
+    Remove {
+        /// The releases to remove.
+        releases: Vec<Release>,
+    },
+    /// Delete the retained releases and remove the agent's finalizer.
     RemoveFinalizer,
-    /// Let the `ManagedAddOn` go, and have it made anew as it is: nobody ordered its removal.
+    /// Remove the finalizer and recreate the `ManagedAddOn` as it is: its deletion was no order.
     Recreate,
 }
 
@@ -112,52 +159,64 @@ pub enum Action {
 pub enum Direction {
     /// To the assigned release.
     Forward {
-        /// `policy.adopt`: objects that are no add-on's may be taken over.
+        /// `policy.adopt`: whether existing objects that are no add-on's may be adopted.
         adopt: bool,
     },
     /// To the last release that was available.
     Rollback,
 }
 
-/// What a check without findings has to say.
+/// What a check without findings reports.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Report {
+pub struct CheckReport {
     /// Whether a rollback would work; absent where there is nothing to roll back to.
     pub rollback_safety: Option<RollbackSafety>,
-    /// What stops nothing and a person should know.
+    /// Warnings for a person. They stop nothing.
     pub warnings: Vec<String>,
-    /// The release has hooks to be run before an upgrade.
-    pub pre_upgrade: bool,
-    /// What of the running version was not whole.
-    pub before: Vec<PreexistingFailure>,
+    /// Whether the release has `pre-upgrade` hooks.
+    pub has_pre_upgrade_hooks: bool,
+    /// Workloads of the running release that lack pods.
+    pub preexisting_failures: Vec<PreexistingFailure>,
 }
 
 /// How an action ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
+    /// The finalizer is on the `ManagedAddOn`.
     FinalizerAdded,
+    /// The bundle was downloaded, and its digest is right.
     Pulled,
+    /// The release is retained.
     Staged,
-    Checked(Report),
-    Hooked(HookStatus),
-    /// All of a wave was written, except what a rollback keeps as it is.
+    /// The check has no findings.
+    Checked(CheckReport),
+    /// The status of the hooks.
+    HooksRan(HookStatus),
+    /// All of a wave was written.
     Applied {
+        /// Which wave.
         wave: Wave,
+        /// Objects that a rollback left as they were instead.
         kept: Vec<KeptObject>,
     },
-    /// In the ConfigMap of this name.
-    Evidence(String),
-    /// Everything was deleted; what is not gone yet. Guarded objects do not count.
+    /// Evidence was saved in the ConfigMap of this name.
+    EvidenceSaved(String),
+    /// Everything was deleted, except guarded objects.
     Pruned {
+        /// What is not gone yet.
         leftovers: Vec<Leftover>,
     },
     /// The same, of an uninstall.
     Removed {
+        /// What is not gone yet.
         leftovers: Vec<Leftover>,
     },
+    /// The retained releases have their states.
     Retained,
+    /// The finalizer is removed.
     FinalizerRemoved,
-    /// The release or its bundle is not at hand any more: it has to be pulled again.
+    /// The release or its bundle is no longer at hand: it has to be pulled again.
     Missing,
+    /// The action failed.
     Failed(Fault),
 }

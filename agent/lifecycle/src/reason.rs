@@ -1,25 +1,25 @@
-//! The closed list of reasons, and whose each one is to mend.
+//! The closed list of reasons: why a rollout is where it is, and who can act on it.
 
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantArray};
 
-/// Messages are for a person, and every report carries them.
+/// Longest message: every report carries it.
 const MAX_MESSAGE_BYTES: usize = 1024;
 
-/// Who can do something about it.
+/// Who can act on a reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ActionableBy {
-    /// Nobody needs to: it is how things should be, or will be by themselves.
+    /// Nobody has to: it is intended, or passes by itself.
     Nobody,
-    /// Whoever wrote the assignment or the bundle: looked at again when the assignment changes.
+    /// The author of the assignment or the bundle. It is tried again when the assignment changes.
     Assignment,
-    /// Whoever runs the cluster, network or registry: looked at again by itself.
+    /// The operator of the cluster, network or registry. It is tried again by itself.
     Environment,
 }
 
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident => $owner:ident,)*) => {
-        /// Why a `ManagedAddOn` is as it is. `docs/reasons.md` says what to do about each.
+        /// Why a rollout is where it is. `docs/reasons.md` says what to do about each reason.
         #[derive(
             Serialize, Deserialize, IntoStaticStr, VariantArray,
             Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash,
@@ -35,6 +35,7 @@ macro_rules! reasons {
                 self.into()
             }
 
+            /// Who can act on it.
             pub fn actionable_by(self) -> ActionableBy {
                 match self { $(Reason::$name => ActionableBy::$owner,)* }
             }
@@ -43,116 +44,117 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// The assignment is new.
+    /// The assignment is new, and nothing is decided.
     Assigned => Nobody,
-    /// A rollout is going on.
+    /// A rollout is in progress.
     Progressing => Nobody,
+    /// The first version is available.
     InstallSucceeded => Nobody,
+    /// Another version, or another release of the same version, is available.
     UpgradeSucceeded => Nobody,
+    /// An older version, or the last one that was available, runs again.
     RollbackSucceeded => Nobody,
-    /// A newer assignment took this one's place.
+    /// A newer assignment replaced this one.
     Superseded => Nobody,
-    /// The assignment went back to the version it came from.
+    /// The assignment returned to the version that was running.
     ReturnRequested => Nobody,
-    /// The status was lost; what runs here is known from the retained releases.
+    /// The status was lost, and the ledger was rebuilt from the retained releases.
     LedgerRebuilt => Nobody,
     /// The annotation `paused` is set.
     Paused => Nobody,
-    /// As many rollouts as are allowed at once are going on.
+    /// The number of concurrent rollouts is at its limit.
     Queued => Nobody,
     /// No maintenance window of `policy.windows` is open.
     OutsideWindow => Nobody,
-    /// Another add-on that this version needs does not run here in a version that would do.
+    /// A required add-on does not run here in a suitable version.
     RequirementNotMet => Environment,
-    /// Add-ons wait for each other.
+    /// Add-ons require each other in a cycle.
     RequirementCycle => Environment,
-    /// Another add-on that runs here does not work with this version.
+    /// An add-on that runs here does not work with this version.
     RequiredByOthers => Environment,
-    /// Going back would not be safe, and `policy.onUnsafe` holds.
+    /// A rollback would not work, and `policy.onUnsafe` is `Hold`.
     RollbackUnsafe => Nobody,
-    /// Removal is going on.
+    /// An uninstall is in progress.
     Removing => Nobody,
-    /// The version is not semver 2.0.0.
+    /// The version is not a semantic version 2.0.0.
     InvalidVersion => Assignment,
     /// Another field of the assignment cannot be read.
-    // What `source.oci` was refused with before it was supported: such a ledger is read, and the assignment tried.
-    #[serde(alias = "NotYetSupported")]
     InvalidAssignment => Assignment,
     /// The hub names an `AddOnTemplate` that does not exist.
     UnknownTemplate => Environment,
-    /// The step is larger than `policy.upgrades` allows.
+    /// The upgrade is larger than `policy.upgrades` allows.
     UpgradeNotAllowed => Assignment,
-    /// `policy.downgrades` does not allow going to this version.
+    /// `policy.downgrades` does not allow a rollback to this version.
     DowngradeNotAllowed => Assignment,
-    /// `upgradeFrom` does not hold the version that runs.
+    /// `upgradeFrom` does not contain the running version.
     UpgradePathNotSupported => Assignment,
-    /// The API server's version is not in `kubernetes`.
+    /// `kubernetes` does not contain the API server's version.
     KubernetesNotSupported => Environment,
-    /// A version that is known here has come with another digest.
+    /// A version that is known here is assigned with another digest.
     DigestChanged => Assignment,
-    /// The bundle's bytes are not those the assignment names.
+    /// The bundle has another digest than the assigned one.
     DigestMismatch => Assignment,
-    /// The bundle could not be fetched.
+    /// The bundle could not be downloaded.
     PullFailed => Environment,
-    /// The bundle is over a limit.
+    /// The bundle exceeds a limit.
     BundleTooLarge => Assignment,
-    /// The bundle is not the YAML of Kubernetes objects.
+    /// The bundle is not YAML of Kubernetes objects.
     InvalidBundle => Assignment,
-    /// An object of the bundle has no usable identity.
+    /// An object of the bundle is invalid.
     InvalidObject => Assignment,
-    /// The bundle holds the same object twice.
+    /// The bundle has the same object twice.
     DuplicateObject => Assignment,
     /// The bundle is empty.
     EmptyBundle => Assignment,
-    /// The bundle lost more than half of its objects, at least ten.
+    /// The bundle lost more than half of its objects, and at least ten.
     BundleShrunk => Assignment,
     /// The API server does not know a kind of the bundle.
     UnknownKind => Environment,
-    /// A namespace that the bundle does not bring is missing.
+    /// A namespace that is not in the bundle does not exist.
     NamespaceMissing => Environment,
     /// An existing object is not this add-on's.
     NotOurs => Environment,
-    /// The service account may not do what the bundle needs.
+    /// The service account lacks a right that the bundle needs.
     Forbidden => Environment,
     /// A quota of the cluster leaves no room for an object.
     QuotaExceeded => Environment,
-    /// A field that cannot be changed on a living object.
+    /// A field of an existing object cannot be changed.
     ImmutableField => Assignment,
-    /// Living objects would lose fields, or could not be written any more, by what a definition says of them now.
+    /// Existing objects would lose fields, or could not be written again, by a changed CustomResourceDefinition.
     DefinitionNarrowed => Assignment,
     /// The API server refuses an object.
     ObjectRefused => Assignment,
     /// The check could not be finished.
     CheckFailed => Environment,
-    /// A hook failed or did not end in time, before anything else was written.
+    /// A `pre-upgrade` hook failed or did not end in time.
     HookFailed => Assignment,
-    /// A retained release could not be saved or read.
+    /// A release could not be retained, or a retained one not be read.
     RetainFailed => Environment,
-    /// A write could not be made yet; it is tried again until the time-out.
+    /// A write is not possible yet. It is tried again until the timeout.
     ApplyFailed => Environment,
-    /// The agent ended again and again at the same place of this rollout.
+    /// The agent crashed again and again at the same place of this rollout.
     CrashLoop => Assignment,
-    /// An object says that it failed.
+    /// An object is `Failed`.
     Unhealthy => Assignment,
     /// Not everything became healthy within `policy.timeout`.
     TimedOut => Assignment,
-    /// The last good version could not be put back.
+    /// The last version that was available could not be restored.
     RollbackFailed => Environment,
-    /// The last good version is back, but for objects that had to stay as they were.
+    /// The last version that was available runs again, but some objects were left as they were.
     RollbackIncomplete => Environment,
-    /// The version that runs became unhealthy after it was Available.
+    /// The release at rest became unhealthy.
     RunningUnhealthy => Environment,
-    /// The ledger was written by an agent that knows more than this one.
+    /// The ledger has a format that this agent does not know.
     UnknownLedger => Environment,
 }
 
 impl Reason {
-    /// Refusals whose cause is what other add-ons are and ask for.
-    pub fn is_of_others(self) -> bool {
+    /// Returns whether the cause is the state or the requirements of other add-ons.
+    pub fn is_about_dependencies(self) -> bool {
         matches!(self, Reason::RequirementCycle | Reason::RequiredByOthers)
     }
 
-    /// Reasons that are only given once something was written.
+    /// Returns whether the reason is given only after the first write.
     pub fn is_after_first_write(self) -> bool {
         matches!(
             self,
@@ -165,23 +167,26 @@ impl Reason {
     }
 }
 
-/// Something that went wrong, in words for a person.
+/// Something that went wrong.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(rename_all = "camelCase")]
 pub struct Fault {
+    /// What kind of fault it is.
     pub reason: Reason,
-    /// One line of bounded length: it is saved with the ledger, whoever said it.
+    /// The same for a person, as one line of at most 1024 bytes: it is saved with the ledger.
     pub message: String,
-    /// Likely gone when tried again in a moment.
+    /// Whether it is likely gone at the next attempt.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub transient: bool,
 }
 
 impl Fault {
+    /// A fault that lasts. The message becomes one line of at most 1024 bytes.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
         Self { reason, message: printable(&message.into()), transient: false }
     }
 
+    /// A fault that is likely gone at the next attempt.
     pub fn transient(reason: Reason, message: impl Into<String>) -> Self {
         Self { transient: true, ..Self::new(reason, message) }
     }

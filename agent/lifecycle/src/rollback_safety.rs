@@ -178,7 +178,8 @@ fn definition(
     let stored_as = new.storage().map(|version| version.name.clone()).unwrap_or_default();
     let definition = new.name;
     let moved = is(|change| matches!(change, Change::StorageMoved { .. }));
-    if !gone && !(moved && is(|change| matches!(change, Change::Conversion))) {
+    let is_unreadable = gone || moved && is(|change| matches!(change, Change::Conversion));
+    if !is_unreadable {
         let change = changes.first().map(Change::words).unwrap_or_default();
         return safety.unknowns.push(Unknown::Definition { definition, change });
     }

@@ -39,7 +39,7 @@ proptest! {
         let scene = calm(scene).settled();
         book.enter(&scene);
         if !scene.gone && scene.rollout.phase() == Phase::Available {
-            assert_eq!(scene.rollout.current.as_ref(), scene.seen.wanted());
+            assert_eq!(scene.rollout.current.as_ref(), scene.seen.assigned_release());
         }
     }
 
@@ -63,7 +63,7 @@ proptest! {
         }
         // Only what nobody can be told, or what only the environment can mend, is tried for ever: to remove, and to take
         // hold of the ManagedAddOn before anything is begun, in each window anew.
-        let not_held = !scene.seen.finalizer
+        let not_held = !scene.seen.has_finalizer
             && matches!(scene.rollout.phase(), Phase::Pending | Phase::Waiting);
         let for_ever = not_held || scene.rollout.phase() == Phase::Removing;
         assert!(at_rest > 0 || for_ever, "{:?}", scene.rollout.state);
@@ -124,7 +124,7 @@ impl Start {
     fn scene(self) -> Scene {
         let fresh = || {
             let mut scene = Scene::new();
-            scene.seen.finalizer = false;
+            scene.seen.has_finalizer = false;
             scene
         };
         match self {
@@ -184,7 +184,7 @@ fn brisk(policy: &mut lifecycle::Policy) {
 
 fn made_anew(before: Scene) -> Scene {
     let mut scene = Scene::new().policy(brisk);
-    scene.seen.finalizer = false;
+    scene.seen.has_finalizer = false;
     scene.seen.generation = before.seen.generation + 1;
     scene.now = before.now;
     scene.assign("1.1.0")
@@ -192,7 +192,7 @@ fn made_anew(before: Scene) -> Scene {
 
 /// Nobody wants anything any more, and nothing is in the way.
 fn calm(mut scene: Scene) -> Scene {
-    (scene.seen.paused, scene.seen.slot) = (false, true);
+    (scene.seen.is_paused, scene.seen.has_slot) = (false, true);
     scene.seen.jitter = 0.5;
     scene.report.rollback_safety = None;
     let needs = [need("base >=2")];

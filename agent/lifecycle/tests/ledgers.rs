@@ -6,6 +6,7 @@ mod scene;
 use std::fs;
 use std::path::PathBuf;
 
+use lifecycle::plan::Wave;
 use lifecycle::{Deletion, ManagedAddOnStatus, Phase, Reason, RollbackStep, Rollout, State};
 use scene::{Scene, hold};
 use serde_json::Value;
@@ -15,7 +16,7 @@ fn places() -> Vec<(&'static str, Scene)> {
     let back = |far| rolling_back().until_back(far);
     let healthy = Some(std::time::Duration::ZERO);
     vec![
-        ("pending", Scene::new().with(|seen| seen.finalizer = false).assign("1.4.0")),
+        ("pending", Scene::new().with(|seen| seen.has_finalizer = false).assign("1.4.0")),
         ("waiting", Scene::available("1.4.0").pause().assign("1.5.0")),
         ("pulling", Scene::upgrading(Phase::Pulling).transient(Reason::PullFailed)),
         ("staging", Scene::upgrading(Phase::Staging)),
@@ -32,8 +33,8 @@ fn places() -> Vec<(&'static str, Scene)> {
         ("rejected", Scene::upgrading(Phase::Checking).refused(Reason::Forbidden)),
         ("rejected-content", Scene::upgrading(Phase::Pulling).refused(Reason::DigestMismatch)),
         ("withdrawing", back(RollbackStep::Withdraw)),
-        ("applying-back", back(RollbackStep::Apply { stage: 3 })),
-        ("verifying-back", back(RollbackStep::Verify { healthy })),
+        ("applying-back", back(RollbackStep::Apply { wave: Wave::Configuration })),
+        ("verifying-back", back(RollbackStep::Verify { healthy_for: healthy })),
         ("pruning-back", back(RollbackStep::Prune)),
         ("rolled-back", Scene::rolled_back()),
         (
@@ -122,7 +123,7 @@ fn each_is_gone_on_from() {
         let rollout = load(&name, &status);
         let mut scene = places().into_iter().find(|place| place.0 == name).expect("a place").1;
         scene.rollout = rollout.clone();
-        scene.seen.paused = false;
+        scene.seen.is_paused = false;
         let scene = scene.restart().settled();
         let begun = scene.rollout.sequence - rollout.sequence;
         // A waiting one begins, and a failure is followed by the way back at most.
@@ -167,7 +168,7 @@ fn add_unknown(value: &mut Value) {
 impl Scene {
     /// All goes well until the rollback is this far.
     fn until_back(mut self, far: RollbackStep) -> Self {
-        while !matches!(&self.rollout.state, State::RollingBack { back, .. } if *back == far) {
+        while !matches!(&self.rollout.state, State::RollingBack(rollback) if rollback.step == far) {
             assert_eq!(self.rollout.phase(), Phase::RollingBack);
             self = self.goes_well();
         }

@@ -34,7 +34,7 @@ fn stories_are_told_as_they_were_written() {
 fn tell(written: &str) -> String {
     let mut scene = Scene::new();
     scene.seen.jitter = 0.5;
-    scene.seen.finalizer = false;
+    scene.seen.has_finalizer = false;
     let mut story = String::new();
     for line in written.lines().filter(|line| !line.starts_with('>')) {
         story += &format!("{line}\n");

@@ -69,7 +69,7 @@ impl Scene {
 
     /// All goes well until the rollback is this far.
     fn until_back(mut self, far: RollbackStep) -> Self {
-        while !matches!(&self.rollout.state, State::RollingBack { back, .. } if *back == far) {
+        while !matches!(&self.rollout.state, State::RollingBack(rollback) if rollback.step == far) {
             assert_eq!(self.rollout.phase(), Phase::RollingBack);
             self = self.goes_well();
         }

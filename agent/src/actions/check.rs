@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use kube::api::{Patch, PatchParams};
 use lifecycle::names::FIELD_MANAGER;
 use lifecycle::plan::{is_replaceable, refuse_shrunk};
-use lifecycle::{ActionableBy, Fault, Reason, Report};
+use lifecycle::{ActionableBy, CheckReport, Fault, Reason};
 
 use crate::cluster::access::{Access, Living, each};
 use crate::cluster::crd_instances;
@@ -39,7 +39,7 @@ pub async fn check(
     release: &[ResolvedObject],
     from: &Baseline<'_>,
     terms: &Terms,
-) -> Result<Report, Fault> {
+) -> Result<CheckReport, Fault> {
     let mut findings = Vec::new();
     findings.extend(twice(release));
     if !terms.allow_shrink
@@ -77,7 +77,7 @@ pub async fn check(
         }
     };
     let warnings = warnings::warnings(access, release, warnings, &heard).await;
-    Ok(Report { rollback_safety: safety, warnings, ..Report::default() })
+    Ok(CheckReport { rollback_safety: safety, warnings, ..CheckReport::default() })
 }
 
 /// Two objects that become one in this cluster: a cluster-scoped one with and without namespace.

@@ -9,8 +9,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use lifecycle::bundle::hook::{Hook, HookRun};
 use lifecycle::health::{
-    Graces, Health, HealthContext, HealthStatus, PreexistingFailure, Rules, Tolerance, Verdict,
-    assess, assess_absent, assess_with, pod_labels,
+    Graces, Health, HealthContext, HealthStatus, PreexistingFailure, Rules, Tolerance,
+    ToleratedFailure, Verdict, assess, assess_absent, assess_with, pod_labels,
 };
 use lifecycle::plan::{Wave, is_job};
 use lifecycle::redaction::Redaction;
@@ -69,7 +69,7 @@ pub async fn look(access: &Access<'_>, release: &[ResolvedObject], terms: &Terms
     ask_rules(&mut looked, terms).await;
     let excused = excuse(&mut looked, terms);
     let verdict = Verdict::combine(looked.into_iter().map(|looked| (looked.object, looked.health)));
-    let verdict = verdict.with_tolerated(&excused);
+    let verdict = verdict.with_tolerated(excused);
     let verdict = match &terms.proves {
         Some(run) if verdict.is_healthy() => proved(access, release, run, verdict).await,
         _ => verdict,
@@ -92,7 +92,7 @@ pub async fn ill(access: &Access<'_>, running: &[ResolvedObject]) -> Vec<Preexis
     lifecycle::health::preexisting_failures(judged.iter().map(|(living, health)| (living, health)))
 }
 
-fn excuse(looked: &mut [Looked<'_>], terms: &Terms<'_>) -> Vec<String> {
+fn excuse(looked: &mut [Looked<'_>], terms: &Terms<'_>) -> Vec<ToleratedFailure> {
     let excuse = Tolerance {
         failures: terms.before,
         since_apply: terms.since,

@@ -49,7 +49,7 @@ impl Driver {
             if !self.ledger.rollout.is_under_way() {
                 return;
             }
-            let counted = self.ledger.rollout.clone().found_at_start();
+            let counted = self.ledger.rollout.clone().count_crash();
             match self.ledger.save(counted, &self.beside()).await {
                 Ok(SaveOutcome::Saved | SaveOutcome::Gone) => return,
                 Ok(SaveOutcome::Conflict { .. }) => {}

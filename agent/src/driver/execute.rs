@@ -9,7 +9,7 @@ use lifecycle::names::annotation;
 use lifecycle::plan::{Wave, is_job};
 use lifecycle::redaction::Redaction;
 use lifecycle::{
-    Action, Direction, Failure, Fault, Leftover, Object, Outcome, Release, ReleaseId, Report,
+    Action, CheckReport, Direction, Failure, Fault, Leftover, Object, Outcome, Release, ReleaseId,
 };
 
 use super::Driver;
@@ -31,21 +31,21 @@ impl Driver {
             Action::Pull => self.pull().await,
             Action::Stage => self.stage().await,
             Action::Check { release, from } => self.check(&release, from.as_ref()).await,
-            Action::Hook { release, hook, run, within } => {
-                self.hook(&release, hook, &run, within).await
+            Action::RunHooks { release, hook, run, timeout } => {
+                self.hook(&release, hook, &run, timeout).await
             }
-            Action::Apply { release, stage, direction } => {
-                self.apply(&release, stage, direction).await
+            Action::Apply { release, wave, direction } => {
+                self.apply(&release, wave, direction).await
             }
-            Action::Evidence { failure } => self.keep_evidence(&failure).await,
-            Action::Prune { keep, of, only_extensions, in_order } => {
+            Action::SaveEvidence { failure } => self.keep_evidence(&failure).await,
+            Action::Prune { keep, releases, only_extensions, in_order } => {
                 let scope = Scope { only_extensions, ..self.scope() };
-                self.prune(keep.as_ref(), &of, &scope, in_order).await
+                self.prune(keep.as_ref(), &releases, &scope, in_order).await
             }
-            Action::Retain { keep } => {
-                self.store.retain_only(&keep).await.map(|()| Outcome::Retained)
+            Action::Retain { states } => {
+                self.store.retain_only(&states).await.map(|()| Outcome::Retained)
             }
-            Action::Remove { of } => self.remove(&of).await,
+            Action::Remove { releases } => self.remove(&releases).await,
             Action::RemoveFinalizer => self.let_go().await,
             Action::Recreate => self.pass_on().await,
         }
@@ -92,12 +92,12 @@ impl Driver {
             allow_shrink: self.note(annotation::ALLOW_SHRINK) == Some(&release.version.to_string()),
         };
         let report = check::check(&self.access(&content)?, &placed, &from, &terms).await?;
-        let pre_upgrade = hooks::of(&placed, Hook::PreUpgrade).next().is_some();
-        let before = match &from {
+        let has_pre_upgrade_hooks = hooks::of(&placed, Hook::PreUpgrade).next().is_some();
+        let preexisting_failures = match &from {
             check::Baseline::Running(access, running) => health::ill(access, running).await,
             check::Baseline::Nothing | check::Baseline::Lost => Vec::new(),
         };
-        Ok(Outcome::Checked(Report { pre_upgrade, before, ..report }))
+        Ok(Outcome::Checked(CheckReport { has_pre_upgrade_hooks, preexisting_failures, ..report }))
     }
 
     /// A version of a kind that the new release does not use any more may be one that the cluster has ceased to serve.
@@ -118,7 +118,7 @@ impl Driver {
     ) -> Result<Outcome, Fault> {
         let Some(content) = self.content(&release.id).await? else { return Ok(Outcome::Missing) };
         let placed = self.placed(&content).await?;
-        hooks::run(&self.access(&content)?, &placed, hook, run, within).await.map(Outcome::Hooked)
+        hooks::run(&self.access(&content)?, &placed, hook, run, within).await.map(Outcome::HooksRan)
     }
 
     async fn apply(
@@ -150,7 +150,7 @@ impl Driver {
         let text = evidence::collect(&access, &placed, &terms, failure, &redaction).await;
         let name = self.evidence.save(failure, text).await?;
         self.shared.events.record_evidence(&self.ledger.add_on, failure, &name).await;
-        Ok(Outcome::Evidence(name))
+        Ok(Outcome::EvidenceSaved(name))
     }
 
     /// Each release's objects go with the rights of the account that brought them.

@@ -129,7 +129,7 @@ impl Ledger {
     ) -> bool {
         let is_same = before.rollout.is_some()
             && without_ledger(status) == without_ledger(before)
-            && rollout.same_but_for_time(&self.rollout);
+            && rollout.equals_except_time(&self.rollout);
         is_same && (*rollout == self.rollout || self.saved_at.elapsed() < SPENT_SAVE_INTERVAL)
     }
 

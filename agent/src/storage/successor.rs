@@ -113,7 +113,7 @@ fn successor_of(predecessor: &ManagedAddOn, rollout: &Rollout) -> ManagedAddOn {
     let why = "it was deleted, but the hub did not order that; all objects stay";
     annotations.insert(annotation::ORPHANED.to_owned(), why.to_owned());
     let generation = predecessor.metadata.generation.unwrap_or_default();
-    let rollout = rollout.clone().inherited(generation, FIRST_GENERATION);
+    let rollout = rollout.clone().for_successor(generation, FIRST_GENERATION);
     let mut status = predecessor.status.clone().unwrap_or_default();
     status.history = rollout.history.clone();
     status.rollout = serde_json::to_value(&rollout).ok();

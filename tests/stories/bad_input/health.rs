@@ -13,14 +13,14 @@ const SOON: &str = "4s";
 
 pub async fn goes_back_from_pods_that_never_become_ready(bed: &Bed) -> Result<()> {
     let running = Running::start(bed, "never-ready").await?;
-    let words = ["back at 1.4.0", "Deployment never-ready/web"];
+    let words = ["rolled back to 1.4.0", "Deployment never-ready/web"];
     running.goes_back_from(&bad(&running, NEVER_READY), Reason::TimedOut, &words).await?;
     running.mended().await
 }
 
 pub async fn goes_back_from_an_image_that_cannot_be_pulled(bed: &Bed) -> Result<()> {
     let running = Running::start(bed, "no-image").await?;
-    let words = ["back at 1.4.0", "Deployment no-image/web", "ImagePullBackOff", MISSING];
+    let words = ["rolled back to 1.4.0", "Deployment no-image/web", "ImagePullBackOff", MISSING];
     let bad = bad(&running, MISSING);
     waits_for(&running, &bad, "ImagePullBackOff").await?;
     running.goes_back_from(&bad, Reason::TimedOut, &words).await?;
@@ -34,7 +34,7 @@ pub async fn goes_back_where_a_quota_refuses_pods(bed: &Bed) -> Result<()> {
     let used = ["wait", "--for=jsonpath={.status.used.pods}=1", "resourcequota/one-pod"];
     plane.kubectl(&[&used[..], &["--namespace=quota", "--timeout=120s"]].concat()).await?;
     let spec = bad(&running, "registry.example.com/ready:2");
-    let words = ["back at 1.4.0", "Deployment quota/web", "exceeded quota: one-pod"];
+    let words = ["rolled back to 1.4.0", "Deployment quota/web", "exceeded quota: one-pod"];
     waits_for(&running, &spec, "exceeded quota").await?;
     running.goes_back_from(&spec, Reason::TimedOut, &words).await?;
     let quota = running.object("v1", "ResourceQuota", "one-pod").await?;

@@ -11,6 +11,7 @@ use super::generic::assess_generation;
 use super::status::{Health, HealthStatus};
 use super::workload::{desired_replicas, updated_replicas};
 use crate::object::{Object, ObjectKey};
+use crate::reason::printable;
 
 /// At most this many workloads are recorded: the ledger is small, and nobody should upgrade where more are unhealthy.
 const MAX_RECORDED: usize = 16;
@@ -23,6 +24,38 @@ pub struct PreexistingFailure {
     pub key: ObjectKey,
     /// Desired pods minus those that were available, at least 1.
     pub missing: i64,
+}
+
+/// A preexisting failure that is tolerated.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ToleratedFailure {
+    /// The workload.
+    pub object: ObjectKey,
+    /// Its health, for a person, as in "1 of 2 pods available; no worse than before".
+    pub message: String,
+}
+
+impl ToleratedFailure {
+    /// Returns it with its message as one line of at most 1024 bytes, for the ledger.
+    pub(crate) fn truncated(&self) -> Self {
+        Self { object: self.object.clone(), message: printable(&self.message) }
+    }
+}
+
+impl std::fmt::Display for ToleratedFailure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.object, self.message)
+    }
+}
+
+/// Returns the end of a message about tolerated failures: empty, or `; but …`. It names the first one and counts the others.
+pub(crate) fn describe_tolerated(tolerated: &[ToleratedFailure]) -> String {
+    match tolerated {
+        [] => String::new(),
+        [only] => format!("; but {only}"),
+        [first, others @ ..] => format!("; but {first} (and {} more)", others.len()),
+    }
 }
 
 /// Returns the workloads of the running version that lack pods, from its living objects and their health. At most 16.
@@ -53,16 +86,17 @@ pub struct Tolerance<'a> {
 }
 
 impl Tolerance<'_> {
-    /// Changes the health of tolerated workloads: to `InProgress` for the grace period, then to `Current`. Returns one
-    /// message for each of them.
-    pub fn apply(&self, objects: &mut [(&Object, &mut Health)]) -> Vec<String> {
+    /// Changes the health of tolerated workloads: to `InProgress` for the grace period, then to `Current`. Returns
+    /// them.
+    pub fn apply(&self, objects: &mut [(&Object, &mut Health)]) -> Vec<ToleratedFailure> {
         let mut tolerated = Vec::new();
         if self.requires_new_pods && !objects.iter().any(|(object, _)| has_new_pods(object)) {
             return tolerated;
         }
         for (object, health) in objects {
             let Some(better) = self.tolerate(object, health) else { continue };
-            tolerated.push(format!("{}: {}", object.key(), better.message));
+            let message = better.message.clone();
+            tolerated.push(ToleratedFailure { object: object.key(), message });
             **health = better;
         }
         tolerated

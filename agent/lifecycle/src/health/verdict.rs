@@ -1,6 +1,7 @@
 //! The health of a release: of all its objects together.
 
 use super::hooks::HookStatus;
+use super::preexisting::ToleratedFailure;
 use super::status::{Health, HealthStatus};
 use crate::object::Object;
 use crate::redaction::Redaction;
@@ -10,8 +11,8 @@ use crate::redaction::Redaction;
 pub enum Verdict {
     /// All objects are `Current`.
     Healthy,
-    /// All objects are `Current` except for preexisting failures that are tolerated, which the message names.
-    Tolerated(String),
+    /// All objects are `Current` except for preexisting failures that are tolerated; at least one.
+    Tolerated(Vec<ToleratedFailure>),
     /// Some objects are not `Current`, and none is `Failed`; the message names the first.
     InProgress(String),
     /// An object is `Failed`; the message names it.
@@ -44,12 +45,12 @@ impl Verdict {
         first_of(&unhealthy).map_or(Verdict::Healthy, Verdict::InProgress)
     }
 
-    /// Adds the messages of tolerated failures to a healthy verdict.
-    pub fn with_tolerated(self, tolerated: &[String]) -> Self {
-        match (self, first_of(tolerated)) {
-            (Verdict::Healthy, Some(message)) => Verdict::Tolerated(message),
-            (verdict, _) => verdict,
+    /// Adds tolerated failures to a healthy verdict.
+    pub fn with_tolerated(self, tolerated: Vec<ToleratedFailure>) -> Self {
+        if self == Verdict::Healthy && !tolerated.is_empty() {
+            return Verdict::Tolerated(tolerated);
         }
+        self
     }
 
     /// Returns the verdict with the status of the hooks that verify the release. They count only if everything else is
@@ -68,15 +69,9 @@ impl Verdict {
 
     /// Returns whether the verdict is `Healthy` or `Tolerated`.
     pub fn is_healthy(&self) -> bool {
-        self.healthy_message().is_some()
-    }
-
-    /// Returns the message of a healthy verdict: the tolerated failures, or nothing. None if the verdict is not healthy.
-    pub fn healthy_message(&self) -> Option<&str> {
         match self {
-            Verdict::Healthy => Some(""),
-            Verdict::Tolerated(message) => Some(message),
-            Verdict::InProgress(_) | Verdict::Failed(_) | Verdict::AwaitingHooks { .. } => None,
+            Verdict::Healthy | Verdict::Tolerated(_) => true,
+            Verdict::InProgress(_) | Verdict::Failed(_) | Verdict::AwaitingHooks { .. } => false,
         }
     }
 
@@ -84,7 +79,13 @@ impl Verdict {
     pub fn redacted(self, redaction: &Redaction) -> Self {
         match self {
             Verdict::Healthy => Verdict::Healthy,
-            Verdict::Tolerated(message) => Verdict::Tolerated(redaction.redact(&message)),
+            Verdict::Tolerated(failures) => {
+                let redacted = failures.into_iter().map(|failure| ToleratedFailure {
+                    message: redaction.redact(&failure.message),
+                    ..failure
+                });
+                Verdict::Tolerated(redacted.collect())
+            }
             Verdict::InProgress(message) => Verdict::InProgress(redaction.redact(&message)),
             Verdict::Failed(message) => Verdict::Failed(redaction.redact(&message)),
             Verdict::AwaitingHooks { awaited, started } => {

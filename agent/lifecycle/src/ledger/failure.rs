@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::bundle::hook::Hook;
 use crate::bundle::release::Release;
 use crate::ledger::operation::Operation;
-use crate::ledger::rollout::{RetryState, Rollout};
+use crate::ledger::retry::RetryState;
+use crate::ledger::rollout::Rollout;
 use crate::object::Object;
 use crate::reason::{Fault, Reason};
 

@@ -1,115 +1,137 @@
-//! Operations, going on or ended, and the assignments they answer.
+//! Operations, in progress or ended, and the assignments that they answer.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::api::{HistoryEntry, OperationKind, OperationResult};
 use crate::bundle::hook::HookRun;
 use crate::bundle::release::Release;
-use crate::ledger::history;
 use crate::ledger::left_behind::{KeptObject, Leftover};
-use crate::ledger::rollout::Rollout;
-use crate::object::ObjectKey;
 use crate::reason::{Fault, Reason};
 use crate::rollback_safety::{Blocker, RollbackSafety};
 use crate::spec::requirement::Requirement;
+use crate::spec::version_range::is_older;
 
-/// Kept objects that a message names, each with its cause.
+/// Kept objects of which the cause is recorded and shown: an etcd object is small.
 const MAX_KEPT_SHOWN: usize = 5;
 
-/// Leftovers that are recorded: an etcd object is small, and a message names the first one alone.
+/// Leftovers that are recorded: a message names the first one only.
 const MAX_LEFTOVERS: usize = 100;
 
 /// One attempt to change what runs, or to remove it.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Operation {
+    /// What is attempted.
     pub kind: OperationKind,
+    /// Its number among the operations of this ledger.
     pub sequence: u64,
-    /// What is being gone to; absent where the assignment could not even be read, and on removal.
+    /// The release to which it leads; absent where the assignment could not be read, and for an uninstall.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Release>,
-    /// What `spec.version` said where the rest of the assignment could not be read.
+    /// The text of `spec.version`, where the assignment could not be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unread: Option<String>,
+    pub unread_version: Option<String>,
+    /// How it ended.
     pub result: OperationResult,
+    /// When it was initiated.
     pub started: Timestamp,
+    /// When it ended; absent while it is in progress.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completed: Option<Timestamp>,
+    /// Why it is where it is, or why it ended so.
     pub reason: Reason,
+    /// The same for a person, as one line of at most 1024 bytes.
     pub message: String,
-    /// The bundle's digest was verified.
+    /// Whether the bundle's digest was verified.
     #[serde(default)]
     pub verified: bool,
-    /// Where what was seen of its failure is kept.
+    /// ConfigMap with evidence of its failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<String>,
-    /// The assignment this answers.
-    pub asked: AssignmentKey,
+    /// The assignment that it answers.
+    pub assignment: AssignmentKey,
     /// Whether a rollback from the target would work, as judged before the first write.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback_safety: Option<RollbackSafety>,
     /// The blockers that a person accepted by a retry.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub accepted_blockers: Vec<Blocker>,
-    /// What the check warned of; it stops nothing.
+    /// Warnings of the check, for a person. They stop nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
-    /// What the target needs of other add-ons.
+    /// Requirements of the target.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requires: Vec<Requirement>,
-    /// Objects that a rollback left as they were: all of them, those after the fifth without a message.
+    /// All objects that a rollback left as they were. Only the first five have the message of their cause.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kept_objects: Vec<KeptObject>,
-    /// What the last removal of this operation did not remove; at most a hundred entries.
+    /// What its last removal did not remove; at most a hundred entries.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leftovers: Vec<Leftover>,
 }
 
-/// What makes an assignment another one.
+/// The identity of an assignment.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct AssignmentKey {
-    /// Absent where the assignment could not be read.
+    /// The assigned release; absent where the assignment could not be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub release: Option<Release>,
-    /// Of the whole spec: a refusal is looked at again when anything in it changes.
+    /// Generation of the whole spec: a rejected assignment is tried again when anything in it changes.
     pub generation: i64,
-    /// The retry annotation.
+    /// Value of the annotation `retry`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<String>,
 }
 
 impl AssignmentKey {
-    /// The same release, and nobody asked to try it again.
-    pub fn same_release(&self, other: &AssignmentKey) -> bool {
+    /// Returns whether both ask for the same release, and no retry was requested in between.
+    pub fn is_same_request(&self, other: &AssignmentKey) -> bool {
         self.release == other.release && self.retry == other.retry
     }
 }
 
 impl Operation {
-    /// The mark on the Jobs that this operation runs as hooks.
-    pub(crate) fn hook_run(&self) -> HookRun {
-        HookRun::new(self.sequence, self.started)
+    /// Begins an operation.
+    pub(crate) fn new(
+        kind: OperationKind,
+        sequence: u64,
+        target: Option<Release>,
+        reason: Reason,
+        assignment: AssignmentKey,
+        started: Timestamp,
+    ) -> Self {
+        Self {
+            kind,
+            sequence,
+            target,
+            unread_version: None,
+            result: OperationResult::InProgress,
+            started,
+            completed: None,
+            reason,
+            message: String::new(),
+            verified: false,
+            evidence: None,
+            assignment,
+            rollback_safety: None,
+            accepted_blockers: Vec::new(),
+            warnings: Vec::new(),
+            requires: Vec::new(),
+            kept_objects: Vec::new(),
+            leftovers: Vec::new(),
+        }
     }
 
-    /// The kept objects as a list for a message; `None` if there are none.
-    pub(crate) fn list_kept_objects(&self) -> Option<String> {
-        let shown: Vec<_> = self.kept_objects.iter().take(MAX_KEPT_SHOWN).collect();
-        let shown: Vec<_> = shown.into_iter().map(|kept| kept.cause.message.as_str()).collect();
-        let more = match self.kept_objects.len().saturating_sub(MAX_KEPT_SHOWN) {
-            0 => String::new(),
-            more => format!(" (and {more} more)"),
-        };
-        (!shown.is_empty()).then(|| format!("{}{more}", shown.join("; ")))
-    }
-
+    /// Its entry in the history.
     pub fn entry(&self) -> HistoryEntry {
         let target = self.target.as_ref().map(|target| target.version.to_string());
         HistoryEntry {
             sequence: self.sequence,
-            version: target.or_else(|| self.unread.clone()),
+            version: target.or_else(|| self.unread_version.clone()),
             digest: self.target.as_ref().map(|target| target.digest.clone()),
             operation: self.kind,
             result: self.result,
@@ -120,82 +142,75 @@ impl Operation {
             evidence: self.evidence.clone(),
         }
     }
-}
 
-impl Rollout {
-    /// Returns whether the last rollback left this object as it was.
-    pub fn is_kept(&self, object: &ObjectKey) -> bool {
-        let mut kept = self.operation.iter().flat_map(|operation| &operation.kept_objects);
-        kept.any(|kept| &kept.object == object)
+    /// The mark on the Jobs that this operation runs as hooks.
+    pub(crate) fn hook_run(&self) -> HookRun {
+        HookRun::new(self.sequence, self.started)
+    }
+
+    /// Returns whether it has not ended.
+    pub(crate) fn is_open(&self) -> bool {
+        self.completed.is_none()
+    }
+
+    /// Returns whether it also answers this assignment: it waits for the same release, or was rejected for exactly this
+    /// assignment.
+    pub(crate) fn is_resumed_by(&self, assignment: &AssignmentKey) -> bool {
+        if self.is_open() {
+            return self.assignment.is_same_request(assignment);
+        }
+        self.result == OperationResult::Failed
+            && !self.reason.is_after_first_write()
+            && self.assignment == *assignment
+    }
+
+    /// Returns the kind of the operation that follows this one when version `to` is assigned again while it runs: a rollback
+    /// only from a newer version.
+    pub(crate) fn return_kind(&self, to: &Version) -> OperationKind {
+        let unread = self.unread_version.as_ref().and_then(|text| Version::parse(text).ok());
+        let assigned = self.assignment.release.as_ref().map(|release| release.version.clone());
+        match assigned.or(unread) {
+            Some(version) if !is_older(to, &version) => OperationKind::Upgrade,
+            Some(_) | None => OperationKind::Rollback,
+        }
+    }
+
+    /// Why this operation succeeded.
+    pub(crate) fn success_reason(&self) -> Reason {
+        match self.kind {
+            OperationKind::Install => Reason::InstallSucceeded,
+            OperationKind::Upgrade => Reason::UpgradeSucceeded,
+            OperationKind::Rollback => Reason::RollbackSucceeded,
+            OperationKind::Uninstall => Reason::Removing,
+        }
     }
 
     /// Records objects that the rollback left as they were, each once.
-    pub(crate) fn record_kept_objects(mut self, objects: &[KeptObject]) -> Self {
-        let Some(operation) = &mut self.operation else { return self };
+    pub(crate) fn record_kept_objects(&mut self, objects: &[KeptObject]) {
         for KeptObject { object, cause } in objects {
-            if operation.kept_objects.iter().any(|kept| &kept.object == object) {
+            if self.kept_objects.iter().any(|kept| &kept.object == object) {
                 continue;
             }
-            let is_shown = operation.kept_objects.len() < MAX_KEPT_SHOWN;
+            let is_shown = self.kept_objects.len() < MAX_KEPT_SHOWN;
             let message = if is_shown { cause.message.clone() } else { String::new() };
             let cause = Fault { message, ..cause.clone() };
-            operation.kept_objects.push(KeptObject { object: object.clone(), cause });
+            self.kept_objects.push(KeptObject { object: object.clone(), cause });
         }
-        self
     }
 
     /// Records what a removal did not remove.
-    pub(crate) fn record_leftovers(mut self, leftovers: &[Leftover]) -> Self {
-        if let Some(operation) = &mut self.operation {
-            operation.leftovers = leftovers.iter().take(MAX_LEFTOVERS).cloned().collect();
-        }
-        self
+    pub(crate) fn record_leftovers(&mut self, leftovers: &[Leftover]) {
+        self.leftovers = leftovers.iter().take(MAX_LEFTOVERS).cloned().collect();
     }
 
-    /// Begins an operation; the one before has ended.
-    pub(crate) fn open(
-        mut self,
-        kind: OperationKind,
-        target: Option<Release>,
-        reason: Reason,
-        asked: AssignmentKey,
-        now: Timestamp,
-    ) -> Self {
-        self.sequence = self.sequence.saturating_add(1);
-        self.operation = Some(Operation {
-            kind,
-            sequence: self.sequence,
-            target,
-            unread: None,
-            result: OperationResult::InProgress,
-            started: now,
-            completed: None,
-            reason,
-            message: String::new(),
-            verified: false,
-            evidence: None,
-            asked,
-            rollback_safety: None,
-            accepted_blockers: Vec::new(),
-            warnings: Vec::new(),
-            requires: Vec::new(),
-            kept_objects: Vec::new(),
-            leftovers: Vec::new(),
-        });
-        self
-    }
-
-    /// Ends the operation and enters it into the history.
-    pub(crate) fn finish(mut self, result: OperationResult, said: Fault, now: Timestamp) -> Self {
-        let Some(operation) = &mut self.operation else { return self };
-        operation.result = result;
-        operation.reason = said.reason;
-        operation.message = said.message;
-        operation.completed = Some(now.max(operation.started));
-        let entry = operation.entry();
-        self.history.retain(|old| old.sequence != entry.sequence);
-        self.history.insert(0, entry);
-        self.history = history::prune(self.history);
-        self
+    /// The kept objects as a list for a message; `None` if there are none.
+    pub(crate) fn list_kept_objects(&self) -> Option<String> {
+        let shown = self.kept_objects.iter().take(MAX_KEPT_SHOWN);
+        let shown: Vec<_> = shown.map(|kept| kept.cause.message.as_str()).collect();
+        let more = match self.kept_objects.len().saturating_sub(MAX_KEPT_SHOWN) {
+            0 => String::new(),
+            more => format!(" (and {more} more)"),
+        };
+        (!shown.is_empty()).then(|| format!("{}{more}", shown.join("; ")))
     }
 }

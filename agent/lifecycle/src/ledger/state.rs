@@ -1,190 +1,230 @@
-//! Where a rollout is, with what that place needs to go on.
+//! The state of a rollout: where it is, with the data that is needed to continue from there.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::api::Phase;
+use crate::health::ToleratedFailure;
+use crate::plan::Wave;
 use crate::reason::{Fault, Reason};
 use crate::spec::duration::millis;
 
-/// Where a rollout is, with what that place needs to go on.
+/// Where a rollout is. Each state belongs to one [`Phase`].
+///
+/// `spent` is the time for which the API server could be reached in this part of the rollout.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(tag = "at", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum State {
+    /// The assignment was seen, and nothing is decided.
     Pending,
+    /// The rollout may not start yet.
     Waiting {
+        /// Why not.
         reason: Reason,
     },
+    /// The bundle is downloaded.
     Pulling,
+    /// The bundle is parsed and the release retained.
     Staging,
+    /// The release is tried without writing.
     Checking {
-        /// Time gone while the API server could not finish the check.
+        /// How long the API server could not finish the check.
         #[serde(with = "millis")]
-        unsure: Duration,
+        inconclusive_for: Duration,
     },
-    /// Checked; what is to be run before the first write runs.
+    /// The check passed, and the `pre-upgrade` hooks run.
     PreUpgrade {
+        /// Time spent since they were started.
         #[serde(with = "millis")]
         spent: Duration,
     },
+    /// Objects are written, wave by wave.
     Applying {
-        stage: u32,
+        /// The wave that is written.
+        wave: Wave,
+        /// Time spent since the first write.
         #[serde(with = "millis")]
         spent: Duration,
     },
-    Verifying {
-        #[serde(with = "millis")]
-        spent: Duration,
-        /// How long everything has been seen healthy without a break; absent where it was not at the last look.
-        #[serde(default, with = "millis::option", skip_serializing_if = "Option::is_none")]
-        healthy: Option<Duration>,
-        /// How long an object has said without a break that it failed.
-        #[serde(with = "millis")]
-        failing: Duration,
-    },
+    /// All waves are written, and health is watched.
+    Verifying(Verification),
+    /// The release is healthy, and what it dropped is removed.
     Pruning {
+        /// Time spent since the first removal.
         #[serde(with = "millis")]
         spent: Duration,
-        /// What is not whole and is no worse than before, in words.
-        #[serde(default, skip_serializing_if = "String::is_empty")]
-        but: String,
+        /// Preexisting failures that were tolerated when the soak ended.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        tolerated: Vec<ToleratedFailure>,
     },
+    /// The assigned release runs.
     Available,
+    /// The assignment was rejected before the first write.
     Rejected {
+        /// Why.
         reason: Reason,
-        /// What is tried again by itself; absent until the assignment changes.
+        /// Where the agent retries by itself. Absent: only another assignment or the annotation `retry` starts again.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        again: Option<RetryFrom>,
+        retry_from: Option<RetryFrom>,
     },
-    RollingBack {
-        back: RollbackStep,
-        cause: Fault,
-        /// Not a failure: the assignment went back to where it came from.
-        asked: bool,
-        #[serde(with = "millis")]
-        spent: Duration,
-    },
+    /// The last release that was available is restored.
+    RollingBack(Rollback),
+    /// The last release that was available runs again after a failure.
     RolledBack {
+        /// The failure.
         cause: Fault,
     },
+    /// The assignment failed, and no rollback follows.
     Failed {
+        /// The failure.
         cause: Fault,
     },
+    /// Everything that was installed is removed.
     Removing {
-        /// Nothing is left but to let the `ManagedAddOn` go.
+        /// Whether only the finalizer is left.
         done: bool,
     },
 }
 
-/// Where a refusal came from, and so what to look at again.
+/// How the verification of a release is going.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Verification {
+    /// Time spent since the first write.
+    #[serde(with = "millis")]
+    pub spent: Duration,
+    /// How long everything was healthy without a break; absent if it was not in the last observation.
+    #[serde(default, with = "millis::option", skip_serializing_if = "Option::is_none")]
+    pub healthy_for: Option<Duration>,
+    /// How long an object was `Failed` without a break.
+    #[serde(with = "millis")]
+    pub failed_for: Duration,
+}
+
+/// How a rollback is going.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Rollback {
+    /// What is done now.
+    pub step: RollbackStep,
+    /// Why the agent rolls back.
+    pub cause: Fault,
+    /// Whether the assignment requested it. Otherwise a failure caused it.
+    pub requested: bool,
+    /// Time spent since it began.
+    #[serde(with = "millis")]
+    pub spent: Duration,
+}
+
+/// The step that was refused, and where a retry resumes.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetryFrom {
-    Begin,
+    /// The decision whether the assignment may start.
+    Start,
+    /// The download of the bundle.
     Pull,
+    /// Parsing the bundle and retaining the release.
     Stage,
+    /// The check and the hooks before the first write.
     Check,
 }
 
-/// How far a rollback is.
+/// The steps of a rollback, in order.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(tag = "at", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum RollbackStep {
-    /// Webhooks and APIServices that only the failed release brought go first: they could refuse what follows.
+    /// Webhooks and APIServices that only the failed release has are removed: they could refuse the writes that follow.
     Withdraw,
+    /// The last release that was available is written, wave by wave.
     Apply {
-        stage: u32,
+        /// The wave that is written.
+        wave: Wave,
     },
+    /// Its health is watched.
     Verify {
+        /// How long everything was healthy without a break; absent if it was not in the last observation.
         #[serde(default, with = "millis::option", skip_serializing_if = "Option::is_none")]
-        healthy: Option<Duration>,
+        healthy_for: Option<Duration>,
     },
-    /// What only the failed release brought goes.
+    /// Everything that only the failed release has is removed.
     Prune,
 }
 
-/// What holds in a state, whatever the rest of the ledger says: one row each.
+/// What holds in a state, whatever the rest of the ledger says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Traits {
+    /// The phase to which the state belongs.
     pub phase: Phase,
-    /// The release whose health decides here; it is looked at again and again.
-    pub judged: Option<Judged>,
-    pub keeps: Keeps,
+    /// The release whose health decides what comes next; it is watched.
+    pub verified: Option<Verified>,
+    /// Whether the current release is at rest.
+    pub at_rest: AtRest,
     /// Time spent since this direction's first write; in Pruning, since that began.
     pub spent: Duration,
 }
 
+/// A release whose health is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Judged {
-    /// What is being gone to.
+pub enum Verified {
+    /// The operation's target.
     Target,
-    /// What was gone back to.
+    /// The release that was restored.
     Current,
 }
 
-/// Whether the current release is kept as it is: none is while another is on its way.
+/// Whether the current release is at rest: it is repaired, and its health is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keeps {
-    Current,
-    /// Unless there may be objects of another.
-    CurrentIfUntouched,
-    Nothing,
+pub enum AtRest {
+    /// Always.
+    Yes,
+    /// Unless there may be objects of another release.
+    IfUntouched,
+    /// Never: another release is on its way.
+    No,
 }
 
 impl State {
+    /// The table of all states.
     pub fn traits(&self) -> Traits {
-        use Keeps::{Current, CurrentIfUntouched, Nothing};
-        let unspent = Duration::ZERO;
-        let row = |phase, judged, keeps, spent| Traits { phase, judged, keeps, spent };
+        let zero = Duration::ZERO;
+        let row = |phase, verified, at_rest, spent| Traits { phase, verified, at_rest, spent };
         match self {
-            State::Pending => row(Phase::Pending, None, CurrentIfUntouched, unspent),
-            State::Waiting { .. } => row(Phase::Waiting, None, CurrentIfUntouched, unspent),
-            State::Pulling => row(Phase::Pulling, None, Nothing, unspent),
-            State::Staging => row(Phase::Staging, None, Nothing, unspent),
-            State::Checking { .. } => row(Phase::Checking, None, Nothing, unspent),
-            State::PreUpgrade { .. } => row(Phase::Checking, None, Nothing, unspent),
-            State::Applying { spent, .. } => row(Phase::Applying, None, Nothing, *spent),
-            State::Verifying { spent, .. } => {
-                row(Phase::Verifying, Some(Judged::Target), Nothing, *spent)
+            State::Pending => row(Phase::Pending, None, AtRest::IfUntouched, zero),
+            State::Waiting { .. } => row(Phase::Waiting, None, AtRest::IfUntouched, zero),
+            State::Pulling => row(Phase::Pulling, None, AtRest::No, zero),
+            State::Staging => row(Phase::Staging, None, AtRest::No, zero),
+            State::Checking { .. } => row(Phase::Checking, None, AtRest::No, zero),
+            State::PreUpgrade { .. } => row(Phase::Checking, None, AtRest::No, zero),
+            State::Applying { spent, .. } => row(Phase::Applying, None, AtRest::No, *spent),
+            State::Verifying(Verification { spent, .. }) => {
+                row(Phase::Verifying, Some(Verified::Target), AtRest::No, *spent)
             }
-            State::Pruning { spent, .. } => row(Phase::Pruning, None, Nothing, *spent),
-            State::Available => row(Phase::Available, None, Current, unspent),
-            State::Rejected { .. } => row(Phase::Rejected, None, CurrentIfUntouched, unspent),
-            State::RollingBack { back, spent, .. } => {
-                row(Phase::RollingBack, back.judged(), Nothing, *spent)
+            State::Pruning { spent, .. } => row(Phase::Pruning, None, AtRest::No, *spent),
+            State::Available => row(Phase::Available, None, AtRest::Yes, zero),
+            State::Rejected { .. } => row(Phase::Rejected, None, AtRest::IfUntouched, zero),
+            State::RollingBack(Rollback { step, spent, .. }) => {
+                row(Phase::RollingBack, step.verified(), AtRest::No, *spent)
             }
-            State::RolledBack { .. } => row(Phase::RolledBack, None, Current, unspent),
-            State::Failed { .. } => row(Phase::Failed, None, Nothing, unspent),
-            State::Removing { .. } => row(Phase::Removing, None, Nothing, unspent),
+            State::RolledBack { .. } => row(Phase::RolledBack, None, AtRest::Yes, zero),
+            State::Failed { .. } => row(Phase::Failed, None, AtRest::No, zero),
+            State::Removing { .. } => row(Phase::Removing, None, AtRest::No, zero),
         }
     }
-}
 
-impl RollbackStep {
-    pub(crate) fn judged(&self) -> Option<Judged> {
-        match self {
-            RollbackStep::Verify { .. } => Some(Judged::Current),
-            RollbackStep::Withdraw | RollbackStep::Apply { .. } | RollbackStep::Prune => None,
-        }
-    }
-}
-
-impl State {
-    /// With all counted time at zero.
-    pub(crate) fn but_for_time(&self) -> State {
+    /// Returns the state with all times at zero.
+    pub(crate) fn without_times(&self) -> State {
         let mut state = self.clone();
         match &mut state {
-            State::Checking { unsure: spent }
+            State::Checking { inconclusive_for: spent }
             | State::PreUpgrade { spent }
             | State::Applying { spent, .. }
             | State::Pruning { spent, .. } => *spent = Duration::ZERO,
-            State::Verifying { spent, healthy, failing } => {
-                (*spent, *healthy, *failing) = Default::default();
-            }
-            State::RollingBack { spent, back, .. } => {
+            State::Verifying(verification) => *verification = Verification::default(),
+            State::RollingBack(Rollback { spent, step, .. }) => {
                 *spent = Duration::ZERO;
-                if let RollbackStep::Verify { healthy } = back {
-                    *healthy = None;
+                if let RollbackStep::Verify { healthy_for } = step {
+                    *healthy_for = None;
                 }
             }
             State::Pending
@@ -198,5 +238,23 @@ impl State {
             | State::Removing { .. } => {}
         }
         state
+    }
+}
+
+impl RollbackStep {
+    /// The step that begins once a wave is written.
+    pub(crate) fn after(wave: Wave) -> Self {
+        match wave.next() {
+            Some(wave) => RollbackStep::Apply { wave },
+            None => RollbackStep::Verify { healthy_for: None },
+        }
+    }
+
+    /// The release whose health decides in this step.
+    pub(crate) fn verified(&self) -> Option<Verified> {
+        match self {
+            RollbackStep::Verify { .. } => Some(Verified::Current),
+            RollbackStep::Withdraw | RollbackStep::Apply { .. } | RollbackStep::Prune => None,
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use strum::VariantArray;
 
@@ -12,7 +13,10 @@ use crate::object::{Object, ObjectKey};
 use crate::reason::{Fault, Reason};
 
 /// Steps of applying, in order. Each is finished before the next begins.
-#[derive(VariantArray, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(
+    Serialize, Deserialize, VariantArray, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord,
+)]
+#[serde(rename_all = "camelCase")]
 pub enum Wave {
     Namespaces,
     /// Until each is Established.
@@ -31,9 +35,11 @@ impl Wave {
     /// Every wave, in the order of applying.
     pub const ALL: &'static [Self] = Self::VARIANTS;
 
-    /// The stage with this number in a ledger; past the last there is none.
-    pub fn numbered(number: u32) -> Option<Wave> {
-        Wave::ALL.get(usize::try_from(number).ok()?).copied()
+    /// The wave after this one; `None` after the last.
+    pub fn next(self) -> Option<Wave> {
+        let mut waves = Wave::ALL.iter().copied();
+        waves.find(|wave| *wave == self)?;
+        waves.next()
     }
 
     pub fn of(group: &str, kind: &str) -> Wave {

@@ -1,219 +1,203 @@
-//! Going back to the last release that was Available; for a first install, to nothing.
+//! RollingBack: the last release that was available is restored. A failed install has none, and is removed.
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-
-use super::{apply, begin};
+use super::transition::{Decision, Transition};
+use super::view::View;
 use crate::api::{OperationKind, OperationResult};
+use crate::bundle::release::Release;
 use crate::health::Verdict;
 use crate::ledger::left_behind::{Leftover, describe_leftovers};
 use crate::ledger::operation::Operation;
 use crate::ledger::rollout::Rollout;
-use crate::ledger::state::{RollbackStep, State};
-use crate::observation::{Action, Direction, Observation, Outcome, Report};
+use crate::ledger::state::{Rollback, RollbackStep, State};
+use crate::observation::Outcome;
 use crate::plan::Wave;
 use crate::reason::{Fault, Reason};
 
-/// A rollback under way, taken out of its state.
-pub(super) struct Going {
-    pub back: RollbackStep,
-    pub cause: Fault,
-    pub asked: bool,
-    pub spent: Duration,
-}
+/// Shortest timeout of a rollback. A short `policy.timeout` is meant for the new version.
+const MIN_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
-/// A short time-out is for a new version that is waited for; the way back gets at least this long.
-const SHORTEST: Duration = Duration::from_secs(5 * 60);
-
-fn patience(seen: &Observation) -> Duration {
-    seen.policy().timeout.max(SHORTEST)
-}
-
-/// Ends what was tried and begins to go back. A failed first install stays one operation: there is nothing to go to.
-pub(super) fn begin(
-    rollout: Rollout,
-    cause: Fault,
-    asked: bool,
-    seen: &Observation,
-    now: Timestamp,
-) -> Rollout {
-    let state =
-        |back| State::RollingBack { back, cause: cause.clone(), asked, spent: Duration::ZERO };
+/// Ends what was attempted, and begins the rollback. A failed install stays one operation: there is nothing to restore.
+pub(super) fn begin(rollout: Rollout, cause: Fault, requested: bool, view: View) -> Rollout {
+    let state = |step| {
+        let cause = cause.clone();
+        State::RollingBack(Rollback { step, cause, requested, spent: Duration::ZERO })
+    };
     let Some(current) = rollout.current.clone() else {
         let message = format!("removing what was installed: {}", cause.message);
-        return rollout.say(message).to(state(RollbackStep::Prune));
+        return rollout.with_message(message).enter(state(RollbackStep::Prune));
     };
-    let answered = rollout.operation.as_ref().map(|operation| operation.asked.clone());
-    let safety = rollout.operation.as_ref().and_then(|operation| operation.rollback_safety.clone());
-    let rollout = rollout.close(cause.clone(), now);
-    // A rollback that nobody asked for still answers the assignment that failed.
-    let asked = answered.filter(|_| !asked).unwrap_or_else(|| seen.asked());
-    let rollout = rollout.open(OperationKind::Rollback, Some(current), cause.reason, asked, now);
-    // What was said of this way back before stays said.
-    let rollout = rollout.judged(&Report { rollback_safety: safety, ..Report::default() });
-    begin::verified(rollout).say(cause.message.clone()).to(state(RollbackStep::Withdraw))
+    let failed = rollout.operation.clone();
+    // A rollback that nobody requested still answers the assignment that failed.
+    let answered = failed.as_ref().filter(|_| !requested).map(|failed| failed.assignment.clone());
+    let assignment = answered.unwrap_or_else(|| view.seen.assignment_key());
+    let kind = OperationKind::Rollback;
+    // The judgement of this rollback stays on record.
+    let safety = failed.and_then(|failed| failed.rollback_safety);
+    rollout
+        .close(cause.clone(), view.now)
+        .open(kind, Some(current), cause.reason, assignment, view.now)
+        .record_check(safety, Vec::new())
+        .mark_verified()
+        .with_message(cause.message.clone())
+        .enter(state(RollbackStep::Withdraw))
 }
 
-pub(super) fn due(rollout: &Rollout, back: &RollbackStep) -> Option<Action> {
-    let prune = |only_extensions| Action::Prune {
-        keep: rollout.current.clone(),
-        of: rollout.touched.clone(),
-        only_extensions,
-        in_order: !only_extensions && rollout.prunes_in_order(),
-    };
-    match back {
-        RollbackStep::Withdraw => Some(prune(true)),
-        RollbackStep::Apply { stage } => Some(Action::Apply {
-            release: rollout.current.clone()?,
-            stage: Wave::numbered(*stage)?,
-            direction: Direction::Rollback,
-        }),
-        RollbackStep::Verify { .. } => None,
-        RollbackStep::Prune => Some(prune(false)),
-    }
-}
-
-pub(super) fn advance(
-    rollout: Rollout,
-    seen: &Observation,
-    now: Timestamp,
-    going: Going,
-) -> Rollout {
-    let late = going.spent >= patience(seen);
-    let stay = |rollout: Rollout, back| Rollout { state: going.state(back), ..rollout };
+/// Goes on with a rollback. `rollback` has the time up to this observation.
+pub(super) fn roll_back(rollout: Rollout, view: View, rollback: Rollback) -> Decision {
     if let Some(fault) = rollout.crash_loop() {
-        return match going.back {
+        return match rollback.step {
             RollbackStep::Prune => {
-                finish(rollout, going, &[Leftover::GivenUp { cause: fault }], now)
+                complete(rollout, view, rollback, &[Leftover::GivenUp { cause: fault }])
             }
             RollbackStep::Withdraw | RollbackStep::Apply { .. } | RollbackStep::Verify { .. } => {
-                give_up(rollout, &fault.message, now)
+                give_up(rollout, view, &fault.message)
             }
         };
     }
-    match (going.back.clone(), seen.outcome.as_ref()) {
+    match (rollback.step.clone(), view.outcome()) {
         (RollbackStep::Withdraw, Some(Outcome::Pruned { .. })) => {
-            going.on(rollout, RollbackStep::Apply { stage: 0 })
+            go_on(rollout, &rollback, RollbackStep::Apply { wave: Wave::Namespaces })
         }
-        (RollbackStep::Apply { stage }, Some(Outcome::Applied { wave, kept }))
-            if Some(*wave) == Wave::numbered(stage) =>
+        (RollbackStep::Apply { wave }, Some(Outcome::Applied { wave: applied, kept }))
+            if *applied == wave =>
         {
-            going.on(rollout.record_kept_objects(kept), after(stage))
+            go_on(rollout.record_kept_objects(kept), &rollback, RollbackStep::after(wave))
         }
-        (RollbackStep::Verify { healthy }, _) => verify(rollout, seen, now, going, healthy),
-        (back @ RollbackStep::Prune, Some(Outcome::Pruned { leftovers }))
-            if rollout.is_going(leftovers) =>
-        {
-            stay(rollout, back).await_end_of(leftovers, seen.jitter)
-        }
-        (RollbackStep::Prune, Some(Outcome::Pruned { leftovers })) => {
-            finish(rollout, going, leftovers, now)
-        }
-        (RollbackStep::Prune, Some(Outcome::Failed(fault))) if late || !rollout.may_pass(fault) => {
-            finish(rollout, going, &[Leftover::GivenUp { cause: fault.clone() }], now)
-        }
-        (RollbackStep::Prune, Some(Outcome::Missing)) => {
-            finish(rollout, going, &[Leftover::LostBaseline], now)
-        }
+        (RollbackStep::Verify { healthy_for }, _) => verify(rollout, view, rollback, healthy_for),
+        (RollbackStep::Prune, Some(outcome)) => prune(rollout, view, rollback, outcome),
         (_, Some(Outcome::Missing)) => {
-            let gone = "the retained release to go back to is gone";
-            give_up(rollout, gone, now)
+            give_up(rollout, view, "the retained release to roll back to is gone")
         }
-        (_, Some(Outcome::Failed(fault))) if late => give_up(rollout, &fault.message, now),
-        // Going back is tried until its time is over, whatever the fault: there is nothing better to do.
-        (back, Some(Outcome::Failed(fault))) => stay(rollout, back).retry(fault, seen.jitter),
-        (back, _) => stay(rollout, back),
+        (_, Some(Outcome::Failed(fault))) => retry(rollout, view, rollback, fault),
+        _ => stay(rollout, rollback),
     }
 }
 
-fn after(stage: u32) -> RollbackStep {
-    match Wave::numbered(stage + 1) {
-        Some(_) => RollbackStep::Apply { stage: stage + 1 },
-        None => RollbackStep::Verify { healthy: None },
+/// Every fault is retried until the time is over: there is nothing better to do.
+fn retry(rollout: Rollout, view: View, rollback: Rollback, fault: &Fault) -> Decision {
+    if is_late(&rollback, view) {
+        return give_up(rollout, view, &fault.message);
     }
+    stay(rollout.retry_later(fault.message.clone(), view.seen.jitter), rollback)
 }
 
-impl Going {
-    /// A step further, and what stood in its way is no news any more.
-    fn on(&self, rollout: Rollout, back: RollbackStep) -> Rollout {
-        rollout.say(self.cause.message.clone()).to(self.state(back))
-    }
-
-    fn state(&self, back: RollbackStep) -> State {
-        State::RollingBack { back, cause: self.cause.clone(), asked: self.asked, spent: self.spent }
+/// Removes what only the failed release has. Leftovers are reported and fail nothing.
+fn prune(rollout: Rollout, view: View, rollback: Rollback, outcome: &Outcome) -> Decision {
+    match outcome {
+        Outcome::Pruned { leftovers } if rollout.may_await_prune(leftovers) => {
+            stay(rollout.await_prune(leftovers, view.seen.jitter), rollback)
+        }
+        Outcome::Pruned { leftovers } => complete(rollout, view, rollback, leftovers),
+        Outcome::Failed(fault) if is_late(&rollback, view) || !rollout.may_retry_prune(fault) => {
+            let given_up = Leftover::GivenUp { cause: fault.clone() };
+            complete(rollout, view, rollback, &[given_up])
+        }
+        Outcome::Failed(fault) => retry(rollout, view, rollback, fault),
+        Outcome::Missing => complete(rollout, view, rollback, &[Leftover::LostBaseline]),
+        Outcome::FinalizerAdded
+        | Outcome::Pulled
+        | Outcome::Staged
+        | Outcome::Checked(_)
+        | Outcome::HooksRan(_)
+        | Outcome::Applied { .. }
+        | Outcome::EvidenceSaved(_)
+        | Outcome::Removed { .. }
+        | Outcome::Retained
+        | Outcome::FinalizerRemoved => stay(rollout, rollback),
     }
 }
 
 fn verify(
     rollout: Rollout,
-    seen: &Observation,
-    now: Timestamp,
-    going: Going,
-    healthy: Option<Duration>,
-) -> Rollout {
-    let policy = seen.policy();
-    let soaked = apply::soaked(healthy, seen);
-    let late = going.spent >= patience(seen);
-    let stay = |rollout, healthy| Rollout {
-        state: going.state(RollbackStep::Verify { healthy }),
-        ..rollout
+    view: View,
+    rollback: Rollback,
+    healthy_for: Option<Duration>,
+) -> Decision {
+    let verifying = |healthy_for| {
+        let step = RollbackStep::Verify { healthy_for };
+        Rollback { step, ..rollback.clone() }
     };
-    match &seen.verdict {
-        None if late => give_up(rollout, "its health could not be told in time", now),
-        None => stay(rollout, healthy),
-        Some(Verdict::Healthy | Verdict::Tolerated(_)) if soaked >= policy.soak => {
-            going.on(rollout, RollbackStep::Prune)
-        }
+    match view.verdict() {
         Some(Verdict::Healthy | Verdict::Tolerated(_)) => {
-            stay(rollout, Some(soaked)).say(going.cause.message.clone())
+            let healthy_for = view.healthy_time(healthy_for);
+            if healthy_for >= view.seen.policy().soak {
+                return go_on(rollout, &rollback, RollbackStep::Prune);
+            }
+            let rollout = rollout.with_message(rollback.cause.message.clone());
+            stay(rollout, verifying(Some(healthy_for)))
         }
+        None if is_late(&rollback, view) => {
+            give_up(rollout, view, "health could not be determined in time")
+        }
+        None => stay(rollout, verifying(healthy_for)),
         Some(
-            Verdict::InProgress(what)
-            | Verdict::Failed(what)
-            | Verdict::AwaitingHooks { awaited: what, .. },
-        ) if late => give_up(rollout, &format!("not healthy in time: {what}"), now),
-        // What the failed version left behind may look like failure for a while.
+            Verdict::InProgress(message)
+            | Verdict::Failed(message)
+            | Verdict::AwaitingHooks { awaited: message, .. },
+        ) if is_late(&rollback, view) => {
+            give_up(rollout, view, &format!("not healthy in time: {message}"))
+        }
+        // What the failed version left may look like a failure for a while.
         Some(
-            Verdict::InProgress(what)
-            | Verdict::Failed(what)
-            | Verdict::AwaitingHooks { awaited: what, .. },
+            Verdict::InProgress(message)
+            | Verdict::Failed(message)
+            | Verdict::AwaitingHooks { awaited: message, .. },
         ) => {
-            let message = format!("{}; waiting for {what}", going.cause.message);
-            stay(rollout, None).say(message)
+            let message = format!("{}; waiting for {message}", rollback.cause.message);
+            stay(rollout.with_message(message), verifying(None))
         }
     }
 }
 
-fn finish(rollout: Rollout, going: Going, leftovers: &[Leftover], now: Timestamp) -> Rollout {
-    let mut rollout = rollout.record_leftovers(leftovers);
-    rollout.touched.clear();
-    rollout.before.clear();
-    let Going { cause, asked, .. } = going;
+fn stay(rollout: Rollout, rollback: Rollback) -> Decision {
+    (Rollout { state: State::RollingBack(rollback), ..rollout }, Transition::Stay)
+}
+
+/// Begins the next step. The message shows the cause again: what delayed the last step is over.
+fn go_on(rollout: Rollout, rollback: &Rollback, step: RollbackStep) -> Decision {
+    let rollout = rollout.with_message(rollback.cause.message.clone());
+    let state = State::RollingBack(Rollback { step, ..rollback.clone() });
+    (rollout, Transition::Enter(state))
+}
+
+/// Ends the rollback: only one release is left, or none after a failed install.
+fn complete(rollout: Rollout, view: View, rollback: Rollback, leftovers: &[Leftover]) -> Decision {
+    let rollout = rollout.record_leftovers(leftovers).forget_touched();
+    let Rollback { cause, requested, .. } = rollback;
     let Some(current) = rollout.current.clone() else {
         let message = format!("{}{}", cause.message, describe_leftovers(leftovers));
         let cause = Fault::new(cause.reason, message);
-        let rollout = rollout.finish(OperationResult::Failed, cause.clone(), now);
-        return rollout.to(State::Failed { cause });
+        let rollout = rollout.finish(OperationResult::Failed, cause.clone(), view.now);
+        return (rollout, Transition::Enter(State::Failed { cause }));
     };
-    let kept = rollout.operation.as_ref().and_then(Operation::list_kept_objects);
-    let message =
-        format!("back at {}: {}{}", current.version, cause.message, describe_leftovers(leftovers));
-    let (done, cause) = match kept {
-        None => (Fault::new(Reason::RollbackSucceeded, message), cause),
-        Some(kept) => {
-            let message = format!("{message}; left as they are: {kept}");
-            let done = Fault::new(Reason::RollbackIncomplete, message);
-            (done.clone(), done)
-        }
-    };
-    let rollout = rollout.finish(OperationResult::Succeeded, done, now);
-    rollout.to(if asked { State::Available } else { State::RolledBack { cause } })
+    let end = end(&rollout, &current, &cause, leftovers);
+    let cause = if end.reason == Reason::RollbackIncomplete { end.clone() } else { cause };
+    let rollout = rollout.finish(OperationResult::Succeeded, end, view.now);
+    let state = if requested { State::Available } else { State::RolledBack { cause } };
+    (rollout, Transition::Enter(state))
 }
 
-fn give_up(rollout: Rollout, why: &str, now: Timestamp) -> Rollout {
-    let cause = Fault::new(Reason::RollbackFailed, why);
+fn end(rollout: &Rollout, current: &Release, cause: &Fault, leftovers: &[Leftover]) -> Fault {
+    let unremoved = describe_leftovers(leftovers);
+    let message = format!("rolled back to {}: {}{unremoved}", current.version, cause.message);
+    match rollout.operation.as_ref().and_then(Operation::list_kept_objects) {
+        None => Fault::new(Reason::RollbackSucceeded, message),
+        Some(kept) => {
+            let message = format!("{message}; left as they are: {kept}");
+            Fault::new(Reason::RollbackIncomplete, message)
+        }
+    }
+}
+
+fn give_up(rollout: Rollout, view: View, message: &str) -> Decision {
+    let cause = Fault::new(Reason::RollbackFailed, message);
     let rollout = rollout.request_evidence(&cause);
-    let rollout = rollout.finish(OperationResult::Failed, cause.clone(), now);
-    rollout.to(State::Failed { cause })
+    let rollout = rollout.finish(OperationResult::Failed, cause.clone(), view.now);
+    (rollout, Transition::Enter(State::Failed { cause }))
+}
+
+fn is_late(rollback: &Rollback, view: View) -> bool {
+    rollback.spent >= view.seen.policy().timeout.max(MIN_TIMEOUT)
 }

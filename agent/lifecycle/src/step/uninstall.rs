@@ -1,70 +1,52 @@
-//! The `ManagedAddOn` is being deleted.
+//! Removing: the `ManagedAddOn` is deleted, and that is an order.
 
-use jiff::Timestamp;
-
+use super::transition::{Decision, Transition};
+use super::view::View;
 use crate::api::{Deletion, OperationKind, OperationResult};
-use crate::ledger::left_behind::list_leftovers;
 use crate::ledger::rollout::Rollout;
 use crate::ledger::state::State;
-use crate::observation::{Action, Observation, Outcome};
+use crate::observation::Outcome;
 use crate::reason::{Fault, Reason};
 
-pub(super) fn advance(rollout: Rollout, seen: &Observation, now: Timestamp) -> Rollout {
+/// Removes everything that was installed, until nothing is left.
+pub(super) fn uninstall(rollout: Rollout, view: View) -> Decision {
     let rollout = Rollout { failure: None, ..rollout };
-    let State::Removing { done } = rollout.state else { return begin(rollout, seen, now) };
-    match seen.outcome.as_ref() {
-        _ if done => rollout,
-        _ if seen.deletion == Deletion::Orphan => let_go(rollout, "everything stays", now),
+    let State::Removing { done } = rollout.state else { return begin(rollout, view) };
+    if done {
+        return (rollout, Transition::Stay);
+    }
+    if view.seen.deletion == Deletion::Orphan {
+        return complete(rollout, view, "all objects are left in place");
+    }
+    let jitter = view.seen.jitter;
+    let rollout = match view.outcome() {
         Some(Outcome::Removed { leftovers }) if leftovers.is_empty() => {
-            let_go(rollout, "everything is removed", now)
+            return complete(rollout, view, "all objects are removed");
         }
-        Some(Outcome::Removed { leftovers }) => {
-            let (count, list) = (leftovers.len(), list_leftovers(leftovers));
-            let waiting = format!("waiting for {count} to go: {list}");
-            rollout.await_going(waiting, seen.jitter)
-        }
-        // Whatever the fault, it is told and tried again: only the environment can mend it.
-        Some(Outcome::Failed(fault)) => rollout.retry(fault, seen.jitter),
+        Some(Outcome::Removed { leftovers }) => rollout.await_uninstall(leftovers, jitter),
+        // Every fault is shown and retried: only the environment can correct it.
+        Some(Outcome::Failed(fault)) => rollout.retry_later(fault.message.clone(), jitter),
         _ => match rollout.crash_loop() {
-            Some(fault) => rollout.say(fault.message),
+            Some(fault) => rollout.with_message(fault.message),
             None => rollout,
         },
+    };
+    (rollout, Transition::Stay)
+}
+
+fn begin(rollout: Rollout, view: View) -> Decision {
+    let deleted = Fault::new(Reason::Superseded, "the ManagedAddOn was deleted");
+    let (kind, key) = (OperationKind::Uninstall, view.seen.assignment_key());
+    let rollout = rollout.close(deleted, view.now);
+    let rollout = rollout.open(kind, None, Reason::Removing, key, view.now);
+    match view.seen.deletion {
+        Deletion::Uninstall => (rollout, Transition::Enter(State::Removing { done: false })),
+        Deletion::Orphan => complete(rollout, view, "all objects are left in place"),
     }
 }
 
-fn begin(rollout: Rollout, seen: &Observation, now: Timestamp) -> Rollout {
-    let rollout =
-        rollout.close(Fault::new(Reason::Superseded, "the ManagedAddOn was deleted"), now);
-    let rollout = rollout.open(OperationKind::Uninstall, None, Reason::Removing, seen.asked(), now);
-    match seen.deletion {
-        Deletion::Uninstall => rollout.to(State::Removing { done: false }),
-        Deletion::Orphan => let_go(rollout, "everything stays", now),
-    }
-}
-
-fn let_go(rollout: Rollout, why: &str, now: Timestamp) -> Rollout {
-    let done = Fault::new(Reason::Removing, why);
-    rollout.finish(OperationResult::Succeeded, done, now).to(State::Removing { done: true })
-}
-
-/// A deletionTimestamp never goes away: this is another `ManagedAddOn` under the same name. Nothing runs here; of what
-/// was not removed to the end there may be objects.
-pub(super) fn made_anew(rollout: Rollout, done: bool) -> Rollout {
-    let left = rollout.touched.iter().chain(&rollout.current).filter(|_| !done);
-    let touched = left.cloned().collect();
-    let operation = rollout.operation.filter(|operation| operation.completed.is_some());
-    Rollout { current: None, previous: None, touched, operation, ..rollout }.to(State::Pending)
-}
-
-pub(super) fn due(rollout: &Rollout, seen: &Observation, done: bool) -> Action {
-    if done {
-        return Action::RemoveFinalizer;
-    }
-    let mut of: Vec<_> = rollout.current.iter().chain(&rollout.touched).cloned().collect();
-    for retained in &seen.retained {
-        if !of.contains(&retained.release) {
-            of.push(retained.release.clone());
-        }
-    }
-    Action::Remove { of }
+fn complete(rollout: Rollout, view: View, message: &str) -> Decision {
+    let end = Fault::new(Reason::Removing, message);
+    let rollout = rollout.finish(OperationResult::Succeeded, end, view.now);
+    (rollout, Transition::Enter(State::Removing { done: true }))
 }

@@ -45,7 +45,7 @@ fn the_table_of_conditions_has_every_condition() {
     let mut scene = scene.assign("1.5.0").until(Phase::Available).settled();
     scene.beside.orphaned = Some("no hub".to_owned());
     let message = "ConfigMap a/b".to_owned();
-    scene.beside.drifted =
+    scene.beside.drift =
         Some(DriftCondition { is_drifted: true, reason: DriftReason::Contested, message });
     let saved = scene.look().saved;
     let shown = saved.conditions.iter().map(|condition| condition.type_.as_str());

@@ -8,8 +8,8 @@ use lifecycle::bundle::hook::Hook;
 use lifecycle::health::Verdict;
 use lifecycle::{
     Action, AssignmentKey, DeletionIntent, Direction, ManagedAddOnStatus, Observation, OnUnsafe,
-    OperationKind, Outcome, Phase, Reason, Release, ReleaseId, RetryFrom, Rollout, State, Step,
-    step,
+    OperationKind, Outcome, Phase, Reason, Release, ReleaseId, RetryFrom, Rollback, Rollout, State,
+    Step, step,
 };
 
 use super::graph;
@@ -113,12 +113,12 @@ impl Book {
                 assert_eq!(self.checked, Some((sequence, release.clone())), "applied unchecked");
                 assert_ne!(self.failed.get(&release.id), Some(&self.asks), "applied again");
             }
-            Action::Hook { release, hook: Hook::PreUpgrade, .. } => {
+            Action::RunHooks { release, hook: Hook::PreUpgrade, .. } => {
                 assert_eq!(rollout.phase(), Phase::Checking);
                 assert_eq!(self.checked, Some((sequence, release.clone())), "hooks unchecked");
                 assert_eq!(kind(rollout), Some(OperationKind::Upgrade), "prepares no upgrade");
             }
-            Action::Hook { hook: Hook::Verify, .. } => {
+            Action::RunHooks { hook: Hook::Verify, .. } => {
                 assert_eq!(rollout.phase(), Phase::Verifying);
                 assert_ne!(kind(rollout), Some(OperationKind::Rollback), "a rollback re-runs none");
             }
@@ -131,7 +131,7 @@ impl Book {
                 let kept = if going_back { rollout.current.as_ref() } else { target(rollout) };
                 assert_eq!(keep.as_ref(), kept);
             }
-            Action::Remove { of } => {
+            Action::Remove { releases: of } => {
                 assert!(
                     look.seen.deletion_intent == DeletionIntent::Ordered
                         && rollout.current.iter().all(|it| of.contains(it))
@@ -141,16 +141,16 @@ impl Book {
             Action::RemoveFinalizer => {
                 assert!(look.seen.deletion_intent == DeletionIntent::Ordered)
             }
-            Action::Retain { keep } => {
+            Action::Retain { states: keep } => {
                 let kept = |release: &Release| keep.iter().any(|(id, _)| *id == release.id);
                 assert!(rollout.current.iter().chain(&rollout.touched).all(kept));
                 assert!(rollout.phase().is_settled());
             }
             Action::Recreate => assert_eq!(look.seen.deletion_intent, DeletionIntent::Evicted),
             Action::AddFinalizer => {
-                assert!(!look.seen.finalizer && is(&look.after, Phase::Pending))
+                assert!(!look.seen.has_finalizer && is(&look.after, Phase::Pending))
             }
-            Action::Evidence { failure } => {
+            Action::SaveEvidence { failure } => {
                 let unwritten = failure.cause.reason == Reason::HookFailed;
                 let ended = matches!(rollout.phase(), Phase::RollingBack | Phase::Failed);
                 assert!(ended || unwritten && rollout.phase() == Phase::Rejected);
@@ -200,8 +200,8 @@ impl Book {
 
     /// What this look tells.
     fn hear(&mut self, look: &Look) {
-        let asked = look.seen.asked();
-        let news = self.asked.as_ref().is_none_or(|before| !before.same_release(&asked));
+        let asked = look.seen.assignment_key();
+        let news = self.asked.as_ref().is_none_or(|before| !before.is_same_request(&asked));
         self.asks += u64::from(news);
         self.asked = Some(asked);
         self.staged.extend(look.seen.retained.iter().map(|kept| kept.release.id.clone()));
@@ -262,12 +262,12 @@ fn told(look: &Look) -> String {
         before.touched,
         before.current,
         before.operation,
-        seen.asked(),
+        seen.assignment_key(),
         seen.outcome,
         seen.verdict,
         seen.elapsed,
-        seen.paused,
-        seen.slot,
+        seen.is_paused,
+        seen.has_slot,
         after.rollout.state,
         after.rollout.retry_state,
         after.rollout.touched,
@@ -290,7 +290,7 @@ fn kind(rollout: &Rollout) -> Option<OperationKind> {
 
 fn rolls_back_unasked(before: &Rollout, after: &Rollout) -> bool {
     before.phase() != Phase::RollingBack
-        && matches!(after.state, State::RollingBack { asked: false, .. })
+        && matches!(after.state, State::RollingBack(Rollback { requested: false, .. }))
 }
 
 fn looking_again_changes_nothing(look: &Look) {
@@ -313,7 +313,9 @@ fn something_comes_next(after: &Step) {
     let tried_again = matches!(
         after.rollout.state,
         State::Rejected {
-            again: Some(RetryFrom::Begin | RetryFrom::Pull | RetryFrom::Stage | RetryFrom::Check),
+            retry_from: Some(
+                RetryFrom::Start | RetryFrom::Pull | RetryFrom::Stage | RetryFrom::Check
+            ),
             ..
         }
     );
@@ -349,7 +351,7 @@ fn current_changes_only_by_success(before: &Rollout, after: &Rollout) {
 }
 
 fn while_blocked_nothing_starts(before: &Rollout, seen: &Observation, after: &Rollout) {
-    assert!(!starts(before, after) || !seen.paused && seen.slot, "started although blocked");
+    assert!(!starts(before, after) || !seen.is_paused && seen.has_slot, "started although blocked");
 }
 
 /// Something is begun, or written for the first time.
@@ -366,7 +368,7 @@ fn outside_every_window_nothing_new_starts(look: &Look, now: Timestamp) {
     let (before, after) = (&look.before, &look.after.rollout);
     let waits = after.state == State::Waiting { reason: Reason::OutsideWindow };
     assert!(!waits || look.after.wake.is_some(), "nobody will see that a window opens");
-    let closed = look.seen.policy().windows.closed(now).is_some() && !look.seen.any_time;
+    let closed = look.seen.policy().windows.closed(now).is_some() && !look.seen.ignores_windows;
     let is_new = target(after).is_some() && target(after) != before.current.as_ref();
     let prepared = matches!(before.state, State::PreUpgrade { .. });
     if closed && is_new && !prepared {

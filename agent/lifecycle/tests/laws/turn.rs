@@ -7,7 +7,7 @@ use lifecycle::health::HookStatus;
 use lifecycle::health::Verdict;
 use lifecycle::plan::Wave;
 use lifecycle::{
-    Action, Deletion, Fault, OnFailure, OnUnsafe, Outcome, PeerState, Phase, Reason, Report,
+    Action, CheckReport, Deletion, Fault, OnFailure, OnUnsafe, Outcome, PeerState, Phase, Reason,
     RollbackSafety,
 };
 use proptest::option;
@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use crate::scene::Scene;
-use crate::scene::words::{blocker, leftover, need, running};
+use crate::scene::words::{blocker, leftover, need, running, tolerated};
 
 #[derive(Clone, Debug)]
 pub struct Turn {
@@ -118,7 +118,7 @@ fn ending() -> impl Strategy<Value = Ending> {
 fn verdict() -> impl Strategy<Value = Option<Verdict>> {
     prop_oneof![
         12 => Just(Some(Verdict::Healthy)),
-        1 => Just(Some(Verdict::Tolerated("a pod".to_owned()))),
+        1 => Just(Some(Verdict::Tolerated(vec![tolerated("Pod a", "no pod")]))),
         2 => Just(Some(Verdict::InProgress("a pod".to_owned()))),
         2 => Just(Some(Verdict::Failed("crash loop".to_owned()))),
         1 => Just(None),
@@ -140,9 +140,9 @@ fn stray() -> impl Strategy<Value = Outcome> {
             Outcome::FinalizerAdded,
             Outcome::Pulled,
             Outcome::Staged,
-            Outcome::Checked(Report::default()),
-            Outcome::Hooked(HookStatus::Running("a job".to_owned())),
-            Outcome::Evidence("stray".to_owned()),
+            Outcome::Checked(CheckReport::default()),
+            Outcome::HooksRan(HookStatus::Running("a job".to_owned())),
+            Outcome::EvidenceSaved("stray".to_owned()),
             Outcome::Retained,
             Outcome::FinalizerRemoved,
         ]),
@@ -232,9 +232,9 @@ impl Change {
                 scene.report.rollback_safety = Some(safety);
                 scene.look()
             }
-            Change::Pause(paused) => scene.with(|seen| seen.paused = *paused),
+            Change::Pause(paused) => scene.with(|seen| seen.is_paused = *paused),
             Change::Windows(windows) => scene.windows(windows),
-            Change::AnyTime(any) => scene.with(|seen| seen.any_time = *any),
+            Change::AnyTime(any) => scene.with(|seen| seen.ignores_windows = *any),
             Change::Others(needs, others) => {
                 let needs: &[&str] = if *needs { &["base >=2"] } else { &[] };
                 scene.requires(needs).among(&others.all())
@@ -243,7 +243,7 @@ impl Change {
             Change::Retry(value) => scene.retry(value),
             Change::Kubernetes(version) => scene.needs_kubernetes(">=1.28").kubernetes(version),
             Change::Hooks(hooks) => {
-                scene.report.pre_upgrade = *hooks;
+                scene.report.has_pre_upgrade_hooks = *hooks;
                 scene.look()
             }
             Change::Lose(n) => scene.with(|seen| {
@@ -261,7 +261,9 @@ impl Ending {
         match (self, scene.action.as_ref()) {
             (Ending::Well, _) => scene.succeed(),
             (Ending::Fault(fault), Some(_)) => Some(Outcome::Failed(fault.clone())),
-            (Ending::Hooks(ran), Some(Action::Hook { .. })) => Some(Outcome::Hooked(ran.clone())),
+            (Ending::Hooks(ran), Some(Action::RunHooks { .. })) => {
+                Some(Outcome::HooksRan(ran.clone()))
+            }
             (Ending::Hooks(_), _) => scene.succeed(),
             (Ending::Missing, Some(_)) => Some(Outcome::Missing),
             (Ending::Left, Some(Action::Prune { .. })) => Some(Outcome::Pruned { leftovers }),
@@ -276,18 +278,20 @@ impl Ending {
 
 /// Whether nobody waits for it here.
 fn is_stray(phase: Phase, action: Option<&Action>, outcome: &Outcome) -> bool {
-    if let Some(Action::Evidence { .. }) = action {
+    if let Some(Action::SaveEvidence { .. }) = action {
         return false;
     }
-    if let (Some(Action::Apply { stage, .. }), Outcome::Applied { wave, .. }) = (action, outcome) {
-        return stage != wave;
+    if let (Some(Action::Apply { wave, .. }), Outcome::Applied { wave: applied, .. }) =
+        (action, outcome)
+    {
+        return wave != applied;
     }
     !matches!(
         (phase, outcome),
         (Phase::Pulling | Phase::Rejected, Outcome::Pulled)
             | (Phase::Staging | Phase::Rejected, Outcome::Staged)
             | (Phase::Checking | Phase::Rejected, Outcome::Checked(_))
-            | (Phase::Checking, Outcome::Hooked(_))
+            | (Phase::Checking, Outcome::HooksRan(_))
             | (Phase::Applying | Phase::RollingBack, Outcome::Applied { .. })
             | (Phase::Pruning | Phase::RollingBack, Outcome::Pruned { .. })
             | (Phase::Removing, Outcome::Removed { .. })

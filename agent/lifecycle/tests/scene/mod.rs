@@ -11,9 +11,9 @@ use lifecycle::health::HookStatus;
 use lifecycle::health::Verdict;
 use lifecycle::spec::maintenance_window::Windows;
 use lifecycle::{
-    Action, Assignment, Deletion, DeletionIntent, Dependencies, Direction, Fault, ManagedAddOn,
-    ManagedAddOnStatus, Observation, Outcome, PeerState, PeerStates, Phase, Policy, Reason,
-    Release, Report, Retained, RetainedState, RollbackSafety, Rollout, StatusContext, Step, status,
+    Action, Assignment, CheckReport, Deletion, DeletionIntent, Dependencies, Direction, Fault,
+    ManagedAddOn, ManagedAddOnStatus, Observation, Outcome, PeerState, PeerStates, Phase, Policy,
+    Reason, Release, Retained, RetainedState, RollbackSafety, Rollout, StatusContext, Step, status,
     step,
 };
 use words::{assignment, described, release};
@@ -38,7 +38,7 @@ pub struct Scene {
     /// What each look came to: phase, action, message.
     pub answers: Vec<String>,
     /// What every check from here on says.
-    pub report: Report,
+    pub report: CheckReport,
     /// What was found of the release at rest.
     pub beside: StatusContext,
     /// Every assignment from here on is like this one, but for its release.
@@ -63,16 +63,16 @@ impl Scene {
             rollout: Rollout::default(),
             seen: Observation {
                 assignment: Ok(Arc::new(spec.clone())),
-                version: "1.0.0".to_owned(),
+                spec_version: "1.0.0".to_owned(),
                 generation: 0,
                 retry: None,
-                paused: false,
-                any_time: false,
+                is_paused: false,
+                ignores_windows: false,
                 dependencies: Dependencies::default(),
                 deletion_intent: DeletionIntent::None,
                 deletion: Deletion::Uninstall,
-                finalizer: true,
-                slot: true,
+                has_finalizer: true,
+                has_slot: true,
                 kubernetes: semver::Version::parse("1.31.4").ok(),
                 retained: Vec::new(),
                 outcome: None,
@@ -88,7 +88,7 @@ impl Scene {
             gone: false,
             looks: Vec::new(),
             answers: Vec::new(),
-            report: Report::default(),
+            report: CheckReport::default(),
             beside: StatusContext::default(),
             spec,
         }
@@ -124,7 +124,7 @@ impl Scene {
 
     /// Something in it has no meaning, and this stands in its `spec.version`.
     pub fn unreadable_at(mut self, version: &str) -> Self {
-        self.seen.version = version.to_owned();
+        self.seen.spec_version = version.to_owned();
         self.unreadable()
     }
 
@@ -162,11 +162,11 @@ impl Scene {
     }
 
     pub fn pause(self) -> Self {
-        self.with(|seen| seen.paused = true)
+        self.with(|seen| seen.is_paused = true)
     }
 
     pub fn resume(self) -> Self {
-        self.with(|seen| seen.paused = false)
+        self.with(|seen| seen.is_paused = false)
     }
 
     /// Assignments from here on start in such windows only: schedule, duration, time zone.
@@ -214,7 +214,7 @@ impl Scene {
     }
 
     pub fn slot(self, free: bool) -> Self {
-        self.with(|seen| seen.slot = free)
+        self.with(|seen| seen.has_slot = free)
     }
 
     /// Changes the world and looks.
@@ -236,7 +236,7 @@ impl Scene {
 
     fn respecified(mut self) -> Self {
         self.seen.generation += 1;
-        self.seen.version = self.spec.release.version.to_string();
+        self.seen.spec_version = self.spec.release.version.to_string();
         self.seen.assignment = Ok(Arc::new(self.spec.clone()));
         self.look()
     }
@@ -287,21 +287,21 @@ impl Scene {
 
     /// The rollback restores all of a wave except these definitions.
     pub fn keeps(mut self, definitions: &[&str]) -> Self {
-        let Some(Action::Apply { stage, direction: Direction::Rollback, .. }) = self.action.take()
+        let Some(Action::Apply { wave, direction: Direction::Rollback, .. }) = self.action.take()
         else {
             panic!("{} does not go back", self.told())
         };
         let kept = definitions.iter().map(|name| words::kept(name)).collect();
-        self.ends(Some(Outcome::Applied { wave: stage, kept }))
+        self.ends(Some(Outcome::Applied { wave, kept }))
     }
 
     /// What was to be run before the upgrade, or to verify it, ended so.
     pub fn hooked(self, status: HookStatus) -> Self {
-        self.ends(Some(Outcome::Hooked(status)))
+        self.ends(Some(Outcome::HooksRan(status)))
     }
 
     pub fn with_hooks(mut self) -> Self {
-        self.report.pre_upgrade = true;
+        self.report.has_pre_upgrade_hooks = true;
         self
     }
 
@@ -363,7 +363,7 @@ impl Scene {
     pub fn restart(mut self) -> Self {
         self.rollout = Rollout::load(&self.kept).expect("a ledger").unwrap_or_default();
         if self.rollout.is_under_way() {
-            self.rollout = self.rollout.found_at_start();
+            self.rollout = self.rollout.count_crash();
             self.kept = self.report(&self.rollout);
         }
         self.look()
@@ -428,7 +428,7 @@ impl Scene {
         let before = std::mem::take(&mut self.rollout);
         let after = step(before.clone(), &self.seen, self.now);
         self.saved = self.report(&after.rollout);
-        if !after.rollout.same_but_for_time(&before) {
+        if !after.rollout.equals_except_time(&before) {
             self.kept = self.saved.clone();
         }
         self.rollout = after.rollout.clone();
@@ -445,8 +445,8 @@ impl Scene {
     pub fn report(&self, rollout: &Rollout) -> ManagedAddOnStatus {
         let beside = StatusContext {
             generation: Some(self.seen.generation),
-            desired_version: self.seen.wanted().map(|wanted| wanted.version.to_string()),
-            unclear: self.seen.deletion_intent == DeletionIntent::Unconfirmed,
+            desired_version: self.seen.assigned_release().map(|wanted| wanted.version.to_string()),
+            is_deletion_unconfirmed: self.seen.deletion_intent == DeletionIntent::Unconfirmed,
             ..self.beside.clone()
         };
         status(rollout, &beside, &self.saved.conditions, self.now)
@@ -456,7 +456,7 @@ impl Scene {
     pub fn succeed(&mut self) -> Option<Outcome> {
         Some(match self.action.take()? {
             Action::AddFinalizer => {
-                self.seen.finalizer = true;
+                self.seen.has_finalizer = true;
                 Outcome::FinalizerAdded
             }
             Action::Pull => Outcome::Pulled,
@@ -466,14 +466,14 @@ impl Scene {
                 Outcome::Staged
             }
             Action::Check { .. } => Outcome::Checked(self.report.clone()),
-            Action::Hook { .. } => Outcome::Hooked(HookStatus::Succeeded),
-            Action::Apply { stage, .. } => Outcome::Applied { wave: stage, kept: Vec::new() },
-            Action::Evidence { failure } => {
-                Outcome::Evidence(lifecycle::evidence::config_map_name("add-on", failure.sequence))
-            }
+            Action::RunHooks { .. } => Outcome::HooksRan(HookStatus::Succeeded),
+            Action::Apply { wave, .. } => Outcome::Applied { wave, kept: Vec::new() },
+            Action::SaveEvidence { failure } => Outcome::EvidenceSaved(
+                lifecycle::evidence::config_map_name("add-on", failure.sequence),
+            ),
             Action::Prune { .. } => Outcome::Pruned { leftovers: Vec::new() },
-            Action::Retain { keep } => {
-                self.tidy(&keep);
+            Action::Retain { states } => {
+                self.tidy(&states);
                 Outcome::Retained
             }
             Action::Remove { .. } => Outcome::Removed { leftovers: Vec::new() },

@@ -1,5 +1,6 @@
 //! Releases and actions as words.
 
+use lifecycle::health::ToleratedFailure;
 use lifecycle::{
     Action, Assignment, Blocker, Direction, Fault, KeptObject, Leftover, ObjectKey, PeerState,
     Policy, Pull, Reason, Release, ReleaseId, Requirement, RetainedState, Rollout, ServiceAccount,
@@ -82,6 +83,10 @@ pub fn kept(name: &str) -> KeptObject {
     KeptObject { object, cause }
 }
 
+pub fn tolerated(object: &str, message: &str) -> ToleratedFailure {
+    ToleratedFailure { object: key(object), message: message.to_owned() }
+}
+
 pub fn blocker(claim: &str) -> Blocker {
     Blocker::ClaimResized { object: key(&format!("PersistentVolumeClaim {claim}")) }
 }
@@ -99,28 +104,30 @@ pub fn described(action: &Action) -> String {
         Action::Check { release, from: Some(from) } => {
             format!("check {} from {}", release.version, from.version)
         }
-        Action::Hook { release, hook, .. } => format!("hook {}: {}", release.version, hook.name()),
-        Action::Apply { release, stage, direction } => {
+        Action::RunHooks { release, hook, .. } => {
+            format!("hook {}: {}", release.version, hook.name())
+        }
+        Action::Apply { release, wave, direction } => {
             let back = match direction {
                 Direction::Forward { .. } => "",
                 Direction::Rollback => " again",
             };
-            format!("apply {}{back}: {stage:?}", release.version)
+            format!("apply {}{back}: {wave:?}", release.version)
         }
-        Action::Evidence { failure } => format!("evidence of {}", failure.release.version),
-        Action::Prune { keep, of, only_extensions, .. } => {
+        Action::SaveEvidence { failure } => format!("evidence of {}", failure.release.version),
+        Action::Prune { keep, releases, only_extensions, .. } => {
             let what = if *only_extensions { "prune extensions" } else { "prune" };
             let kept = keep.as_ref().map_or("nothing".to_owned(), |kept| kept.version.to_string());
-            format!("{what} of {}, keep {kept}", versions(of))
+            format!("{what} of {}, keep {kept}", versions(releases))
         }
-        Action::Retain { keep } => {
-            let kept: Vec<_> = keep.iter().map(|(id, state)| retained(id, *state)).collect();
+        Action::Retain { states } => {
+            let kept: Vec<_> = states.iter().map(|(id, state)| retained(id, *state)).collect();
             format!(
                 "retain {}",
                 if kept.is_empty() { "nothing".to_owned() } else { kept.join(", ") }
             )
         }
-        Action::Remove { of } => format!("remove {}", versions(of)),
+        Action::Remove { releases } => format!("remove {}", versions(releases)),
         Action::RemoveFinalizer => "release".to_owned(),
         Action::Recreate => "pass on".to_owned(),
     }

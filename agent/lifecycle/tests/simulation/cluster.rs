@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use lifecycle::health::HookStatus;
 use lifecycle::health::Verdict;
 use lifecycle::plan::Wave;
-use lifecycle::{Action, Leftover, Outcome, Release, ReleaseId, Report, Retained, RetainedState};
+use lifecycle::{
+    Action, CheckReport, Leftover, Outcome, Release, ReleaseId, Retained, RetainedState,
+};
 
 #[derive(Clone, Default)]
 pub struct Cluster {
@@ -39,23 +41,25 @@ impl Cluster {
                 Outcome::Staged
             }
             Action::Check { release, .. } if self.is_retained(&release.id) => {
-                Outcome::Checked(Report::default())
+                Outcome::Checked(CheckReport::default())
             }
-            Action::Apply { release, stage, .. } if self.is_retained(&release.id) => {
-                self.apply(release, *stage, half)
+            Action::Apply { release, wave, .. } if self.is_retained(&release.id) => {
+                self.apply(release, *wave, half)
             }
             Action::Check { .. } | Action::Apply { .. } => Outcome::Missing,
             // None of its releases has one.
-            Action::Hook { .. } => Outcome::Hooked(HookStatus::Succeeded),
-            Action::Evidence { .. } => Outcome::Evidence("kept".to_owned()),
-            Action::Prune { keep, of, only_extensions, .. } => {
-                self.prune(keep.as_ref(), of, *only_extensions, half)
+            Action::RunHooks { .. } => Outcome::HooksRan(HookStatus::Succeeded),
+            Action::SaveEvidence { .. } => Outcome::EvidenceSaved("kept".to_owned()),
+            Action::Prune { keep, releases, only_extensions, .. } => {
+                self.prune(keep.as_ref(), releases, *only_extensions, half)
             }
-            Action::Retain { keep } => {
-                self.tidy(keep);
+            Action::Retain { states } => {
+                self.tidy(states);
                 Outcome::Retained
             }
-            Action::Remove { of } => Outcome::Removed { leftovers: self.remove(None, of, 0, half) },
+            Action::Remove { releases } => {
+                Outcome::Removed { leftovers: self.remove(None, releases, 0, half) }
+            }
             Action::RemoveFinalizer => {
                 *self = Self::default();
                 Outcome::FinalizerRemoved

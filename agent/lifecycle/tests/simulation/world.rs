@@ -8,8 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use lifecycle::health::Verdict;
 use lifecycle::{
     Action, Deletion, DeletionIntent, Downgrades, Fault, ManagedAddOnStatus, Observation,
-    OperationKind, Outcome, Phase, Reason, Release, Rollout, State, StatusContext, Step, status,
-    step,
+    OperationKind, Outcome, Phase, Reason, Release, Rollback, Rollout, State, StatusContext, Step,
+    status, step,
 };
 
 use super::cluster::{Cluster, verdict_of};
@@ -159,7 +159,7 @@ impl World {
         let retained = &self.etcd.cluster.retained;
         let mut rollout = loaded.unwrap_or_else(|| Rollout::rebuild(retained));
         if rollout.is_under_way() {
-            rollout = rollout.found_at_start();
+            rollout = rollout.count_crash();
             self.save(&rollout);
         }
         Agent { rollout, outcome: None, pulled: None }
@@ -173,11 +173,11 @@ impl World {
         wanted.policy.downgrades = Downgrades::Any;
         Observation {
             assignment: Ok(Arc::new(wanted)),
-            version: RELEASES[etcd.wanted].to_owned(),
+            spec_version: RELEASES[etcd.wanted].to_owned(),
             generation: etcd.generation,
             retry: Some(etcd.retry.to_string()),
-            paused: etcd.paused,
-            any_time: false,
+            is_paused: etcd.paused,
+            ignores_windows: false,
             dependencies: Default::default(),
             deletion_intent: if etcd.deleting {
                 DeletionIntent::Ordered
@@ -185,8 +185,8 @@ impl World {
                 DeletionIntent::None
             },
             deletion: if etcd.orphan { Deletion::Orphan } else { Deletion::Uninstall },
-            finalizer: etcd.cluster.finalizer,
-            slot: true,
+            has_finalizer: etcd.cluster.finalizer,
+            has_slot: true,
             kubernetes: None,
             retained: etcd.cluster.retained.clone(),
             outcome: agent.outcome.clone(),
@@ -286,7 +286,9 @@ impl World {
             assert!(cluster.has_all_of(current), "available, and not all of it is there");
             assert_eq!(verdict_of(current), Verdict::Healthy, "available, and not healthy");
         }
-        let unasked = |it: &Rollout| matches!(it.state, State::RollingBack { asked: false, .. });
+        let unasked = |it: &Rollout| {
+            matches!(it.state, State::RollingBack(Rollback { requested: false, .. }))
+        };
         if unasked(rollout)
             && !unasked(before)
             && let Some(failed) = before.operation.as_ref().and_then(|it| it.target.clone())

@@ -28,7 +28,7 @@ fn every_arrow_forward() {
 #[test]
 fn nothing_begins_before_the_finalizer_is_on() {
     let mut scene = Scene::new();
-    scene.seen.finalizer = false;
+    scene.seen.has_finalizer = false;
     let scene = scene.assign("1.4.0").is(Phase::Pending).does("hold");
     scene.done().is(Phase::Pulling).does("pull");
 }

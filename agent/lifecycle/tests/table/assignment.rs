@@ -227,5 +227,5 @@ fn an_unknown_template_is_looked_at_again_by_itself() {
     let scene = Scene::available("1.4.0").unassignable(Reason::UnknownTemplate).is(Phase::Rejected);
     let saved = scene.rollout.clone();
     let scene = scene.rests(7 * MINUTES).is(Phase::Rejected);
-    assert!(scene.rollout.same_but_for_time(&saved));
+    assert!(scene.rollout.equals_except_time(&saved));
 }

@@ -12,7 +12,7 @@ fn deletion_is_heard_in_every_phase() {
         let scene = scene.delete(Deletion::Uninstall).is(Phase::Removing);
         let scene = scene.shows_operation("Uninstall InProgress").conditions("Reconciling");
         match &scene.action {
-            Some(lifecycle::Action::Remove { of }) => {
+            Some(lifecycle::Action::Remove { releases: of }) => {
                 assert!(current.iter().chain(&touched).all(|it| of.contains(it)), "{name}");
             }
             other => panic!("{name}: {other:?}"),
@@ -36,7 +36,7 @@ fn a_blocked_removal_is_told_and_tried_for_ever() {
     let mut scene = Scene::available("1.4.0").delete(Deletion::Uninstall).does("remove 1.4.0");
     for _ in 0..50 {
         scene = scene.left("Namespace a").is(Phase::Removing).does("-");
-        assert_eq!(scene.message(), "waiting for 1 to go: Namespace a");
+        assert_eq!(scene.message(), "waiting for objects to be gone (1): Namespace a");
         scene = scene.rests(30).does("remove 1.4.0").refused(Reason::Forbidden).does("-");
         scene = scene.rests(30).does("remove 1.4.0");
     }
@@ -117,8 +117,8 @@ fn what_is_evicted_is_passed_on_as_it_is() {
 #[test]
 fn who_takes_over_a_ledger_goes_on_from_there() {
     let failed = Scene::rolled_back();
-    let inherited = failed.rollout.clone().inherited(failed.seen.generation, 1);
-    let asked = |rollout: &Rollout| rollout.operation.as_ref().map(|it| it.asked.generation);
+    let inherited = failed.rollout.clone().for_successor(failed.seen.generation, 1);
+    let asked = |rollout: &Rollout| rollout.operation.as_ref().map(|it| it.assignment.generation);
     assert_eq!(asked(&inherited), Some(1));
-    assert_eq!(asked(&failed.rollout.clone().inherited(-1, 1)), Some(0));
+    assert_eq!(asked(&failed.rollout.clone().for_successor(-1, 1)), Some(0));
 }

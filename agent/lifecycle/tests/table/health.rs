@@ -6,6 +6,7 @@ use lifecycle::health::{PreexistingFailure, Verdict};
 use lifecycle::{Phase, Reason, RollbackStep};
 
 use crate::scene::Scene;
+use crate::scene::words::tolerated;
 use crate::{MINUTES, rolling_back};
 
 // Health and soak
@@ -16,7 +17,7 @@ fn health_is_looked_at_once_a_second() {
     assert_eq!(scene.wake, Some(Duration::ZERO), "at once when it begins");
     for scene in [
         scene.healthy(1),
-        rolling_back().until_back(RollbackStep::Verify { healthy: None }).healthy(1),
+        rolling_back().until_back(RollbackStep::Verify { healthy_for: None }).healthy(1),
     ] {
         assert_eq!(scene.wake, Some(Duration::from_secs(1)));
     }
@@ -71,7 +72,7 @@ fn time_in_which_nobody_looked_is_not_counted_against_health() {
     };
     let scene = away(away(Scene::upgrading(Phase::Verifying))).is(Phase::Verifying);
     assert_eq!(scene.rollout.spent(), Duration::from_secs(10));
-    let verify = rolling_back().until_back(RollbackStep::Verify { healthy: None });
+    let verify = rolling_back().until_back(RollbackStep::Verify { healthy_for: None });
     away(verify).is(Phase::RollingBack).settled().is(Phase::RolledBack);
 }
 
@@ -90,28 +91,30 @@ fn ill(name: &str) -> Vec<PreexistingFailure> {
 #[test]
 fn how_it_stood_before_is_remembered_from_the_check_to_the_end() {
     let mut scene = Scene::upgrading(Phase::Checking);
-    scene.report.before = ill("a");
+    scene.report.preexisting_failures = ill("a");
     let mut scene = scene.done().is(Phase::Applying);
-    assert_eq!(scene.rollout.before, ill("a"));
+    assert_eq!(scene.rollout.preexisting_failures, ill("a"));
     // A third version in mid-rollout is still measured by what ran before the first write.
-    scene.report.before = ill("b");
+    scene.report.preexisting_failures = ill("b");
     let scene = scene.done().assign("1.6.0").until(Phase::Verifying).restart();
-    assert_eq!(scene.rollout.before, ill("a"));
+    assert_eq!(scene.rollout.preexisting_failures, ill("a"));
     let back = scene.broken().is(Phase::RollingBack);
-    assert_eq!(back.rollout.before, ill("a"));
-    assert_eq!(back.settled().rollout.before, []);
+    assert_eq!(back.rollout.preexisting_failures, ill("a"));
+    assert_eq!(back.settled().rollout.preexisting_failures, []);
 }
 
 #[test]
 fn what_is_no_worse_than_before_is_told_with_the_success() {
     let mut scene = Scene::upgrading(Phase::Checking);
-    scene.report.before = ill("a");
-    let but = || Verdict::Tolerated("DaemonSet n/a: 1 of 2 pods; no worse than before".to_owned());
+    scene.report.preexisting_failures = ill("a");
+    let but = || {
+        Verdict::Tolerated(vec![tolerated("DaemonSet n/a", "1 of 2 pods; no worse than before")])
+    };
     let scene = scene.until(Phase::Verifying).shows(but(), 30).is(Phase::Verifying);
-    let told = "healthy; watching whether it stays so; but DaemonSet n/a: 1 of 2 pods; no worse than before";
+    let told = "healthy; waiting for the soak to end; but DaemonSet n/a: 1 of 2 pods; no worse than before";
     assert_eq!(scene.message(), told);
     let scene = scene.shows(but(), 1).is(Phase::Pruning).restart().done().is(Phase::Available);
     let told = "1.5.0 is available; but DaemonSet n/a: 1 of 2 pods; no worse than before";
     assert_eq!(scene.message(), told);
-    assert_eq!(scene.rollout.before, []);
+    assert_eq!(scene.rollout.preexisting_failures, []);
 }

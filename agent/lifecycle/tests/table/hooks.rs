@@ -48,7 +48,7 @@ fn a_failed_preparation_refuses_the_upgrade_before_its_first_write() {
     let preparing = || Scene::upgrading(Phase::Checking).with_hooks().done();
     let scene = preparing().hooked(HookStatus::Failed("Job a/dump: no room".into()));
     let scene = scene.is(Phase::Rejected).because(Reason::HookFailed).runs("1.4.0", "-");
-    assert_eq!(scene.message(), "a hook before the upgrade failed: Job a/dump: no room");
+    assert_eq!(scene.message(), "a pre-upgrade hook failed: Job a/dump: no room");
     assert_eq!(scene.rollout.touched, []);
     let scene = scene.restart().does("evidence of 1.5.0").done().is(Phase::Rejected);
     let kept = scene.rollout.history[0].evidence.clone();
@@ -67,7 +67,7 @@ fn a_failed_preparation_refuses_the_upgrade_before_its_first_write() {
         scene = if scene.action.is_some() { scene.hooked(waits) } else { scene.rests(30) };
     }
     let scene = scene.is(Phase::Rejected).because(Reason::HookFailed).does("evidence of 1.5.0");
-    assert!(scene.message().contains("took too long"), "{}", scene.message());
+    assert!(scene.message().contains("did not end in time"), "{}", scene.message());
 }
 
 #[test]

@@ -60,7 +60,7 @@ fn applying_is_tried_again_until_the_time_is_over() {
     let scene = scene.transient(Reason::ApplyFailed).is(Phase::Applying).rests(MINUTES);
     let scene = scene.does("apply 1.5.0: Definitions").transient(Reason::ApplyFailed);
     let scene = scene.is(Phase::RollingBack).because(Reason::TimedOut);
-    assert_eq!(scene.message(), "not everything could be applied: not at the moment");
+    assert_eq!(scene.message(), "not everything was applied in time: not at the moment");
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn time_alone_does_not_end_an_apply_that_was_interrupted() {
 #[test]
 fn what_no_phase_waits_for_is_not_done_again_at_once() {
     let mut pending = Scene::new();
-    pending.seen.finalizer = false;
+    pending.seen.has_finalizer = false;
     let pending = pending.assign("1.4.0").does("hold").transient(Reason::CheckFailed).does("-");
     pending.rests(1).does("hold").done().is(Phase::Pulling);
 

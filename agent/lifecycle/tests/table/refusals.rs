@@ -21,7 +21,7 @@ fn what_the_environment_refuses_is_looked_at_again_and_keeps_its_times() {
             assert_eq!(scene.wake, Some(Duration::from_secs(5 * MINUTES + 75)), "with full jitter");
             scene = scene.rests(6 * MINUTES).does("-").rests(15).does(again);
             scene = scene.refused(Reason::Forbidden).is(Phase::Rejected).does("-");
-            assert!(scene.rollout.same_but_for_time(&saved), "nothing new, nothing to save");
+            assert!(scene.rollout.equals_except_time(&saved), "nothing new, nothing to save");
         }
         assert_eq!(scene.rollout.history, history);
         let scene = scene.rests(7 * MINUTES).done().settled().is(Phase::Available);

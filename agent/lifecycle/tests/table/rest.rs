@@ -8,7 +8,7 @@ use crate::scene::Scene;
 fn what_is_not_well_at_rest_is_shown_and_changes_nothing_else() {
     let unwell = |mut scene: Scene| {
         let before = scene.saved.clone();
-        scene.beside.unwell = Some("Deployment a/b: 0 of 1".to_owned());
+        scene.beside.degradation = Some("Deployment a/b: 0 of 1".to_owned());
         let scene = scene.look().does("-");
         let shown = |status: &ManagedAddOnStatus| ManagedAddOnStatus {
             conditions: Vec::new(),
@@ -30,10 +30,10 @@ fn what_is_not_well_at_rest_is_shown_and_changes_nothing_else() {
     }
     let back = unwell(Scene::rolled_back()).conditions("Stalled Degraded Verified");
     assert_eq!(told(&back, "Degraded"), "True RunningUnhealthy: Deployment a/b: 0 of 1");
-    assert_eq!(told(&back, "Ready"), "False Unhealthy: back at 1.4.0: crash loop");
+    assert_eq!(told(&back, "Ready"), "False Unhealthy: rolled back to 1.4.0: crash loop");
     let well = Scene::available("1.4.0");
     assert_eq!(told(&well, "Degraded"), "False InstallSucceeded: ");
-    let verified = "True DigestVerified: the bundle is what its digest says";
+    let verified = "True DigestVerified: the bundle has the assigned digest";
     assert_eq!(told(&well, "Verified"), verified);
     let refused = unwell(Scene::available("1.4.0").unreadable()).conditions("Stalled Degraded");
     // Another version is on its way, and what is known is of the one before.
@@ -43,7 +43,7 @@ fn what_is_not_well_at_rest_is_shown_and_changes_nothing_else() {
 #[test]
 fn drift_is_shown_at_rest_only() {
     let mut scene = Scene::available("1.4.0");
-    scene.beside.drifted = Some(lifecycle::at_rest::DriftCondition {
+    scene.beside.drift = Some(lifecycle::at_rest::DriftCondition {
         is_drifted: true,
         reason: lifecycle::at_rest::DriftReason::Contested,
         message: "ConfigMap a/b".to_owned(),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use lifecycle::health::Verdict;
+use lifecycle::plan::Wave;
 use lifecycle::{
     Deletion, ManagedAddOnStatus, Phase, Reason, Retained, RetainedState, RollbackStep, Rollout,
 };
@@ -44,31 +45,31 @@ fn where_three_agents_ended_in_a_row_there_is_no_fourth() {
     for (phase, to) in forward {
         let scene = Scene::upgrading(phase).restart().is(phase).restart().is(phase);
         let scene = scene.restart().is(to).because(Reason::CrashLoop).runs("1.4.0", "-");
-        let said = format!("the agent ended 3 times in a row while {}", phase.name());
+        let said = format!("the agent crashed 3 times in a row while {}", phase.name());
         assert_eq!(scene.message(), said);
         let scene = scene.settled().rests(60 * MINUTES).does("-");
         scene.retry("again").settled().is(Phase::Available).runs("1.5.0", "1.4.0");
     }
     let scene = Scene::upgrading(Phase::Pruning).restart().restart().restart();
     let scene = scene.is(Phase::Available).runs("1.5.0", "1.4.0");
-    assert!(scene.message().contains("could not be removed: the agent ended 3 times"));
+    assert!(scene.message().contains("could not be removed: the agent crashed 3 times"));
 }
 
 #[test]
 fn a_way_back_that_ends_three_agents_fails_and_stays() {
-    for far in [RollbackStep::Withdraw, RollbackStep::Apply { stage: 2 }] {
+    for far in [RollbackStep::Withdraw, RollbackStep::Apply { wave: Wave::Roles }] {
         let scene = rolling_back().until_back(far).restart().restart().is(Phase::RollingBack);
         let scene = scene.restart().is(Phase::Failed).because(Reason::RollbackFailed);
         let scene = scene.does("evidence of 1.4.0").done().rests(60 * MINUTES).does("-");
         scene.retry("again").settled().is(Phase::Available);
     }
-    let verifying = rolling_back().until_back(RollbackStep::Verify { healthy: None });
+    let verifying = rolling_back().until_back(RollbackStep::Verify { healthy_for: None });
     let verifying = verifying.restart().restart().is(Phase::RollingBack).restart();
     verifying.is(Phase::Failed).because(Reason::RollbackFailed);
     // The old version runs by then.
     let pruning = rolling_back().until_back(RollbackStep::Prune).restart().restart().restart();
     let pruning = pruning.is(Phase::RolledBack).because(Reason::Unhealthy);
-    assert!(pruning.message().contains("could not be removed: the agent ended 3 times"));
+    assert!(pruning.message().contains("could not be removed: the agent crashed 3 times"));
 }
 
 #[test]
@@ -104,7 +105,7 @@ fn with_hold_a_crash_loop_stays_where_it_is() {
 fn a_removal_that_ends_agents_is_tried_every_five_minutes() {
     let scene = Scene::available("1.4.0").delete(Deletion::Uninstall).does("remove 1.4.0");
     let scene = scene.restart().restart().does("remove 1.4.0").restart().does("-");
-    assert_eq!(scene.message(), "the agent ended 3 times in a row while Removing");
+    assert_eq!(scene.message(), "the agent crashed 3 times in a row while Removing");
     let scene = scene.rests(4 * MINUTES).does("-").rests(MINUTES).does("remove 1.4.0");
     let scene = scene.restart().does("-").rests(5 * MINUTES).does("remove 1.4.0").settled();
     assert!(scene.gone);
@@ -193,8 +194,8 @@ fn a_ledger_of_another_form_is_refused() {
     let mut status = Scene::available("1.4.0").saved;
     assert_eq!(Rollout::load(&ManagedAddOnStatus::default()), Ok(None));
     for (form, said) in [
-        (serde_json::json!({"format": 2}), "the ledger's form is 2"),
-        (serde_json::json!({}), "the ledger's form is unknown"),
+        (serde_json::json!({"format": 2}), "the ledger's format is 2"),
+        (serde_json::json!({}), "the ledger's format is unknown"),
         (serde_json::json!({"format": 1}), "the ledger cannot be read"),
     ] {
         status.rollout = Some(form);
@@ -208,15 +209,15 @@ fn a_ledger_of_another_form_is_refused() {
 fn spent_time_alone_is_not_worth_a_save() {
     let scene = Scene::upgrading(Phase::Verifying).healthy(1);
     let saved = scene.rollout.clone();
-    assert!(scene.healthy(20).rollout.same_but_for_time(&saved));
-    let scene = rolling_back().until_back(RollbackStep::Verify { healthy: None });
+    assert!(scene.healthy(20).rollout.equals_except_time(&saved));
+    let scene = rolling_back().until_back(RollbackStep::Verify { healthy_for: None });
     let saved = scene.rollout.clone();
-    assert!(scene.healthy(20).rollout.same_but_for_time(&saved));
+    assert!(scene.healthy(20).rollout.equals_except_time(&saved));
     let scene = Scene::upgrading(Phase::Pulling).transient(Reason::PullFailed);
     let saved = scene.rollout.clone();
     let scene = scene.rests(1);
-    assert!(scene.rollout.same_but_for_time(&saved));
-    assert!(!scene.transient(Reason::PullFailed).rollout.same_but_for_time(&saved));
+    assert!(scene.rollout.equals_except_time(&saved));
+    assert!(!scene.transient(Reason::PullFailed).rollout.equals_except_time(&saved));
 }
 
 // Clocks
@@ -232,7 +233,7 @@ fn no_length_of_time_overflows() {
             Verdict::Failed("it".to_owned()),
         ] {
             let mut scene = if phase == Phase::RollingBack {
-                rolling_back().until_back(RollbackStep::Verify { healthy: None })
+                rolling_back().until_back(RollbackStep::Verify { healthy_for: None })
             } else {
                 Scene::upgrading(phase)
             };

@@ -23,7 +23,7 @@ fn a_broken_upgrade_goes_back_in_order_and_ends_in_rolled_back() {
     let scene = scene.does("-").healthy(31).does("prune of 1.5.0, keep 1.4.0").done();
     let scene = scene.is(Phase::RolledBack).shows_operation("Rollback Succeeded");
     let scene = scene.because(Reason::Unhealthy).runs("1.4.0", "-");
-    assert_eq!(scene.message(), "back at 1.4.0: crash loop");
+    assert_eq!(scene.message(), "rolled back to 1.4.0: crash loop");
     let scene = scene.conditions("Stalled Degraded Verified").does("retain 1.4.0 as current");
     scene.remembers(&[
         "3 Rollback 1.4.0 Succeeded RollbackSucceeded",
@@ -136,7 +136,7 @@ fn a_retry_before_the_failure_asks_for_nothing_after_it() {
 
 #[test]
 fn a_rollback_uses_the_policy_in_force() {
-    let scene = rolling_back().until_back(RollbackStep::Verify { healthy: None });
+    let scene = rolling_back().until_back(RollbackStep::Verify { healthy_for: None });
     let scene = scene.policy(|policy| policy.soak = Duration::from_secs(3)).healthy(4);
     scene.does("prune of 1.5.0, keep 1.4.0");
 }
@@ -146,7 +146,7 @@ fn a_rollback_that_does_not_succeed_in_time_fails() {
     let stuck = rolling_back().refused(Reason::Forbidden).rests(15 * MINUTES);
     let stuck = stuck.refused(Reason::Forbidden).is(Phase::Failed).because(Reason::RollbackFailed);
     stuck.conditions("Stalled Degraded Verified").shows_operation("Rollback Failed");
-    let verify = || rolling_back().until_back(RollbackStep::Verify { healthy: None });
+    let verify = || rolling_back().until_back(RollbackStep::Verify { healthy_for: None });
     verify().broken().is(Phase::RollingBack).awaited(15 * MINUTES).is(Phase::Failed);
     verify().unjudged(15 * MINUTES).is(Phase::Failed);
 }

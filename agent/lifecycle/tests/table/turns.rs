@@ -159,7 +159,7 @@ fn the_first_write_has_to_be_in_the_window() {
 #[test]
 fn windows_can_be_ignored_for_a_version_or_taken_out_of_the_policy() {
     let waiting = || Scene::available("1.4.0").windows(&[SATURDAYS]).assign("1.5.0");
-    waiting().with(|seen| seen.any_time = true).is(Phase::Pulling).until(Phase::Applying);
+    waiting().with(|seen| seen.ignores_windows = true).is(Phase::Pulling).until(Phase::Applying);
     waiting().windows(&[]).is(Phase::Pulling);
     waiting().windows(&[SATURDAYS, ["0 12 * * *", "1h", "UTC"]]).is(Phase::Pulling);
 }

@@ -51,7 +51,7 @@ fn no_verdict_has_a_value_of_a_secret_of_the_release() {
     let (started, redacted) = (true, "bad login ***".to_owned());
     for (verdict, expected) in [
         (Verdict::Healthy, Verdict::Healthy),
-        (Verdict::Tolerated(message()), Verdict::Tolerated(redacted.clone())),
+        (Verdict::Tolerated(tolerated(message())), Verdict::Tolerated(tolerated(redacted.clone()))),
         (Verdict::InProgress(message()), Verdict::InProgress(redacted.clone())),
         (Verdict::Failed(message()), Verdict::Failed(redacted.clone())),
         (
@@ -61,4 +61,9 @@ fn no_verdict_has_a_value_of_a_secret_of_the_release() {
     ] {
         assert_eq!(verdict.redacted(&redaction), expected);
     }
+}
+
+fn tolerated(message: String) -> Vec<ToleratedFailure> {
+    let object = Object(json!({"kind": "Deployment", "metadata": {"name": "web"}})).key();
+    vec![ToleratedFailure { object, message }]
 }

@@ -1,0 +1,124 @@
+//! The action that each state asks for.
+
+use super::view::View;
+use crate::bundle::hook::Hook;
+use crate::bundle::release::Release;
+use crate::deletion::DeletionIntent;
+use crate::health::Verdict;
+use crate::ledger::retained::Retained;
+use crate::ledger::rollout::Rollout;
+use crate::ledger::state::{RetryFrom, RollbackStep, State};
+use crate::observation::{Action, Direction};
+
+/// Returns the action that is due, whether or not its backoff is over.
+pub(super) fn due(rollout: &Rollout, view: View) -> Option<Action> {
+    if view.seen.deletion_intent == DeletionIntent::Evicted {
+        return Some(Action::Recreate);
+    }
+    let is_ordered = view.seen.deletion_intent == DeletionIntent::Ordered;
+    if let Some(failure) = rollout.failure.clone().filter(|_| !is_ordered) {
+        return Some(Action::SaveEvidence { failure });
+    }
+    match &rollout.state {
+        State::Pending => (!view.seen.has_finalizer).then_some(Action::AddFinalizer),
+        State::Waiting { .. } | State::Rejected { retry_from: Some(RetryFrom::Start), .. } => None,
+        State::Pulling | State::Rejected { retry_from: Some(RetryFrom::Pull), .. } => {
+            Some(Action::Pull)
+        }
+        State::Staging | State::Rejected { retry_from: Some(RetryFrom::Stage), .. } => {
+            Some(Action::Stage)
+        }
+        State::Checking { .. } | State::Rejected { retry_from: Some(RetryFrom::Check), .. } => {
+            let release = rollout.target().cloned()?;
+            Some(Action::Check { release, from: rollout.current.clone() })
+        }
+        State::PreUpgrade { .. } => run_hooks(rollout, view, Hook::PreUpgrade),
+        State::Applying { wave, .. } => {
+            let direction = Direction::Forward { adopt: view.seen.policy().adopt };
+            Some(Action::Apply { release: rollout.target().cloned()?, wave: *wave, direction })
+        }
+        State::Verifying(_) => verify(rollout, view),
+        State::Pruning { .. } => Some(prune(rollout)),
+        State::RollingBack(rollback) => roll_back(rollout, &rollback.step),
+        State::Available
+        | State::Rejected { retry_from: None, .. }
+        | State::RolledBack { .. }
+        | State::Failed { .. } => tidy_up(rollout, view),
+        State::Removing { done: true } => Some(Action::RemoveFinalizer),
+        State::Removing { done: false } => Some(remove(rollout, view)),
+    }
+}
+
+fn verify(rollout: &Rollout, view: View) -> Option<Action> {
+    match view.verdict()? {
+        Verdict::AwaitingHooks { started: false, .. } if rollout.verify_run().is_some() => {
+            run_hooks(rollout, view, Hook::Verify)
+        }
+        Verdict::AwaitingHooks { .. }
+        | Verdict::Healthy
+        | Verdict::Tolerated(_)
+        | Verdict::InProgress(_)
+        | Verdict::Failed(_) => None,
+    }
+}
+
+fn run_hooks(rollout: &Rollout, view: View, hook: Hook) -> Option<Action> {
+    let operation = rollout.operation.as_ref()?;
+    let (release, run) = (operation.target.clone()?, operation.hook_run());
+    Some(Action::RunHooks { release, hook, run, timeout: view.seen.policy().timeout })
+}
+
+/// Removes what the target dropped, of all releases of which objects may exist.
+fn prune(rollout: &Rollout) -> Action {
+    Action::Prune {
+        keep: rollout.target().cloned(),
+        releases: rollout.touched.iter().chain(&rollout.current).cloned().collect(),
+        only_extensions: false,
+        in_order: rollout.prunes_in_order(),
+    }
+}
+
+fn roll_back(rollout: &Rollout, step: &RollbackStep) -> Option<Action> {
+    let prune = |only_extensions| Action::Prune {
+        keep: rollout.current.clone(),
+        releases: rollout.touched.clone(),
+        only_extensions,
+        in_order: !only_extensions && rollout.prunes_in_order(),
+    };
+    match step {
+        RollbackStep::Withdraw => Some(prune(true)),
+        RollbackStep::Apply { wave } => Some(Action::Apply {
+            release: rollout.current.clone()?,
+            wave: *wave,
+            direction: Direction::Rollback,
+        }),
+        RollbackStep::Verify { .. } => None,
+        RollbackStep::Prune => Some(prune(false)),
+    }
+}
+
+/// At rest a finalizer that somebody removed is added again, as what is installed would be lost with the `ManagedAddOn`; and
+/// only the releases that matter stay retained.
+fn tidy_up(rollout: &Rollout, view: View) -> Option<Action> {
+    let may_have_objects = rollout.current.is_some() || !rollout.touched.is_empty();
+    if !view.seen.has_finalizer && may_have_objects {
+        return Some(Action::AddFinalizer);
+    }
+    let states = rollout.retained_states();
+    let is_tidy = |Retained { release, state }: &Retained| {
+        states.iter().any(|(id, wanted)| *id == release.id && wanted == state)
+    };
+    (!view.seen.retained.iter().all(is_tidy)).then_some(Action::Retain { states })
+}
+
+/// Removes all releases of which objects may exist, and all that are retained.
+fn remove(rollout: &Rollout, view: View) -> Action {
+    let mut releases: Vec<Release> =
+        rollout.current.iter().chain(&rollout.touched).cloned().collect();
+    for Retained { release, .. } in &view.seen.retained {
+        if !releases.contains(release) {
+            releases.push(release.clone());
+        }
+    }
+    Action::Remove { releases }
+}
