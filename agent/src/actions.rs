@@ -1,4 +1,5 @@
-//! One module per action of the rollout. An action does what it is given and returns its outcome; it decides nothing.
+//! One module per action of a rollout, and for what is done at rest. An action does what it is given and returns its
+//! outcome; it decides nothing.
 
 pub mod apply;
 pub mod check;

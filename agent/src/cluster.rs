@@ -1,9 +1,14 @@
-//! The managed cluster as the agent reaches it: as itself, and as the service accounts whose rights add-ons have.
+//! The managed cluster as the agent reaches it: as itself, and as the service accounts of add-ons.
 
 pub mod access;
+pub mod bundle_provides;
 pub mod crd_instances;
 pub mod dry_run;
 pub mod error;
+pub mod kinds;
+pub mod living;
+pub mod ownership;
+pub mod release;
 pub mod resolved;
 
 use std::collections::BTreeMap;
@@ -13,26 +18,23 @@ use std::time::Duration;
 
 use anyhow::Context;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIGroup;
-use kube::api::Api;
 use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::core::{DynamicObject, GroupVersionKind, Status};
-use kube::discovery::{ApiCapabilities, ApiResource, Scope};
 use kube::{Client, Config};
-use lifecycle::{Object, ServiceAccount};
+use lifecycle::ServiceAccount;
 use tower::util::MapResponseLayer;
 
-use crate::cluster::error::{is_not_found, is_unknown_kind};
+use kinds::Kinds;
 
-/// A request that is answered by nobody ends after this: a dead link must not hold a rollout for ever.
+/// A request that nobody answers ends after this: a dead link must not block a rollout for ever.
 const READ_TIMEOUT: Duration = Duration::from_secs(20);
-/// Shorter: a server in reach takes a connection at once, however long it then works on a request.
+/// Shorter: a server in reach accepts a connection at once, however long it then works on a request.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Service accounts whose clients are kept; far more than add-ons that a cluster has.
-const MOST_ACCOUNTS: usize = 256;
+/// Maximum number of cached clients of service accounts; far more than a cluster has add-ons.
+const MAX_ACCOUNTS: usize = 256;
 
+/// The connection to the managed cluster. Clones share it.
 #[derive(Clone)]
 pub struct Cluster {
     inner: Arc<Inner>,
@@ -40,156 +42,84 @@ pub struct Cluster {
 
 struct Inner {
     config: Config,
-    own: Client,
+    agent: Client,
     watching: Client,
     accounts: Mutex<BTreeMap<ServiceAccount, Client>>,
-    kinds: Mutex<BTreeMap<(String, String), Kind>>,
-}
-
-/// How to reach the objects of a kind.
-#[derive(Clone, Debug)]
-pub struct Kind {
-    pub resource: ApiResource,
-    pub namespaced: bool,
+    kinds: Kinds,
 }
 
 impl Cluster {
+    /// Reads the kubeconfig, or the Pod's own credentials without one. Connects with the first request.
     pub async fn connect(kubeconfig: Option<&Path>) -> anyhow::Result<Self> {
-        let mut config = config(kubeconfig).await?;
+        let mut config = read_config(kubeconfig).await?;
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         // Retries are the rollout's to count.
         config.default_retry = false;
-        let watching = client(config.clone()).context("no client for the cluster")?;
+        let watching = new_client(config.clone()).context("no client for the cluster")?;
         config.read_timeout = Some(READ_TIMEOUT);
-        let own = client(config.clone()).context("no client for the cluster")?;
-        let inner =
-            Inner { config, own, watching, accounts: Mutex::default(), kinds: Mutex::default() };
+        let agent = new_client(config.clone()).context("no client for the cluster")?;
+        let kinds = Kinds::new(agent.clone());
+        let inner = Inner { config, agent, watching, accounts: Mutex::default(), kinds };
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// With the agent's own rights.
-    pub fn own(&self) -> Client {
-        self.inner.own.clone()
+    /// Returns the client with the agent's own rights.
+    pub fn agent_client(&self) -> Client {
+        self.inner.agent.clone()
     }
 
-    /// The same without a read timeout, for watches, which are silent for minutes.
-    pub fn watching(&self) -> Client {
+    /// Returns the agent's client for watches. It has no read timeout, because watches are silent for minutes.
+    pub fn watch_client(&self) -> Client {
         self.inner.watching.clone()
     }
 
-    /// With the rights of a service account, which the API server checks for us.
-    pub fn as_account(&self, account: &ServiceAccount) -> Result<Client, kube::Error> {
+    /// Returns a client with the rights of a service account, which the API server enforces.
+    pub fn account_client(&self, account: &ServiceAccount) -> Result<Client, kube::Error> {
         let mut accounts = self.inner.accounts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = accounts.get(account) {
             return Ok(client.clone());
         }
-        let mut config = self.inner.config.clone();
-        let user =
-            HeaderValue::from_str(&account.user()).map_err(|e| kube::Error::HttpError(e.into()))?;
-        config.headers.push((HeaderName::from_static("impersonate-user"), user));
-        let client = client(config)?;
-        if accounts.len() >= MOST_ACCOUNTS {
+        let client = new_client(impersonate(&self.inner.config, account)?)?;
+        if accounts.len() >= MAX_ACCOUNTS {
             accounts.clear();
         }
         accounts.insert(account.clone(), client.clone());
         Ok(client)
     }
 
-    /// Looks a kind up once; [`Cluster::forget`] is for when its definition may have changed.
-    pub async fn kind(&self, object: &Object) -> Result<Kind, kube::Error> {
-        let key = (object.api_version().to_owned(), object.kind().to_owned());
-        if let Some(kind) = self.kinds().get(&key) {
-            return Ok(kind.clone());
-        }
-        let version = object.api_version().split_once('/').map_or(object.api_version(), |(_, v)| v);
-        let gvk = GroupVersionKind::gvk(object.group(), version, object.kind());
-        let (resource, capabilities) = self.discover(&gvk).await?;
-        let kind = Kind { resource, namespaced: capabilities.scope == Scope::Namespaced };
-        self.kinds().insert(key, kind.clone());
-        Ok(kind)
-    }
-
-    /// The kind in whatever version it is served: an object outlives the version that it was written in.
-    pub async fn kind_of_any_version(&self, object: &Object) -> Result<Option<Kind>, kube::Error> {
-        let groups = self.inner.own.list_api_groups().await?.groups;
-        let group = groups.into_iter().find(|group| group.name == object.group());
-        let mut failed = None;
-        for version in group.into_iter().flat_map(|group| group.versions) {
-            let gvk = GroupVersionKind::gvk(object.group(), &version.version, object.kind());
-            match self.discover(&gvk).await {
-                Ok((resource, capabilities)) => {
-                    let namespaced = capabilities.scope == Scope::Namespaced;
-                    return Ok(Some(Kind { resource, namespaced }));
-                }
-                Err(error) if is_unknown_kind(&error) => {}
-                Err(error) => failed = Some(error),
-            }
-        }
-        failed.map_or(Ok(None), Err)
-    }
-
-    /// A group that is listed and answers with 404 is not served for a moment: what is said of its kinds then, such as that
-    /// there are none to remove, would be wrong.
-    async fn discover(
-        &self,
-        gvk: &GroupVersionKind,
-    ) -> Result<(ApiResource, ApiCapabilities), kube::Error> {
-        let error = match kube::discovery::pinned_kind(&self.inner.own, gvk).await {
-            Err(error) if is_not_found(&error) => error,
-            found_or_failed => return found_or_failed,
-        };
-        if !is_listed(&self.inner.own.list_api_groups().await?.groups, gvk) {
-            return Err(error);
-        }
-        let message = format!("{} is not served for a moment", gvk.api_version());
-        let status = Status { code: 503, message, ..Status::default() };
-        Err(kube::Error::Api(Box::new(status)))
-    }
-
-    pub fn forget(&self, api_version: &str, kind: &str) {
-        self.kinds().remove(&(api_version.to_owned(), kind.to_owned()));
-    }
-
-    fn kinds(&self) -> std::sync::MutexGuard<'_, BTreeMap<(String, String), Kind>> {
-        self.inner.kinds.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn kinds(&self) -> &Kinds {
+        &self.inner.kinds
     }
 }
 
-impl Kind {
-    pub fn api(&self, client: Client, namespace: Option<&str>) -> Api<DynamicObject> {
-        match namespace.filter(|_| self.namespaced) {
-            Some(namespace) => Api::namespaced_with(client, namespace, &self.resource),
-            None => Api::all_with(client, &self.resource),
-        }
-    }
+fn impersonate(config: &Config, account: &ServiceAccount) -> Result<Config, kube::Error> {
+    let mut config = config.clone();
+    let user = HeaderValue::from_str(&account.user());
+    let user = user.map_err(|e| kube::Error::HttpError(e.into()))?;
+    config.headers.push((HeaderName::from_static("impersonate-user"), user));
+    Ok(config)
 }
 
-/// The core group is always served and never listed.
-fn is_listed(groups: &[APIGroup], gvk: &GroupVersionKind) -> bool {
-    let version = gvk.api_version();
-    let mut listed = groups.iter().flat_map(|group| &group.versions);
-    gvk.group.is_empty() || listed.any(|listed| listed.group_version == version)
-}
-
-/// No API server redirects: what does so is something else on the way there, and its answer is no object.
-fn client(config: Config) -> Result<Client, kube::Error> {
-    let layer = MapResponseLayer::new(not_moved);
+fn new_client(config: Config) -> Result<Client, kube::Error> {
+    let layer = MapResponseLayer::new(refuse_redirect);
     Ok(ClientBuilder::try_from(config)?.with_layer(&layer).build())
 }
 
-fn not_moved<B>(mut answer: Response<B>) -> Response<B> {
-    if answer.status().is_redirection() {
-        *answer.status_mut() = StatusCode::BAD_GATEWAY;
+/// Turns a redirect into an error. No API server redirects, so the answer is from something else on the way and is no
+/// object.
+fn refuse_redirect<B>(mut response: Response<B>) -> Response<B> {
+    if response.status().is_redirection() {
+        *response.status_mut() = StatusCode::BAD_GATEWAY;
     }
-    answer
+    response
 }
 
-async fn config(kubeconfig: Option<&Path>) -> anyhow::Result<Config> {
+async fn read_config(kubeconfig: Option<&Path>) -> anyhow::Result<Config> {
     match kubeconfig {
         Some(path) => {
-            let read = Kubeconfig::read_from(path)
+            let kubeconfig = Kubeconfig::read_from(path)
                 .with_context(|| format!("kubeconfig {} cannot be read", path.display()))?;
-            Config::from_custom_kubeconfig(read, &KubeConfigOptions::default())
+            Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
                 .await
                 .with_context(|| format!("kubeconfig {} cannot be used", path.display()))
         }
@@ -200,27 +130,13 @@ async fn config(kubeconfig: Option<&Path>) -> anyhow::Result<Config> {
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::GroupVersionForDiscovery;
-
     use super::*;
 
     #[test]
-    fn only_a_version_that_nobody_lists_is_unknown() {
-        let version = GroupVersionForDiscovery {
-            group_version: "example.com/v1".into(),
-            ..GroupVersionForDiscovery::default()
-        };
-        let groups = [APIGroup { versions: vec![version], ..APIGroup::default() }];
-        let listed =
-            |group, version| is_listed(&groups, &GroupVersionKind::gvk(group, version, "X"));
-        assert!(listed("example.com", "v1") && listed("", "v1"));
-        assert!(!listed("example.com", "v2") && !listed("other.example.com", "v1"));
-    }
-
-    #[test]
-    fn what_a_redirect_says_is_an_error() {
-        let answer = |code: u16| Response::builder().status(code).body(()).unwrap();
-        let heard = [200, 302, 307, 404].map(|code| not_moved(answer(code)).status().as_u16());
-        assert_eq!(heard, [200, 502, 502, 404]);
+    fn a_redirect_is_an_error() {
+        let response = |code: u16| Response::builder().status(code).body(()).unwrap();
+        let statuses =
+            [200, 302, 307, 404].map(|code| refuse_redirect(response(code)).status().as_u16());
+        assert_eq!(statuses, [200, 502, 502, 404]);
     }
 }

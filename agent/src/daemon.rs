@@ -16,7 +16,7 @@ use tracing::Instrument;
 use crate::actions::health::CelWorker;
 use crate::args::Settings;
 use crate::cluster::Cluster;
-use crate::driver::{Shared, Suspicion};
+use crate::driver::{CrashSuspects, Shared};
 use crate::observability::admin::{self, Readiness};
 use crate::observability::events::Events;
 use crate::observability::metrics::Metrics;
@@ -40,7 +40,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     let serving = admin::serve(listener, metrics.clone(), readiness_receiver, shutdown.clone());
     let admin_server = tokio::spawn(serving);
     let cluster = Cluster::connect(settings.kubeconfig.as_deref()).await?;
-    let lease = AgentLease::new(cluster.own(), &settings.namespace);
+    let lease = AgentLease::new(cluster.agent_client(), &settings.namespace);
     let hub = settings.hub.clone();
     let shared = Arc::new(share(settings, cluster, metrics));
     let working = async {
@@ -59,16 +59,16 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
 /// Returns what all drivers share.
 fn share(settings: Settings, cluster: Cluster, metrics: Arc<Metrics>) -> Shared {
     Shared {
-        successors: Successors::new(cluster.own(), &settings.namespace),
+        successors: Successors::new(cluster.agent_client(), &settings.namespace),
         namespace: settings.namespace,
         metrics,
-        events: Events::new(cluster.own()),
+        events: Events::new(cluster.agent_client()),
         pull_settings: settings.pull_settings,
-        judge: CelWorker::new(),
+        cel_worker: CelWorker::new(),
         graces: settings.graces,
         slots: Arc::new(Semaphore::new(settings.max_rollouts)),
-        suspicion: Suspicion::default(),
-        watching: settings.watching,
+        crash_suspects: CrashSuspects::default(),
+        watch_settings: settings.watch_settings,
         cluster,
     }
 }
@@ -107,6 +107,6 @@ async fn sync_with_hub(
         }
     });
     let span = tracing::info_span!("hub");
-    let managed = shared.cluster.own();
+    let managed = shared.cluster.agent_client();
     hub_sync::run(settings, managed, add_ons, link_state, shutdown).instrument(span).await;
 }

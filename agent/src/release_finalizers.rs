@@ -38,8 +38,8 @@ const QUIET_PERIOD: Duration = Duration::from_secs(10);
 /// If the managed cluster cannot be reached, or does not allow it.
 pub async fn run(args: ReleaseFinalizers) -> anyhow::Result<()> {
     let cluster = Cluster::connect(args.cluster.kubeconfig.as_deref()).await?;
-    let api: Api<ManagedAddOn> = Api::all(cluster.own());
-    let lease = AgentLease::new(cluster.own(), &args.cluster.namespace);
+    let api: Api<ManagedAddOn> = Api::all(cluster.agent_client());
+    let lease = AgentLease::new(cluster.agent_client(), &args.cluster.namespace);
     // A restarted command has stopped the agent already, and no agent is left to uninstall.
     if !lease.is_held().await.context("could not read the agent lease; run the command again")? {
         wait_for_uninstalls(&api).await;

@@ -52,7 +52,7 @@ pub async fn what_failed_is_kept_before_it_is_gone(bed: &Bed) -> Result<()> {
         "ScalingReplicaSet",
         "container main: waiting ImagePullBackOff: Back-off pulling image",
         // No kubelet serves logs on the test bed, and that holds nothing up.
-        "log of main could not be read",
+        "could not read the log of main",
     ] {
         ensure!(text.contains(part), "{part} is not in\n{text}");
     }
@@ -104,7 +104,7 @@ pub async fn what_may_not_be_read_is_said_so(bed: &Bed) -> Result<()> {
     add_on.assign(&spec.policy("timeout", "3s")).await?;
     add_on.until_phase(Phase::Failed).await?;
     let text = kept(&add_on).await?;
-    for part in ["log of main could not be read", "events of web could not be read", "pods/log"] {
+    for part in ["could not read the log of main", "could not read the events of web", "pods/log"] {
         ensure!(text.contains(part), "{part} is not in\n{text}");
     }
     Ok(())

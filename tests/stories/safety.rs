@@ -194,7 +194,7 @@ pub async fn what_the_check_warns_of_stops_nothing(bed: &Bed) -> Result<()> {
     let status = add_on.until_available("1.1.0").await?;
     let ledger = status.rollout.context("no ledger")?;
     let warnings = ledger["operation"]["warnings"].to_string();
-    ensure!(warnings.contains("ConfigMap warned/fixed is deleted and created anew"), "{warnings}");
+    ensure!(warnings.contains("ConfigMap warned/fixed is deleted and recreated"), "{warnings}");
     ensure!(warnings.contains("pods of Deployment warned/web would be refused now"), "{warnings}");
     ensure!(warnings.contains("exceeded quota: few"), "{warnings}");
     let deprecated = "Endpoints warned/one (and 1 more): v1 Endpoints is deprecated";

@@ -1,177 +1,112 @@
-//! Writes one stage of a release with server-side apply.
+//! Writes one wave of a release by server-side apply.
 
 mod adopt;
+mod established;
 mod kept_on_rollback;
+mod late;
 mod replace;
+mod write;
 
-use std::time::Duration;
+use lifecycle::plan::{Wave, has_run, is_job};
+use lifecycle::{Direction, Fault, KeptObject, Object};
 
-use kube::api::{Api, Patch, PatchParams};
-use kube::core::DynamicObject;
-use lifecycle::bundle::hook::Hook;
-use lifecycle::bundle::ignored_fields;
-use lifecycle::health::{HealthStatus, assess};
-use lifecycle::names::FIELD_MANAGER;
-use lifecycle::plan::{Wave, has_run, is_job, is_replaceable};
-use lifecycle::{Direction, Fault, KeptObject, Object, Reason};
-use tokio::time::{Instant, sleep};
+use crate::cluster::access::{Access, join_bounded};
+use crate::cluster::living::LivingObject;
+use crate::cluster::ownership::read_owned;
+use crate::cluster::release::ResolvedRelease;
+use crate::cluster::resolved::ResolvedObject;
 
-use crate::actions::check::owned;
-use crate::cluster::access::{Access, each};
-use crate::cluster::dry_run::dry_run;
-use crate::cluster::error;
-use crate::cluster::resolved::{BundleProvides, ResolvedObject};
+pub use adopt::mark_adopted;
+pub use replace::replace;
+pub use write::write;
 
-/// The API server serves a new definition within a second or two.
-const ESTABLISHED_WITHIN: Duration = Duration::from_secs(20);
-const LOOK: Duration = Duration::from_millis(100);
-
-pub use adopt::marked;
-pub use replace::anew;
-
-/// Writes what belongs to a stage; hooks belong to none.
+/// Writes the objects of a wave. Hooks belong to no wave.
 ///
-/// A rollback does not run finished Jobs again, and leaves as it is what would lose data by it; returns those objects. Nor are
-/// Jobs run again that the version that runs brought, `running_jobs`, and
-/// that are gone.
+/// A rollback writes no Jobs, which would run again, and keeps objects as they are that would lose data. Returns those. A Job in `running_jobs` belongs to the running version too; it is not run again if it was deleted.
+///
+/// # Errors
+/// A lasting fault of one object before a transient one of another. The other objects are written all the same.
 pub async fn apply(
-    access: &Access<'_>,
-    release: &[ResolvedObject],
-    stage: Wave,
+    release: &ResolvedRelease,
+    wave: Wave,
     running_jobs: &[Object],
     direction: Direction,
 ) -> Result<Vec<KeptObject>, Fault> {
-    let (back, may_adopt) = match direction {
-        Direction::Forward { adopt } => (false, adopt),
-        Direction::Rollback => (true, false),
-    };
-    let of_stage: Vec<&ResolvedObject> = release
-        .iter()
-        .filter(|placed| placed.stage() == stage && Hook::of(&placed.object).is_none())
-        .filter(|placed| !(back && is_job(&placed.object)))
-        .collect();
-    let brought = BundleProvides::by(release.iter().map(|placed| &placed.object));
-    // Going back, each object decides for itself whether it can be put back.
-    let late = of_stage.iter().filter(|placed| !back && brought.carries(&placed.object));
-    first_fault(each(late.map(|placed| judge(access, placed, may_adopt))).await)?;
-    let written = of_stage.iter().map(|placed| async {
-        // Since the check another may have come; on the way back a mark that was taken off makes no stranger.
-        let living = owned(access, placed, may_adopt || back).await?;
-        if has_run(&placed.object, running_jobs) && living.is_none() {
+    let access = &release.access;
+    let objects = objects_of(release, wave, direction);
+    let mut checked = late::check(release, &objects, direction).await?;
+    let pending: Vec<_> =
+        objects.iter().map(|object| (*object, checked.remove(&object.key()))).collect();
+    let written = pending.into_iter().map(|(object, checked)| async move {
+        let living = match checked {
+            Some(living) => Some(living),
+            // Someone else may have created the object since the check.
+            None => read_owned(access, object, may_adopt(direction)).await?,
+        };
+        if living.is_none() && has_run(&object.manifest, running_jobs) {
             return Ok(None);
         }
-        let placed = &*adopt::marked(access, placed, living.as_ref());
-        if may_adopt && let Some(living) = living {
-            adopt::take_over(access, placed, living).await?;
-        }
-        if back && let Some(cause) = kept_on_rollback::cause(access, placed).await? {
-            return Ok(Some(KeptObject { object: placed.object.key(), cause }));
-        }
-        write(access, placed, release).await.map(|_| None)
+        write_object(access, object, living.as_ref(), direction).await
     });
-    let left = sort_out(each(written).await)?;
-    if stage == Wave::Definitions {
-        first_fault(each(of_stage.iter().map(|placed| established(access, placed))).await)?;
+    let kept = collect(join_bounded(written).await)?;
+    if wave == Wave::Definitions {
+        let established = objects.iter().map(|object| established::wait(access, object));
+        first_fault(join_bounded(established).await)?;
     }
-    Ok(left)
+    Ok(kept)
 }
 
-/// What the check had to leave open, now that what it stands on is there.
-async fn judge(access: &Access<'_>, placed: &ResolvedObject, may_adopt: bool) -> Result<(), Fault> {
-    owned(access, placed, may_adopt).await?;
-    match dry_run(access, placed).await {
-        Err(fault) if fault.reason == Reason::ImmutableField && is_replaceable(&placed.object) => {
-            Ok(())
+fn objects_of(release: &ResolvedRelease, wave: Wave, direction: Direction) -> Vec<&ResolvedObject> {
+    let objects = release.objects.iter();
+    objects
+        .filter(|object| object.wave() == wave && object.hook().is_none())
+        .filter(|object| !(direction == Direction::Rollback && is_job(&object.manifest)))
+        .collect()
+}
+
+/// On a rollback, an object without the add-on's label lost it after a release wrote it.
+fn may_adopt(direction: Direction) -> bool {
+    match direction {
+        Direction::Forward { adopt } => adopt,
+        Direction::Rollback => true,
+    }
+}
+
+/// Returns the object if a rollback kept it as it is.
+async fn write_object(
+    access: &Access,
+    object: &ResolvedObject,
+    living: Option<&LivingObject>,
+    direction: Direction,
+) -> Result<Option<KeptObject>, Fault> {
+    let marked = &*mark_adopted(access, object, living);
+    match (direction, living) {
+        (Direction::Forward { adopt: true }, Some(living)) => {
+            adopt::take_ownership(access, marked, living).await?;
         }
-        Err(fault) => Err(unless_unserved(access, placed, fault)),
-        Ok(_) => Ok(()),
-    }
-}
-
-/// What was looked up may be of a definition that is gone or new, or that is not served for a moment: in mid-rollout that is
-/// waited for, not failed for.
-fn unless_unserved(access: &Access<'_>, placed: &ResolvedObject, fault: Fault) -> Fault {
-    if fault.reason != Reason::UnknownKind {
-        return fault;
-    }
-    access.cluster.forget(placed.object.api_version(), placed.object.kind());
-    Fault { transient: true, ..fault }
-}
-
-/// Puts an object as its release says; returns the resourceVersion it then has.
-pub async fn write(
-    access: &Access<'_>,
-    placed: &ResolvedObject,
-    release: &[ResolvedObject],
-) -> Result<Option<String>, Fault> {
-    let (_, api) = access.api(placed).await?;
-    let object = as_others_left_it(&api, placed, release).await?;
-    let params = PatchParams::apply(FIELD_MANAGER).force();
-    let written = api.patch(object.name(), &params, &Patch::Apply(&object)).await;
-    match written.map_err(|e| error::to_object_fault(&placed.object.key(), &e)) {
-        Ok(written) => Ok(written.metadata.resource_version),
-        Err(fault) if fault.reason == Reason::ImmutableField && is_replaceable(&placed.object) => {
-            replace::anew(access, placed).await.map(|()| None)
-        }
-        Err(fault) => Err(unless_unserved(access, placed, fault)),
-    }
-}
-
-/// The object with the fields that are others' once it exists.
-async fn as_others_left_it(
-    api: &Api<DynamicObject>,
-    placed: &ResolvedObject,
-    release: &[ResolvedObject],
-) -> Result<Object, Fault> {
-    let mut object = placed.object.clone();
-    let others = ignored_fields::pointers(&object, release.iter().map(|other| &other.object));
-    if others.is_empty() {
-        return Ok(object);
-    }
-    let living = api.get_opt(object.name()).await;
-    if let Some(living) = living.map_err(|e| error::to_object_fault(&object.key(), &e))? {
-        let living = Object(serde_json::to_value(living).unwrap_or_default());
-        ignored_fields::yield_to(&mut object, &living, &others);
-    }
-    Ok(object)
-}
-
-/// Waits until objects of a definition can be written.
-async fn established(access: &Access<'_>, placed: &ResolvedObject) -> Result<(), Fault> {
-    let (_, api) = access.api(placed).await?;
-    let key = placed.object.key();
-    let deadline = Instant::now() + ESTABLISHED_WITHIN;
-    while Instant::now() < deadline {
-        let living =
-            api.get(placed.object.name()).await.map_err(|e| error::to_object_fault(&key, &e))?;
-        let living = Object(serde_json::to_value(living).unwrap_or_default());
-        match assess(&living, Duration::ZERO) {
-            health if health.status == HealthStatus::Current => return Ok(()),
-            health if health.status == HealthStatus::Failed => {
-                return Err(Fault::new(
-                    Reason::ObjectRefused,
-                    format!("{key}: {}", health.message),
-                ));
+        (Direction::Forward { .. }, _) => {}
+        (Direction::Rollback, living) => {
+            if let Some(cause) = kept_on_rollback::cause(access, marked, living).await? {
+                return Ok(Some(KeptObject { object: object.key(), cause }));
             }
-            _ => sleep(LOOK).await,
         }
     }
-    Err(Fault::transient(Reason::ApplyFailed, format!("{key} is not established yet")))
+    write(access, marked, living).await.map(|_| None)
 }
 
-/// The kept objects, or the fault that decides.
-fn sort_out(results: Vec<Result<Option<KeptObject>, Fault>>) -> Result<Vec<KeptObject>, Fault> {
-    let (mut left, mut faults) = (Vec::new(), Vec::new());
+/// Returns the kept objects, or the fault that decides.
+fn collect(results: Vec<Result<Option<KeptObject>, Fault>>) -> Result<Vec<KeptObject>, Fault> {
+    let (mut kept, mut faults) = (Vec::new(), Vec::new());
     for result in results {
         match result {
-            Ok(kept) => left.extend(kept),
+            Ok(more) => kept.extend(more),
             Err(fault) => faults.push(Err(fault)),
         }
     }
-    first_fault(faults).map(|()| left)
+    first_fault(faults).map(|()| kept)
 }
 
-/// A lasting fault decides over a passing one.
+/// A lasting fault decides over a transient one.
 fn first_fault(results: Vec<Result<(), Fault>>) -> Result<(), Fault> {
     let mut faults: Vec<Fault> = results.into_iter().filter_map(Result::err).collect();
     faults.sort_by_key(|fault| fault.transient);

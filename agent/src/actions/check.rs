@@ -2,193 +2,149 @@
 
 mod access_review;
 mod rollback_safety;
+mod trial;
 mod warnings;
 
 use std::collections::BTreeSet;
 
-use kube::api::{Patch, PatchParams};
-use lifecycle::names::FIELD_MANAGER;
-use lifecycle::plan::{is_replaceable, refuse_shrunk};
-use lifecycle::{ActionableBy, CheckReport, Fault, Reason};
+use lifecycle::plan::refuse_shrunk;
+use lifecycle::{ActionableBy, CheckReport, Fault, ObjectKey, Reason, RollbackSafety};
 
-use crate::cluster::access::{Access, Living, each};
-use crate::cluster::crd_instances;
-use crate::cluster::dry_run::dry_run;
-use crate::cluster::resolved::{BundleProvides, ResolvedObject, unknown_kind};
+use crate::cluster::bundle_provides::BundleProvides;
+use crate::cluster::release::ResolvedRelease;
+use crate::cluster::resolved::ResolvedObject;
 
-use warnings::Heard;
+use trial::{Judgement, Trial};
+use warnings::ApiWarning;
 
-/// What the check is told beside the release itself.
-pub struct Terms {
-    /// Existing objects of others may be taken over.
-    pub adopt: bool,
+/// What the assignment allows the check to accept.
+pub struct CheckOptions {
+    /// Existing objects of no add-on may be adopted.
+    pub may_adopt: bool,
     /// The bundle may have lost most of its objects.
     pub allow_shrink: bool,
 }
 
-/// What runs, as far as it is retained, with the rights by which it would be put back.
-pub enum Baseline<'a> {
-    /// Nothing: a first install.
+/// The running release, to which a rollback would lead.
+pub enum Baseline {
+    /// Nothing runs: a first install.
     Nothing,
+    /// The running release is not retained any more.
     Lost,
-    Running(Box<Access<'a>>, Vec<ResolvedObject>),
+    Running(Box<ResolvedRelease>),
 }
 
-pub async fn check(
-    access: &Access<'_>,
-    release: &[ResolvedObject],
-    from: &Baseline<'_>,
-    terms: &Terms,
-) -> Result<CheckReport, Fault> {
-    let mut findings = Vec::new();
-    findings.extend(twice(release));
-    if !terms.allow_shrink
-        && let Baseline::Running(_, running) = from
-    {
-        findings.extend(refuse_shrunk(release.len(), running.len()).err());
-    }
-    let brought = brought(access, release).await;
-    let judged = each(release.iter().map(|placed| judge(access, placed, &brought, terms))).await;
-    let (mut warnings, mut heard) = (Vec::new(), Vec::new());
-    for judged in judged {
-        match judged? {
-            Judged::Fine(said) => heard.extend(said),
-            Judged::Finding(fault) => findings.push(fault),
-            Judged::Warning(words) => warnings.push(words),
+impl Baseline {
+    fn running(&self) -> Option<&ResolvedRelease> {
+        match self {
+            Baseline::Nothing | Baseline::Lost => None,
+            Baseline::Running(running) => Some(running),
         }
     }
-    if let Some(missing) = access_review::missing(access, release).await? {
-        // What each object says of it would be the same at greater length.
+}
+
+/// Checks a release without writing anything.
+///
+/// # Errors
+/// One fault for all findings; a transient fault if the check has to be repeated.
+pub async fn check(
+    release: &ResolvedRelease,
+    baseline: &Baseline,
+    options: &CheckOptions,
+) -> Result<CheckReport, Fault> {
+    let trials = trial::run(release, options.may_adopt).await;
+    let mut findings = Vec::new();
+    findings.extend(find_duplicate(&release.objects));
+    if let Some(running) = baseline.running().filter(|_| !options.allow_shrink) {
+        findings.extend(refuse_shrunk(release.objects.len(), running.objects.len()).err());
+    }
+    let foreign = foreign_objects(&release.objects, &trials);
+    let (warnings, api_warnings) = judge_all(release, trials, &mut findings)?;
+    review_access(release, baseline, &mut findings).await?;
+    refuse(&findings)?;
+    let rollback_safety = judge_rollback(release, baseline, &foreign).await?;
+    let warnings = warnings::collect(release, warnings, &api_warnings).await;
+    Ok(CheckReport { rollback_safety, warnings, ..CheckReport::default() })
+}
+
+/// Returns two objects that become one in this cluster: a cluster-scoped one with and without namespace.
+fn find_duplicate(objects: &[ResolvedObject]) -> Option<Fault> {
+    let mut seen = BTreeSet::new();
+    let duplicate =
+        objects.iter().map(ResolvedObject::key).find(|key| !seen.insert(key.clone()))?;
+    Some(Fault::new(Reason::DuplicateObject, format!("{duplicate} is in the bundle twice")))
+}
+
+fn foreign_objects(objects: &[ResolvedObject], trials: &[Trial]) -> BTreeSet<ObjectKey> {
+    let foreign = objects.iter().zip(trials).filter(|(_, trial)| trial.is_foreign);
+    foreign.map(|(object, _)| object.key()).collect()
+}
+
+/// Returns the warnings of the check and of the API server.
+fn judge_all(
+    release: &ResolvedRelease,
+    trials: Vec<Trial>,
+    findings: &mut Vec<Fault>,
+) -> Result<(Vec<String>, Vec<ApiWarning>), Fault> {
+    let provides = provided(&release.objects, &trials);
+    let (mut warnings, mut api_warnings) = (Vec::new(), Vec::new());
+    for (object, trial) in release.objects.iter().zip(trials) {
+        match trial::judge(object, trial, &provides)? {
+            Judgement::Accepted(more) => api_warnings.extend(more),
+            Judgement::Finding(fault) => findings.push(fault),
+            Judgement::Warning(warning) => warnings.push(warning),
+        }
+    }
+    Ok((warnings, api_warnings))
+}
+
+/// Returns what the bundle brings and the cluster does not have in that form yet.
+fn provided(objects: &[ResolvedObject], trials: &[Trial]) -> BundleProvides {
+    let open = objects.iter().zip(trials).filter(|(_, trial)| !trial.is_unchanged_definition);
+    open.map(|(object, _)| &object.manifest).collect()
+}
+
+/// Adds the rights that the release or a rollback lacks.
+async fn review_access(
+    release: &ResolvedRelease,
+    baseline: &Baseline,
+    findings: &mut Vec<Fault>,
+) -> Result<(), Fault> {
+    if let Some(missing) = access_review::missing_rights(release).await? {
+        // The findings of single objects would repeat it at greater length.
         findings.retain(|finding| finding.reason != Reason::Forbidden);
         findings.insert(0, missing);
     }
-    if let Baseline::Running(back, running) = from
-        && let Some(missing) = access_review::missing(back, running).await?
+    if let Some(running) = baseline.running()
+        && let Some(missing) = access_review::missing_rights(running).await?
     {
-        let message = format!("going back would fail: {}", missing.message);
+        let message = format!("a rollback would fail: {}", missing.message);
         findings.push(Fault { message, ..missing });
     }
-    refuse(findings)?;
-    let safety = match from {
-        Baseline::Nothing => None,
-        Baseline::Lost => Some(rollback_safety::safety(access, release, None).await?),
-        Baseline::Running(_, running) => {
-            Some(rollback_safety::safety(access, release, Some(running)).await?)
+    Ok(())
+}
+
+async fn judge_rollback(
+    release: &ResolvedRelease,
+    baseline: &Baseline,
+    foreign: &BTreeSet<ObjectKey>,
+) -> Result<Option<RollbackSafety>, Fault> {
+    match baseline {
+        Baseline::Nothing => Ok(None),
+        Baseline::Lost | Baseline::Running(_) => {
+            rollback_safety::assess(release, baseline.running(), foreign).await.map(Some)
         }
+    }
+}
+
+/// Makes one fault of all findings. Its reason is the first one for the author of the assignment to fix, else the first.
+fn refuse(findings: &[Fault]) -> Result<(), Fault> {
+    let is_authors = |finding: &&Fault| finding.reason.actionable_by() == ActionableBy::Assignment;
+    let Some(first) = findings.iter().find(is_authors).or(findings.first()) else {
+        return Ok(());
     };
-    let warnings = warnings::warnings(access, release, warnings, &heard).await;
-    Ok(CheckReport { rollback_safety: safety, warnings, ..CheckReport::default() })
-}
-
-/// Two objects that become one in this cluster: a cluster-scoped one with and without namespace.
-fn twice(release: &[ResolvedObject]) -> Option<Fault> {
-    let mut seen = BTreeSet::new();
-    let again = release.iter().find(|placed| !seen.insert(placed.object.key()))?;
-    let message = format!("{} is in the bundle twice", again.object.key());
-    Some(Fault::new(Reason::DuplicateObject, message))
-}
-
-/// What the bundle brings that is not here yet in that form.
-async fn brought(access: &Access<'_>, release: &[ResolvedObject]) -> BundleProvides {
-    let settled = each(release.iter().map(|placed| is_settled(access, placed))).await;
-    let open = release.iter().zip(settled).filter(|(_, settled)| !settled);
-    BundleProvides::by(open.map(|(placed, _)| &placed.object))
-}
-
-/// A definition that writing would not change: what it says of its objects is final.
-async fn is_settled(access: &Access<'_>, placed: &ResolvedObject) -> bool {
-    if placed.object.kind() != "CustomResourceDefinition" {
-        return false;
-    }
-    let Ok(Some(living)) = access.living(placed).await else { return false };
-    let Ok((_, api)) = access.api(placed).await else { return false };
-    let params = PatchParams::apply(FIELD_MANAGER).force().dry_run();
-    let tried = api.patch(placed.object.name(), &params, &Patch::Apply(&placed.object)).await;
-    tried.is_ok_and(|tried| tried.metadata.generation == living.0.metadata.generation)
-}
-
-/// What is said of one object.
-enum Judged {
-    /// With what the API server warned of.
-    Fine(Vec<Heard>),
-    Finding(Fault),
-    /// It stops nothing.
-    Warning(String),
-}
-
-/// Judges one object; a passing fault ends the whole check, which is then tried again.
-async fn judge(
-    access: &Access<'_>,
-    placed: &ResolvedObject,
-    brought: &BundleProvides,
-    terms: &Terms,
-) -> Result<Judged, Fault> {
-    let object = &placed.object;
-    if placed.kind.is_none() {
-        return Ok(match brought.defines(object) {
-            true => Judged::Fine(Vec::new()),
-            false => Judged::Finding(unknown_kind(object)),
-        });
-    }
-    match tried(access, placed, terms.adopt).await {
-        Ok(heard) => Ok(Judged::Fine(heard)),
-        Err(fault) if fault.transient => Err(fault),
-        // Judged at the head of its own stage.
-        Err(fault) if brought.explains(object, fault.reason) => {
-            tracing::debug!(object = %object.key(), finding = fault.message, "judged later");
-            Ok(Judged::Fine(Vec::new()))
-        }
-        Err(fault) if fault.reason == Reason::ImmutableField && is_replaceable(object) => {
-            let key = object.key();
-            let words = format!("{key} is deleted and created anew: a field cannot be changed");
-            Ok(Judged::Warning(words))
-        }
-        Err(fault) => Ok(Judged::Finding(fault)),
-    }
-}
-
-async fn tried(
-    access: &Access<'_>,
-    placed: &ResolvedObject,
-    adopt: bool,
-) -> Result<Vec<Heard>, Fault> {
-    owned(access, placed, adopt).await?;
-    let said = dry_run(access, placed).await?;
-    crd_instances::refuse_harm(access, placed).await?;
-    let key = placed.object.key();
-    Ok(said.into_iter().map(|words| Heard { key: key.clone(), words }).collect())
-}
-
-/// Refuses an existing object that is another's; returns what lives.
-pub async fn owned(
-    access: &Access<'_>,
-    placed: &ResolvedObject,
-    adopt: bool,
-) -> Result<Option<Living>, Fault> {
-    let Some(living) = access.living(placed).await? else { return Ok(None) };
-    let key = placed.object.key();
-    let refused = |whose: String| {
-        let managers = living.managers();
-        let message = format!("{key} exists already and is {whose}{managers}");
-        Err(Fault::new(Reason::NotOurs, message))
-    };
-    match living.owner() {
-        Some(owner) if owner == access.add_on => Ok(Some(living)),
-        Some(other) => refused(format!("add-on {other}'s")),
-        None if adopt => Ok(Some(living)),
-        None => refused("not this add-on's; policy.adopt would take it over".to_owned()),
-    }
-}
-
-/// One fault for all findings: its reason is the first that the assignment's author has to mend, else the first.
-fn refuse(findings: Vec<Fault>) -> Result<(), Fault> {
-    let first = findings
-        .iter()
-        .find(|finding| finding.reason.actionable_by() == ActionableBy::Assignment)
-        .or(findings.first());
-    let Some(first) = first else { return Ok(()) };
-    let all: Vec<&str> = findings.iter().map(|finding| finding.message.as_str()).collect();
-    let message = match all.as_slice() {
+    let messages: Vec<&str> = findings.iter().map(|finding| finding.message.as_str()).collect();
+    let message = match messages.as_slice() {
         [one] => (*one).to_owned(),
         many => format!("{} findings: {}", many.len(), many.join("; ")),
     };

@@ -1,193 +1,197 @@
-//! Puts back what others changed or deleted of a release at rest. Looking costs a list of metadata per kind; only what
-//! changed since the last look is written.
+//! Restores what others changed or deleted of a release at rest. A look costs one list of metadata per kind and namespace;
+//! only objects that changed since the last look are written.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::api::ListParams;
 use lifecycle::at_rest::{ForeignFields, Repairs, find_foreign_fields};
-use lifecycle::bundle::ignored_fields;
 use lifecycle::names::label;
 use lifecycle::plan::{Wave, is_job};
 use lifecycle::{Fault, ObjectKey, Rollout};
 
-use crate::actions::apply::{marked, write};
-use crate::actions::check::owned;
-use crate::cluster::access::{Access, each};
+use crate::actions::apply::{mark_adopted, write};
+use crate::cluster::access::{Access, join_bounded};
 use crate::cluster::crd_instances;
 use crate::cluster::error;
+use crate::cluster::ownership::read_owned;
+use crate::cluster::release::ResolvedRelease;
 use crate::cluster::resolved::ResolvedObject;
 
-/// The resourceVersion that each object had when it was last as its release says.
-pub type Known = BTreeMap<ObjectKey, String>;
+/// The resourceVersion that each object had when it last was as its release says.
+pub type KnownVersions = BTreeMap<ObjectKey, String>;
 
-type Living = BTreeMap<ObjectKey, Metadata>;
+/// The objects of one kind in one namespace, as listed.
+type Listed = BTreeMap<ObjectKey, ListedObject>;
 
-/// Of a living object.
-struct Metadata {
-    version: String,
-    managed: Vec<ManagedFieldsEntry>,
+struct ListedObject {
+    resource_version: String,
+    managed_fields: Vec<ManagedFieldsEntry>,
 }
 
-/// Returns what was changed. `known` is empty after a restart: then everything is written once, which
-/// changes nothing where nothing had changed. What going back had to leave as it is stays so.
+/// Repairs a release and returns what it changed. After a restart `known` is empty: every object is then written once,
+/// which changes nothing where nothing had drifted. Objects that a rollback left as they are stay so.
 pub async fn repair(
-    access: &Access<'_>,
-    release: &[ResolvedObject],
+    release: &ResolvedRelease,
     rollout: &Rollout,
-    known: &mut Known,
+    known: &mut KnownVersions,
 ) -> Repairs {
-    let mut repairs = Repairs::default();
-    let mut unseen = known.clone();
-    // In the order of applying: what others stand on is there first.
-    for &stage in Wave::ALL {
-        let of_stage = release.iter().filter(|placed| placed.stage() == stage);
-        for (places, living) in look(access, of_stage).await {
-            let Some(living) = living else {
-                repairs.is_incomplete = true;
-                continue;
-            };
-            for placed in &places {
-                let key = placed.object.key();
-                unseen.remove(&key);
-                let added = beside(placed, release, living.get(&key));
-                repairs.foreign_fields.insert(key, added);
-            }
-            let (left, places): (Vec<&ResolvedObject>, Vec<&ResolvedObject>) =
-                places.iter().partition(|placed| is_left(&placed.object.key(), &living, rollout));
-            note(&left, &living, known);
-            match places.iter().any(|placed| is_job(&placed.object)) {
-                true => note(&places, &living, known),
-                false => put_back(access, release, &places, &living, known, &mut repairs).await,
+    let mut repair = Repair { release, rollout, known, repairs: Repairs::default() };
+    let mut seen = BTreeSet::new();
+    // In the order of applying, so that an object finds what it needs.
+    for &wave in Wave::ALL {
+        for (objects, listed) in list_wave(release, wave).await {
+            match listed {
+                Some(listed) => {
+                    seen.extend(objects.iter().map(|object| object.key()));
+                    repair.restore_all(&objects, &listed).await;
+                }
+                None => repair.repairs.is_incomplete = true,
             }
         }
     }
-    known.retain(|key, _| !unseen.contains_key(key));
+    let repairs = repair.repairs;
+    known.retain(|key, _| seen.contains(key));
     repairs
 }
 
-/// What others added to an object.
-fn beside(
-    placed: &ResolvedObject,
-    release: &[ResolvedObject],
-    living: Option<&Metadata>,
-) -> Vec<ForeignFields> {
-    let Some(living) = living else { return Vec::new() };
-    let object = &placed.object;
-    let shared = ignored_fields::pointers(object, release.iter().map(|other| &other.object));
-    find_foreign_fields(object, &shared, &living.managed)
+/// One look at a release at rest.
+struct Repair<'a> {
+    release: &'a ResolvedRelease,
+    rollout: &'a Rollout,
+    known: &'a mut KnownVersions,
+    repairs: Repairs,
 }
 
-/// What is gone altogether can be put back.
-fn is_left(key: &ObjectKey, living: &Living, rollout: &Rollout) -> bool {
-    living.contains_key(key) && rollout.is_kept(key)
-}
+impl Repair<'_> {
+    async fn restore_all(&mut self, objects: &[&ResolvedObject], listed: &Listed) {
+        for object in objects {
+            let fields = foreign_fields(object, listed.get(&object.key()));
+            self.repairs.foreign_fields.insert(object.key(), fields);
+        }
+        let (untouched, objects): (Vec<&ResolvedObject>, Vec<&ResolvedObject>) =
+            objects.iter().partition(|object| self.is_untouched(object, listed));
+        self.remember(&untouched, listed);
+        self.restore(&objects, listed).await;
+    }
 
-/// Remembers what lives of these and writes none: a Job runs once, so one that finished and went away is no drift, and
-/// what going back left as it was stays so.
-fn note(objects: &[&ResolvedObject], living: &Living, known: &mut Known) {
-    for key in objects.iter().map(|placed| placed.object.key()) {
-        match living.get(&key) {
-            Some(living) => _ = known.insert(key, living.version.clone()),
-            None => _ = known.remove(&key),
+    /// A Job runs once: one that finished and was deleted is no drift. An object that a rollback left as it is stays so,
+    /// unless it was deleted.
+    fn is_untouched(&self, object: &ResolvedObject, listed: &Listed) -> bool {
+        let key = object.key();
+        is_job(&object.manifest) || listed.contains_key(&key) && self.rollout.is_kept(&key)
+    }
+
+    /// Notes the versions of objects without writing any.
+    fn remember(&mut self, objects: &[&ResolvedObject], listed: &Listed) {
+        for key in objects.iter().map(|object| object.key()) {
+            match listed.get(&key) {
+                Some(living) => _ = self.known.insert(key, living.resource_version.clone()),
+                None => _ = self.known.remove(&key),
+            }
         }
     }
-}
 
-/// What cannot be put back now is told and looked at again; it holds up nothing else.
-async fn put_back(
-    access: &Access<'_>,
-    release: &[ResolvedObject],
-    places: &[&ResolvedObject],
-    living: &Living,
-    known: &mut Known,
-    repairs: &mut Repairs,
-) {
-    let seen = |key: &ObjectKey| living.get(key).map(|living| &living.version);
-    let changed = places.iter().filter(|placed| {
-        let key = placed.object.key();
-        !living.contains_key(&key) || seen(&key) != known.get(&key)
-    });
-    let written = each(changed.map(|placed| async {
-        // Only another add-on's mark makes an object another's: a mark that was taken off is drift.
-        let written = match may_put_back(access, placed).await {
-            Ok(marked) => write(access, &marked, release).await,
-            Err(fault) => Err(fault),
-        };
-        (placed.object.key(), written)
-    }));
-    for (key, written) in written.await {
+    /// An object that cannot be restored now is reported and tried at the next look; the others are restored all the same.
+    async fn restore(&mut self, objects: &[&ResolvedObject], listed: &Listed) {
+        let version = |key: &ObjectKey| listed.get(key).map(|living| &living.resource_version);
+        let access = &self.release.access;
+        let changed = objects.iter().filter(|object| {
+            let key = object.key();
+            version(&key).is_none() || version(&key) != self.known.get(&key)
+        });
+        let written =
+            changed.map(|object| async { (object.key(), restore_object(access, object).await) });
+        for (key, written) in join_bounded(written).await {
+            let before = version(&key);
+            self.record(key, before, written);
+        }
+    }
+
+    fn record(
+        &mut self,
+        key: ObjectKey,
+        before: Option<&String>,
+        written: Result<Option<String>, Fault>,
+    ) {
         match written {
             Ok(Some(version)) => {
-                if seen(&key) != Some(&version) {
-                    tracing::info!(object = %key, "put back as its version says");
-                    repairs.restored.push(key.clone());
+                if before != Some(&version) {
+                    tracing::info!(object = %key, "repaired drift");
+                    self.repairs.restored.push(key.clone());
                 }
-                known.insert(key, version);
+                self.known.insert(key, version);
             }
-            Ok(None) => repairs.restored.push(key),
+            Ok(None) => self.repairs.restored.push(key),
             Err(fault) => {
-                tracing::warn!(object = %key, cause = fault.message, "not put back");
-                known.remove(&key);
-                repairs.failed.push((key, fault.message));
+                tracing::warn!(object = %key, cause = fault.message, "could not repair drift");
+                self.known.remove(&key);
+                self.repairs.failed.push((key, fault.message));
             }
         }
     }
 }
 
-/// A definition that a rollback had to leave as it is stays so.
-async fn may_put_back<'a>(
-    access: &Access<'_>,
-    placed: &'a ResolvedObject,
-) -> Result<Cow<'a, ResolvedObject>, Fault> {
-    let living = owned(access, placed, true).await?;
-    crd_instances::refuse_harm(access, placed).await?;
-    Ok(marked(access, placed, living.as_ref()))
+/// Returns the fields that other managers added to an object.
+fn foreign_fields(object: &ResolvedObject, listed: Option<&ListedObject>) -> Vec<ForeignFields> {
+    let Some(listed) = listed else { return Vec::new() };
+    find_foreign_fields(&object.manifest, &object.ignored_fields, &listed.managed_fields)
 }
 
-/// The objects of each kind and place, with what lives there, if that could be listed.
-async fn look<'a>(
-    access: &Access<'_>,
-    objects: impl Iterator<Item = &'a ResolvedObject>,
-) -> Vec<(Vec<&'a ResolvedObject>, Option<Living>)> {
-    let mut places: BTreeMap<_, Vec<&ResolvedObject>> = BTreeMap::new();
-    for placed in objects {
-        let object = &placed.object;
-        let place = (object.api_version(), object.kind(), object.namespace());
-        places.entry(place).or_default().push(placed);
+async fn restore_object(access: &Access, object: &ResolvedObject) -> Result<Option<String>, Fault> {
+    // A missing label is drift. Only the label of another add-on makes an object foreign.
+    let living = read_owned(access, object, true).await?;
+    // A rollback may have left the definition as it is.
+    crd_instances::refuse_data_loss(access, object, living.as_ref()).await?;
+    write(access, &mark_adopted(access, object, living.as_ref()), living.as_ref()).await
+}
+
+/// Returns the objects of a wave by kind and namespace; without a list where that failed.
+async fn list_wave(
+    release: &ResolvedRelease,
+    wave: Wave,
+) -> Vec<(Vec<&ResolvedObject>, Option<Listed>)> {
+    let mut groups: BTreeMap<_, Vec<&ResolvedObject>> = BTreeMap::new();
+    for object in release.objects.iter().filter(|object| object.wave() == wave) {
+        let manifest = &object.manifest;
+        let group = (manifest.api_version(), manifest.kind(), manifest.namespace());
+        groups.entry(group).or_default().push(object);
     }
-    let listed = places.into_values().map(|place| async { (list(access, place[0]).await, place) });
-    let seen = each(listed).await.into_iter().map(|(living, place)| match living {
-        Ok(living) => (place, Some(living)),
+    let lists = groups
+        .into_values()
+        .map(|objects| async { (list(&release.access, objects[0]).await, objects) });
+    let lists = join_bounded(lists).await.into_iter().map(|(listed, objects)| match listed {
+        Ok(listed) => (objects, Some(listed)),
         Err(fault) => {
-            tracing::warn!(cause = fault.message, "drift cannot be seen");
-            (place, None)
+            tracing::warn!(cause = fault.message, "could not look for drift");
+            (objects, None)
         }
     });
-    seen.collect()
+    lists.collect()
 }
 
-/// All of ours of one kind in one place.
-async fn list(access: &Access<'_>, placed: &ResolvedObject) -> Result<Living, Fault> {
-    let (kind, api) = access.api(placed).await?;
-    let ours = ListParams::default().labels(&format!("{}={}", label::ADD_ON, access.add_on));
-    let found = match api.list_metadata(&ours).await {
-        Ok(found) => found.items,
-        // Its definition is gone, and with it all of them; it is looked up anew once it is back.
+/// Lists the add-on's objects of the kind and namespace of `object`.
+async fn list(access: &Access, object: &ResolvedObject) -> Result<Listed, Fault> {
+    let api = access.api(object).await?;
+    let params = ListParams::default().labels(&format!("{}={}", label::ADD_ON, access.add_on));
+    let items = match api.list_metadata(&params).await {
+        Ok(list) => list.items,
+        // Its definition is gone, and all objects with it. The kind is looked up again once it is back.
         Err(error) if error::is_not_found(&error) => {
-            access.cluster.forget(placed.object.api_version(), placed.object.kind());
+            let manifest = &object.manifest;
+            access.cluster.kinds().forget(manifest.api_version(), manifest.kind());
             Vec::new()
         }
         Err(error) => {
-            let what = format!("{} could not be listed", kind.resource.plural);
-            return Err(error::to_fault(&what, &error));
+            let context = format!("could not list objects of kind {}", object.manifest.kind());
+            return Err(error::to_fault(&context, &error));
         }
     };
-    let named = found.into_iter().filter_map(|item| {
-        let key = ObjectKey { name: item.metadata.name?, ..placed.object.key() };
-        let managed = item.metadata.managed_fields.unwrap_or_default();
-        Some((key, Metadata { version: item.metadata.resource_version?, managed }))
+    let listed = items.into_iter().filter_map(|item| {
+        let key = ObjectKey { name: item.metadata.name?, ..object.key() };
+        let resource_version = item.metadata.resource_version?;
+        let managed_fields = item.metadata.managed_fields.unwrap_or_default();
+        Some((key, ListedObject { resource_version, managed_fields }))
     });
-    Ok(named.collect())
+    Ok(listed.collect())
 }

@@ -1,4 +1,4 @@
-//! Begins the Jobs that are a release's hooks, each once an operation, and looks how they stand.
+//! Runs the Jobs that are a release's hooks, each once per operation, and reports their status.
 
 use std::time::Duration;
 
@@ -6,56 +6,58 @@ use lifecycle::Fault;
 use lifecycle::bundle::hook::{Hook, HookRun, is_of, job};
 use lifecycle::health::{HookStatus, assess_hooks};
 
-use crate::actions::apply::anew;
-use crate::actions::check::owned;
-use crate::cluster::access::{Access, each};
+use crate::actions::apply::replace;
+use crate::cluster::access::{Access, join_bounded};
+use crate::cluster::living::LivingObject;
+use crate::cluster::ownership::read_owned;
+use crate::cluster::release::ResolvedRelease;
 use crate::cluster::resolved::ResolvedObject;
 
-/// All at once. One that this operation has begun already is left as it is, whatever became of it.
+/// Starts all hooks of one kind at once. A hook that this operation started before is left as it is, however it ended.
 pub async fn run(
-    access: &Access<'_>,
-    release: &[ResolvedObject],
+    release: &ResolvedRelease,
     hook: Hook,
     run: &HookRun,
-    within: Duration,
+    timeout: Duration,
 ) -> Result<HookStatus, Fault> {
-    let hooks: Vec<&ResolvedObject> = of(release, hook).collect();
-    for begun in each(hooks.iter().map(|placed| begin(access, placed, run, within))).await {
-        begun?;
+    let started =
+        hooks_of(release, hook).map(|object| start(&release.access, object, run, timeout));
+    for started in join_bounded(started).await {
+        started?;
     }
-    stand(access, release, hook, run).await
+    status(release, hook, run).await
 }
 
-/// Only looks.
-pub async fn stand(
-    access: &Access<'_>,
-    release: &[ResolvedObject],
+/// Returns the status of the hooks of one kind.
+pub async fn status(
+    release: &ResolvedRelease,
     hook: Hook,
     run: &HookRun,
 ) -> Result<HookStatus, Fault> {
-    let looks =
-        each(of(release, hook).map(|placed| async {
-            access.whole(placed).await.map(|living| (&placed.object, living))
-        }));
-    let hooks: Result<Vec<_>, Fault> = looks.await.into_iter().collect();
-    Ok(assess_hooks(hooks?, run))
+    let access = &release.access;
+    let read = hooks_of(release, hook)
+        .map(|object| async { access.get(object).await.map(|living| (&object.manifest, living)) });
+    let jobs: Result<Vec<_>, Fault> = join_bounded(read).await.into_iter().collect();
+    Ok(assess_hooks(jobs?, run))
 }
 
-pub fn of(release: &[ResolvedObject], hook: Hook) -> impl Iterator<Item = &ResolvedObject> {
-    release.iter().filter(move |placed| Hook::of(&placed.object) == Some(hook))
+/// Returns the release's hooks of one kind.
+pub fn hooks_of(release: &ResolvedRelease, hook: Hook) -> impl Iterator<Item = &ResolvedObject> {
+    release.objects.iter().filter(move |object| object.hook() == Some(hook))
 }
 
-async fn begin(
-    access: &Access<'_>,
-    placed: &ResolvedObject,
+async fn start(
+    access: &Access,
+    object: &ResolvedObject,
     run: &HookRun,
-    within: Duration,
+    timeout: Duration,
 ) -> Result<(), Fault> {
-    owned(access, placed, false).await?;
-    if access.whole(placed).await?.is_some_and(|living| is_of(&living, run)) {
+    let living = read_owned(access, object, false).await?;
+    let job_before = living.as_ref().and_then(LivingObject::content);
+    if job_before.is_some_and(|job| is_of(job, run)) {
         return Ok(());
     }
-    tracing::info!(hook = %placed.object.key(), "running");
-    let object = job(&placed.object, run, within);
-    anew(access, &ResolvedObject { object, ..placed.clone() }).await
+    tracing::info!(hook = %object.key(), "starting a hook");
+    let manifest = job(&object.manifest, run, timeout);
+    replace(access, &ResolvedObject { manifest, ..object.clone() }, living.as_ref()).await
 }

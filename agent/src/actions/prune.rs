@@ -1,4 +1,4 @@
-//! Removes what is ours and no longer wanted; guarded objects stay.
+//! Removes objects of the add-on that no release needs. Guarded objects stay.
 
 mod contents;
 
@@ -10,14 +10,16 @@ use lifecycle::ownership::adoption;
 use lifecycle::plan::{guard, removals, withdrawals};
 use lifecycle::{Fault, Leftover, Object, ObjectKey};
 
-use crate::cluster::access::{Access, delete};
+use crate::cluster::access::{Access, delete_by_uid};
 use crate::cluster::error;
+use crate::cluster::living::LivingObject;
 use crate::cluster::resolved::ResolvedObject;
 
 /// How far a removal goes.
-pub struct Scope {
+pub struct PruneOptions {
+    /// Only webhooks and APIServices.
     pub only_extensions: bool,
-    /// Also remove what holds data.
+    /// Also objects that hold data.
     pub delete_data: bool,
 }
 
@@ -26,91 +28,116 @@ pub struct Scope {
 pub struct Remains {
     /// Deleted and not gone yet.
     pub leftovers: Vec<Leftover>,
-    /// Guarded objects, which stay, and why; in words for an event.
+    /// Guarded objects and why they stay, as text for an event.
     pub kept: Vec<String>,
 }
 
-/// Removes everything of `known` that is not in `kept`.
+/// Removes the objects in `known` that are not in `kept`, the last applied first.
 pub async fn prune(
-    access: &Access<'_>,
+    access: &Access,
     kept: &[ResolvedObject],
     known: Vec<ResolvedObject>,
-    scope: &Scope,
+    options: &PruneOptions,
 ) -> Result<Remains, Fault> {
     let mut remains = Remains::default();
-    let stays: BTreeSet<ObjectKey> = kept.iter().map(|placed| placed.object.key()).collect();
-    for placed in doomed(kept, known, scope.only_extensions) {
-        if !stays.contains(&placed.object.key()) || lives_as(access, &placed).await? {
-            remove(access, &placed, scope.delete_data, &mut remains).await?;
+    let kept_keys: BTreeSet<ObjectKey> = kept.iter().map(ResolvedObject::key).collect();
+    for object in removed_objects(kept, known, options.only_extensions) {
+        let Some(object) = with_any_version(object) else { continue };
+        let Some(living) = access.read(&object).await? else { continue };
+        if !kept_keys.contains(&object.key()) || is_written_by_its_release(&living, &object) {
+            remove(access, &object, living, options, &mut remains).await?;
         }
     }
     Ok(remains)
 }
 
-/// What lives was written by the very release that goes.
-async fn lives_as(access: &Access<'_>, placed: &ResolvedObject) -> Result<bool, Fault> {
-    let living = access.living(placed).await?;
-    Ok(living.is_some_and(|living| living.release() == placed.object.label(label::RELEASE)))
-}
-
-/// Last applied first.
-fn doomed(
+/// Returns the objects to remove, the last applied first.
+fn removed_objects(
     kept: &[ResolvedObject],
     known: Vec<ResolvedObject>,
     only_extensions: bool,
 ) -> Vec<ResolvedObject> {
-    let kept: Vec<Object> = kept.iter().map(|placed| placed.object.clone()).collect();
-    let objects = known.iter().map(|placed| placed.object.clone()).collect();
-    let mut wanted: BTreeSet<_> = BTreeSet::new();
-    let gone = if only_extensions { withdrawals(&kept, objects) } else { removals(&kept, objects) };
-    let order: Vec<_> = gone.iter().map(Object::key).collect();
-    let mut doomed: Vec<ResolvedObject> = known
+    let kept: Vec<Object> = kept.iter().map(|object| object.manifest.clone()).collect();
+    let manifests = known.iter().map(|object| object.manifest.clone()).collect();
+    let plan: fn(&[Object], Vec<Object>) -> Vec<Object> =
+        if only_extensions { withdrawals } else { removals };
+    let order: Vec<ObjectKey> = plan(&kept, manifests).iter().map(Object::key).collect();
+    let position = |object: &ResolvedObject| order.iter().position(|key| key == &object.key());
+    let mut seen = BTreeSet::new();
+    let mut removed: Vec<ResolvedObject> = known
         .into_iter()
-        .filter(|placed| order.contains(&placed.object.key()) && wanted.insert(placed.object.key()))
+        .filter(|object| position(object).is_some() && seen.insert(object.key()))
         .collect();
-    doomed.sort_by_key(|placed| order.iter().position(|key| key == &placed.object.key()));
-    doomed
+    removed.sort_by_key(position);
+    removed
 }
 
-/// Deletes one object if it is ours.
+/// Returns the object with its kind in a version that is served. Without a definition there is no object.
+fn with_any_version(object: ResolvedObject) -> Option<ResolvedObject> {
+    let kind = object.kind.clone().or(object.other_version.clone())?;
+    Some(ResolvedObject { kind: Some(kind), ..object })
+}
+
+/// Of an object that both releases have, the living one may be of either.
+fn is_written_by_its_release(living: &LivingObject, object: &ResolvedObject) -> bool {
+    living.release() == object.manifest.label(label::RELEASE)
+}
+
+/// Deletes one object, if it is ours and not guarded.
 async fn remove(
-    access: &Access<'_>,
-    placed: &ResolvedObject,
-    delete_data: bool,
+    access: &Access,
+    object: &ResolvedObject,
+    living: LivingObject,
+    options: &PruneOptions,
     remains: &mut Remains,
 ) -> Result<(), Fault> {
-    let key = placed.object.key();
-    let Some(kind) = placed.kind.as_ref().or(placed.elsewhere.as_ref()) else {
-        // Without its definition there is no object.
+    let key = object.key();
+    if living.owner() != Some(&access.add_on) {
+        tracing::info!(object = %key, "keeping an object that is not the add-on's any more");
         return Ok(());
+    }
+    if let Some(reason) = reason_to_keep(access, object, &living, options).await? {
+        tracing::warn!(object = %key, reason, "keeping an object");
+        remains.kept.push(format!("{key} ({reason})"));
+        return Ok(());
+    }
+    let left = match living.is_terminating() {
+        true => Some(living),
+        false => delete(access, object, &living).await?,
     };
-    let placed = &ResolvedObject { kind: Some(kind.clone()), ..placed.clone() };
-    let Some(living) = access.living(placed).await? else { return Ok(()) };
-    if living.owner() != Some(access.add_on) {
-        tracing::info!(object = %key, "not ours any more, so it stays");
-        return Ok(());
-    }
-    if let Some(why) = adoption::stays(living.taken_over_by(), access.available.as_ref()) {
-        tracing::warn!(object = %key, why, "stays");
-        remains.kept.push(format!("{key} ({why})"));
-        return Ok(());
-    }
-    if living.0.metadata.deletion_timestamp.is_none() {
-        let holds = contents::look(access, placed).await?;
-        if let Some(why) = guard(&placed.object, &holds, delete_data) {
-            tracing::warn!(object = %key, why, "stays; annotate the ManagedAddOn with lifecycle.open-cluster-management.io/delete-data to remove it too");
-            remains.kept.push(format!("{key} ({why})"));
-            return Ok(());
-        }
-        let (_, api) = access.api(placed).await?;
-        let how = Some(PropagationPolicy::Background);
-        let deleted = delete(&api, placed.object.name(), living.uid(), how).await;
-        deleted.map_err(|error| error::to_object_fault(&key, &error))?;
-    }
-    let still = access.living(placed).await?.filter(|now| now.uid() == living.uid());
-    remains.leftovers.extend(still.map(|still| {
-        let finalizers = still.0.metadata.finalizers.clone().unwrap_or_default();
-        Leftover::Object { object: key, finalizers }
-    }));
+    remains.leftovers.extend(left.map(|left| leftover(key, left)));
     Ok(())
+}
+
+/// An adopted object stays even while it is being deleted; for the other guards it is then too late.
+async fn reason_to_keep(
+    access: &Access,
+    object: &ResolvedObject,
+    living: &LivingObject,
+    options: &PruneOptions,
+) -> Result<Option<String>, Fault> {
+    let adopted = adoption::stays(living.adopted_by(), access.available.as_ref());
+    if adopted.is_some() || living.is_terminating() {
+        return Ok(adopted);
+    }
+    let contents = contents::read(access, object, living).await?;
+    Ok(guard(&object.manifest, &contents, options.delete_data))
+}
+
+/// Returns what lives of the object after its deletion.
+async fn delete(
+    access: &Access,
+    object: &ResolvedObject,
+    living: &LivingObject,
+) -> Result<Option<LivingObject>, Fault> {
+    let api = access.api(object).await?;
+    let policy = Some(PropagationPolicy::Background);
+    let deleted = delete_by_uid(&api, object.name(), living.uid(), policy).await;
+    deleted.map_err(|error| error::to_object_fault(&object.key(), &error))?;
+    let left = access.read_metadata(object).await?;
+    Ok(left.filter(|left| left.uid() == living.uid()))
+}
+
+fn leftover(object: ObjectKey, left: LivingObject) -> Leftover {
+    Leftover::Object { object, finalizers: left.metadata.finalizers.unwrap_or_default() }
 }

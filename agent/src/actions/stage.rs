@@ -1,4 +1,6 @@
-//! From verified bytes to a retained release.
+//! Parses verified files and retains the release.
+
+use std::sync::Arc;
 
 use lifecycle::bundle::yaml;
 use lifecycle::{Assignment, Fault, Reason, bundle};
@@ -6,22 +8,26 @@ use lifecycle::{Assignment, Fault, Reason, bundle};
 use crate::actions::pull::PulledFiles;
 use crate::storage::releases::{Content, ReleaseStore};
 
+/// Makes a release of the pulled files and saves it.
+///
+/// # Errors
+/// `PullFailed`, transient, if the files cannot be read; the refusals of [`bundle::read_files`]; `RetainFailed`.
 pub async fn stage(
     store: &ReleaseStore,
     add_on: &str,
     assignment: &Assignment,
     pulled: &mut PulledFiles,
-) -> Result<Content, Fault> {
+) -> Result<Arc<Content>, Fault> {
     let files = pulled.read_files().map_err(|e| {
-        Fault::transient(Reason::PullFailed, format!("the pulled bundle cannot be read: {e}"))
+        Fault::transient(Reason::PullFailed, format!("could not read the pulled bundle: {e}"))
     })?;
-    let content = content(add_on, assignment.clone(), files).await?;
+    let content = parse(add_on, assignment.clone(), files).await?;
     store.save(&content).await?;
-    Ok(content)
+    Ok(Arc::new(content))
 }
 
-/// Parsing may take a while and must not hold up other add-ons.
-async fn content(
+/// Parses on a thread of its own, because a large bundle would delay other add-ons.
+async fn parse(
     add_on: &str,
     assignment: Assignment,
     files: Vec<yaml::File>,
@@ -32,7 +38,7 @@ async fn content(
         let objects = bundle::read_files(&files, &shape.values, &shape.namespace)?;
         Ok(Content { add_on, release, shape, objects })
     };
-    tokio::task::spawn_blocking(parse).await.unwrap_or_else(|_| {
-        Err(Fault::new(Reason::InvalidBundle, "the bundle could not be read at all"))
-    })
+    tokio::task::spawn_blocking(parse)
+        .await
+        .unwrap_or_else(|_| Err(Fault::new(Reason::InvalidBundle, "the bundle's parser crashed")))
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lifecycle::spec::duration;
 
-use crate::driver::Watching;
+use crate::driver::WatchSettings;
 
 /// A shorter interval would be a load; a longer one would miss too much.
 const INTERVALS: std::ops::RangeInclusive<Duration> =
@@ -21,10 +21,10 @@ pub struct AtRestFlags {
     degraded_after: Duration,
 }
 
-impl From<AtRestFlags> for Watching {
+impl From<AtRestFlags> for WatchSettings {
     fn from(flags: AtRestFlags) -> Self {
         let AtRestFlags { watch_interval, degraded_after } = flags;
-        Self { every: watch_interval, grace: degraded_after }
+        Self { interval: watch_interval, degraded_after }
     }
 }
 

@@ -12,7 +12,7 @@ use super::grace_periods::GracePeriodFlags;
 use super::hub::HubFlags;
 use super::pull::PullFlags;
 use crate::actions::pull::PullSettings;
-use crate::driver::Watching;
+use crate::driver::WatchSettings;
 use crate::observability::logging::LogFormat;
 
 #[derive(clap::Args, Debug)]
@@ -52,7 +52,7 @@ pub struct Settings {
     pub log_format: LogFormat,
     pub max_rollouts: usize,
     pub graces: Graces,
-    pub watching: Watching,
+    pub watch_settings: WatchSettings,
 }
 
 impl Flags {
@@ -74,7 +74,7 @@ impl Flags {
             log_format,
             max_rollouts: usize::from(max_rollouts),
             graces: grace_periods.into(),
-            watching: at_rest.into(),
+            watch_settings: at_rest.into(),
         })
     }
 }

@@ -32,7 +32,8 @@ fn grace_periods_have_the_documented_defaults() {
 
 #[test]
 fn health_at_rest_is_evaluated_every_minute_by_default() {
-    let every = |args: &[&str]| settings(args).map(|settings| settings.watching.every).ok();
+    let every =
+        |args: &[&str]| settings(args).map(|settings| settings.watch_settings.interval).ok();
     assert_eq!(every(&[]), Some(Duration::from_secs(60)));
     assert_eq!(every(&["--watch-interval", "1h"]), Some(Duration::from_secs(3600)));
     for invalid in ["0s", "61m", "often"] {

@@ -1,63 +1,80 @@
-//! Holds living objects against a definition before it is written. The API server takes a narrower one without a word,
-//! and what its objects then lose is lost.
+//! Compares living custom resources with a definition before it is written. The API server accepts a narrower definition
+//! without a warning, and the fields that objects then lose are lost.
 
 use kube::api::{Api, ListParams};
 use kube::core::{DynamicObject, GroupVersionKind};
 use kube::discovery::ApiResource;
 use lifecycle::crd_compat::{Change, Definition, Narrowing, changes};
 use lifecycle::rollback_safety::Inhabited;
-use lifecycle::{Fault, Object, Reason};
+use lifecycle::{Fault, Reason};
 use serde_json::Value;
 
-use crate::cluster::access::{Access, is_ours};
+use crate::cluster::access::Access;
 use crate::cluster::error;
+use crate::cluster::living::LivingObject;
+use crate::cluster::ownership::is_ours;
 use crate::cluster::resolved::ResolvedObject;
 
-/// Objects read at once: each may be large.
-const PAGE: u32 = 100;
+/// Objects per request: each may be large.
+const PAGE_SIZE: u32 = 100;
 
-/// Refuses a definition that harms living objects of others. Objects of this add-on are in its bundle as they should be.
-pub async fn refuse_harm(access: &Access<'_>, placed: &ResolvedObject) -> Result<(), Fault> {
-    let Some(new) = Definition::read(&placed.object) else { return Ok(()) };
-    let Some(old) = living(access, placed).await? else { return Ok(()) };
+/// Refuses a definition by which foreign objects would lose data. The add-on's own objects are in its bundle in the form
+/// that it wants.
+///
+/// # Errors
+/// `DefinitionNarrowed`; a fault of the API server if the objects could not be listed.
+pub async fn refuse_data_loss(
+    access: &Access,
+    object: &ResolvedObject,
+    living: Option<&LivingObject>,
+) -> Result<(), Fault> {
+    let Some(new) = Definition::read(&object.manifest) else { return Ok(()) };
+    let Some(old) = living_definition(living) else { return Ok(()) };
     let changes = changes(&old, &new);
-    if !changes.iter().any(may_harm) {
+    if !changes.iter().any(may_lose_data) {
         return Ok(());
     }
-    let (moved, converts) = (changes.iter().any(is_move), changes.contains(&Change::Conversion));
-    let harm = |version: &str, object: &Value| match moved && converts {
+    let is_moved = changes.iter().any(is_storage_move);
+    let is_converted = is_moved && changes.contains(&Change::Conversion);
+    let loss = |version: &str, instance: &Value| match is_converted {
         // Nobody can say how it would be converted.
         true => Some("is stored and converted otherwise from then on".to_owned()),
-        false => new.harm(&old, version, object).into_iter().next(),
+        false => new.harm(&old, version, instance).into_iter().next(),
     };
-    let found = first_of_others(access, &old, harm).await?;
-    found.map_or(Ok(()), |(name, harm)| {
-        let message = format!(
-            "{}: {} {name} {harm}, and the API server would not refuse it",
-            placed.object.key(),
-            old.kind
-        );
-        Err(Fault::new(Reason::DefinitionNarrowed, message))
-    })
+    match find_foreign(access, &old, loss).await? {
+        None => Ok(()),
+        Some((name, loss)) => {
+            let (key, kind) = (object.key(), &old.kind);
+            let message =
+                format!("{key}: {kind} {name} {loss}, and the API server would not refuse it");
+            Err(Fault::new(Reason::DefinitionNarrowed, message))
+        }
+    }
 }
 
-fn may_harm(change: &Change) -> bool {
+fn may_lose_data(change: &Change) -> bool {
     match change {
         Change::Field { how, .. } => *how != Narrowing::Rule,
         Change::StorageMoved { .. } | Change::Conversion => true,
-        // These the API server refuses, or they are not about what is stored.
+        // The API server refuses these, or they are not about what is stored.
         Change::Identity | Change::StoredVersionGone(_) | Change::NotServed(_) => false,
     }
 }
 
-fn is_move(change: &Change) -> bool {
+fn is_storage_move(change: &Change) -> bool {
     matches!(change, Change::StorageMoved { .. })
 }
 
-/// Whether there are objects of it that are not this add-on's.
-pub async fn inhabited(access: &Access<'_>, placed: &ResolvedObject) -> Result<Inhabited, Fault> {
-    let Some(living) = living(access, placed).await? else { return Ok(Inhabited::No) };
-    match first_of_others(access, &living, |_, _| Some(String::new())).await {
+/// Returns whether a living definition has foreign objects.
+///
+/// # Errors
+/// Transient faults of the API server.
+pub async fn has_foreign_instances(
+    access: &Access,
+    living: Option<&LivingObject>,
+) -> Result<Inhabited, Fault> {
+    let Some(definition) = living_definition(living) else { return Ok(Inhabited::No) };
+    match find_foreign(access, &definition, |_, _| Some(String::new())).await {
         Ok(Some(_)) => Ok(Inhabited::Yes),
         Ok(None) => Ok(Inhabited::No),
         Err(fault) if fault.transient => Err(fault),
@@ -65,45 +82,31 @@ pub async fn inhabited(access: &Access<'_>, placed: &ResolvedObject) -> Result<I
     }
 }
 
-async fn living(access: &Access<'_>, placed: &ResolvedObject) -> Result<Option<Definition>, Fault> {
-    let (_, api) = access.api(placed).await?;
-    let name = placed.object.name();
-    match api.get(name).await {
-        Ok(found) => {
-            let object = Object(serde_json::to_value(found).unwrap_or_default());
-            Ok(Definition::read(&object))
-        }
-        Err(error) if error::is_absent(&error, name) => Ok(None),
-        Err(error) => {
-            let fault = error::to_object_fault(&placed.object.key(), &error);
-            // Definitions are always served: a 404 that names none tells nothing.
-            Err(Fault { transient: fault.transient || error::is_not_found(&error), ..fault })
-        }
-    }
+fn living_definition(living: Option<&LivingObject>) -> Option<Definition> {
+    Definition::read(living?.content()?)
 }
 
-/// The first object of others of which `says` has something to say, page by page.
-async fn first_of_others(
-    access: &Access<'_>,
+/// Returns the name of the first foreign object about which `judge` says something, and what it says.
+async fn find_foreign(
+    access: &Access,
     definition: &Definition,
-    says: impl Fn(&str, &Value) -> Option<String>,
+    judge: impl Fn(&str, &Value) -> Option<String>,
 ) -> Result<Option<(String, String)>, Fault> {
-    let unread = |why: &str| format!("objects of {} could not be looked at{why}", definition.name);
+    let context = format!("could not read the objects of {}", definition.name);
     let Some(version) = definition.read_in() else {
-        return Err(Fault::new(Reason::CheckFailed, unread(": no version is served")));
+        let message = format!("{context}: no version is served");
+        return Err(Fault::new(Reason::CheckFailed, message));
     };
     let gvk = GroupVersionKind::gvk(&definition.group, &version.name, &definition.kind);
     let resource = ApiResource::from_gvk_with_plural(&gvk, &definition.plural);
     let api: Api<DynamicObject> = Api::all_with(access.client.clone(), &resource);
-    let mut params = ListParams::default().limit(PAGE);
+    let mut params = ListParams::default().limit(PAGE_SIZE);
     loop {
-        let page = api.list(&params).await;
-        let page = page.map_err(|e| error::to_fault(&unread(""), &e))?;
-        let others = page.items.iter().filter(|item| !is_ours(&item.metadata, access.add_on));
-        for item in others {
+        let page = api.list(&params).await.map_err(|e| error::to_fault(&context, &e))?;
+        for item in page.items.iter().filter(|item| !is_ours(&item.metadata, &access.add_on)) {
             let object = serde_json::to_value(item).unwrap_or_default();
-            if let Some(said) = says(&version.name, &object) {
-                return Ok(Some((name(item), said)));
+            if let Some(judgement) = judge(&version.name, &object) {
+                return Ok(Some((full_name(item), judgement)));
             }
         }
         match page.metadata.continue_.filter(|token| !token.is_empty()) {
@@ -113,8 +116,10 @@ async fn first_of_others(
     }
 }
 
-fn name(item: &DynamicObject) -> String {
-    let metadata = &item.metadata;
-    let name = metadata.name.clone().unwrap_or_default();
-    metadata.namespace.as_ref().map_or(name.clone(), |namespace| format!("{namespace}/{name}"))
+fn full_name(item: &DynamicObject) -> String {
+    let name = item.metadata.name.clone().unwrap_or_default();
+    match &item.metadata.namespace {
+        Some(namespace) => format!("{namespace}/{name}"),
+        None => name,
+    }
 }

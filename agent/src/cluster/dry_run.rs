@@ -1,4 +1,4 @@
-//! Tries an object against the API server without writing it, and hears what that warns of.
+//! Sends an object to the API server as a dry run, and returns its warnings.
 
 use http::HeaderMap;
 use http::header::WARNING;
@@ -13,54 +13,65 @@ use crate::cluster::access::Access;
 use crate::cluster::error;
 use crate::cluster::resolved::ResolvedObject;
 
-/// Returns the API server's warnings.
-pub async fn dry_run(access: &Access<'_>, placed: &ResolvedObject) -> Result<Vec<String>, Fault> {
-    let (_, api) = access.api(placed).await?;
-    match tried(access, &api, &placed.object).await {
-        Ok(head) => Ok(warnings(&head)),
-        Err(error) => Err(error::to_object_fault(&placed.object.key(), &error)),
-    }
+/// What the API server accepted in a dry run.
+pub struct DryRun {
+    pub warnings: Vec<String>,
+    /// The generation that the object would have. A write that changes nothing keeps it.
+    pub generation: Option<i64>,
 }
 
-/// As the client's own call, which keeps the answer's head to itself.
-async fn tried(
-    access: &Access<'_>,
+/// Applies an object without storing it. Fields that the kind does not have are refused.
+///
+/// # Errors
+/// The API server's refusal, by [`error::to_object_fault`].
+pub async fn dry_run(access: &Access, object: &ResolvedObject) -> Result<DryRun, Fault> {
+    let api = access.api(object).await?;
+    let accepted = send(access, &api, &object.manifest).await;
+    accepted.map_err(|error| error::to_object_fault(&object.key(), &error))
+}
+
+/// Does by hand what [`Api::patch`] does, because that does not return the headers.
+async fn send(
+    access: &Access,
     api: &Api<DynamicObject>,
-    object: &Object,
-) -> Result<HeaderMap, Error> {
+    manifest: &Object,
+) -> Result<DryRun, Error> {
     let params = PatchParams::apply(FIELD_MANAGER).force().dry_run().validation_strict();
     let request = Request::new(api.resource_url());
-    let request = request.patch(object.name(), &params, &Patch::Apply(object));
-    let request = request.map_err(Error::BuildRequest)?;
-    let (head, body) = access.client.send(request.map(Body::from)).await?.into_parts();
+    let request = request.patch(manifest.name(), &params, &Patch::Apply(manifest));
+    let request = request.map_err(Error::BuildRequest)?.map(Body::from);
+    let (head, body) = access.client.send(request).await?.into_parts();
     let body = body.collect_bytes().await?;
-    if head.status.is_success() {
-        // Not everything on the way that says 200 is an API server.
-        let answered = serde_json::from_slice::<DynamicObject>(&body);
-        return answered.map(|_| head.headers).map_err(Error::SerdeError);
+    if !head.status.is_success() {
+        return Err(Error::Api(Box::new(read_status(&body, head.status.as_u16()))));
     }
-    let said = serde_json::from_slice(&body).unwrap_or_else(|_| {
-        let words = String::from_utf8_lossy(&body);
-        Status::failure(words.trim(), "no status").with_code(head.status.as_u16())
-    });
-    Err(Error::Api(Box::new(said)))
+    // Something else than an API server may answer 200, too.
+    let object: DynamicObject = serde_json::from_slice(&body).map_err(Error::SerdeError)?;
+    Ok(DryRun { warnings: warnings(&head.headers), generation: object.metadata.generation })
 }
 
-fn warnings(head: &HeaderMap) -> Vec<String> {
-    let values = head.get_all(WARNING).iter();
-    values.filter_map(|value| words(&String::from_utf8_lossy(value.as_bytes()))).collect()
+fn read_status(body: &[u8], code: u16) -> Status {
+    serde_json::from_slice(body).unwrap_or_else(|_| {
+        let message = String::from_utf8_lossy(body);
+        Status::failure(message.trim(), "no status").with_code(code)
+    })
 }
 
-/// Of `299 - "words"`.
-fn words(warning: &str) -> Option<String> {
+fn warnings(headers: &HeaderMap) -> Vec<String> {
+    let values = headers.get_all(WARNING).iter();
+    values.filter_map(|value| unquote(&String::from_utf8_lossy(value.as_bytes()))).collect()
+}
+
+/// Returns the text of a warning header: `299 - "text"`.
+fn unquote(warning: &str) -> Option<String> {
     let (_, quoted) = warning.split_once('"')?;
-    let mut words = String::new();
+    let mut text = String::new();
     let mut chars = quoted.chars();
     loop {
         match chars.next()? {
-            '"' => return Some(words).filter(|words| !words.is_empty()),
-            '\\' => words.push(chars.next()?),
-            other => words.push(other),
+            '"' => return Some(text).filter(|text| !text.is_empty()),
+            '\\' => text.push(chars.next()?),
+            other => text.push(other),
         }
     }
 }
@@ -70,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_warning_is_what_stands_in_quotes() {
+    fn a_warning_is_the_text_in_quotes() {
         let table = [
             (r#"299 - "v1 Endpoints is deprecated""#, Some("v1 Endpoints is deprecated")),
             (r#"299 - "a \"b\" \\ c" "Wed, 21 Oct 2026""#, Some(r#"a "b" \ c"#)),
@@ -79,7 +90,7 @@ mod tests {
             ("299", None),
         ];
         for (header, expected) in table {
-            assert_eq!(words(header).as_deref(), expected, "{header}");
+            assert_eq!(unquote(header).as_deref(), expected, "{header}");
         }
     }
 }

@@ -56,7 +56,7 @@ impl AddOnWatch {
     }
 
     async fn list_and_watch(&mut self) {
-        let api: Api<DeserializeGuard<ManagedAddOn>> = Api::all(self.shared.cluster.watching());
+        let api: Api<DeserializeGuard<ManagedAddOn>> = Api::all(self.shared.cluster.watch_client());
         let mut events = pin!(watcher(api, watcher::Config::default()).default_backoff());
         let mut listed = BTreeMap::new();
         loop {

@@ -1,4 +1,5 @@
-//! Clears the way of a StatefulSet that waits for a pod which never becomes ready, instead of taking the template it has.
+//! Deletes the pod that keeps a StatefulSet from its new template: one that never becomes ready, for which its controller
+//! waits.
 
 use std::time::Duration;
 
@@ -9,48 +10,45 @@ use lifecycle::health::{Verdict, find_stuck_pod, may_have_stuck_pod};
 use lifecycle::{Fault, Object, ReleaseId};
 
 use super::Driver;
-use crate::actions::health::pods;
-use crate::cluster::access::{Access, delete, each};
+use crate::actions::health::list_pods;
+use crate::cluster::access::{Access, delete_by_uid, join_bounded};
 use crate::cluster::error;
 use crate::cluster::resolved::ResolvedObject;
 use crate::storage::ledger::now;
 
 impl Driver {
-    /// For what was written and is not well yet. At rest pods are not the agent's business.
-    pub(super) async fn clear_the_way(&mut self, verdict: Option<&Verdict>) {
-        self.hindered = None;
+    /// Deletes stuck pods of a release that is not healthy yet. At rest pods are not the agent's business.
+    pub(super) async fn delete_stuck_pods(&mut self, verdict: Option<&Verdict>) {
+        self.stuck_pods = None;
         if !matches!(verdict, Some(Verdict::InProgress(_) | Verdict::Failed(_))) {
             return;
         }
-        let Some(watched) =
-            self.ledger.rollout.release_under_verification().map(|release| release.id.clone())
-        else {
-            return;
-        };
-        if let Err(fault) = self.delete_what_is_in_the_way(&watched).await {
-            tracing::debug!(cause = fault.message, "the way was not cleared");
-            self.hindered = Some(fault.message);
+        let release = self.ledger.rollout.release_under_verification();
+        let Some(id) = release.map(|release| release.id.clone()) else { return };
+        if let Err(fault) = self.delete_stuck_pods_of(&id).await {
+            tracing::debug!(cause = fault.message, "could not delete a stuck pod");
+            self.stuck_pods = Some(fault.message);
         }
     }
 
-    /// Told with the health that is waited for: why it may not come.
-    pub(super) fn hindered(&self, verdict: Verdict) -> Verdict {
-        match (&self.hindered, verdict) {
+    /// Adds to a verdict why it may never become healthy.
+    pub(super) fn explain_stuck_pods(&self, verdict: Verdict) -> Verdict {
+        match (&self.stuck_pods, verdict) {
             (Some(why), Verdict::InProgress(what)) => Verdict::InProgress(format!("{what}; {why}")),
             (_, verdict) => verdict,
         }
     }
 
-    async fn delete_what_is_in_the_way(&mut self, id: &ReleaseId) -> Result<(), Fault> {
-        let Some(content) = self.content(id).await? else { return Ok(()) };
+    async fn delete_stuck_pods_of(&mut self, id: &ReleaseId) -> Result<(), Fault> {
+        let Some(content) = self.load(id).await? else { return Ok(()) };
         if !content.objects.iter().any(is_stateful_set) {
             return Ok(());
         }
-        let placed = self.placed(&content).await?;
-        let (access, grace) = (self.access(&content)?, self.shared.graces.pod_failure);
-        let sets = placed.iter().filter(|placed| is_stateful_set(&placed.object));
-        let cleared = each(sets.map(|set| clear(&access, set, grace))).await;
-        cleared.into_iter().collect()
+        let release = self.resolve(content).await?;
+        let (access, grace) = (&release.access, self.shared.graces.pod_failure);
+        let sets = release.objects.iter().filter(|object| is_stateful_set(&object.manifest));
+        let deleted = join_bounded(sets.map(|set| delete_stuck_pod(access, set, grace))).await;
+        deleted.into_iter().collect()
     }
 }
 
@@ -58,28 +56,32 @@ fn is_stateful_set(object: &Object) -> bool {
     (object.group(), object.kind()) == ("apps", "StatefulSet")
 }
 
-async fn clear(access: &Access<'_>, set: &ResolvedObject, grace: Duration) -> Result<(), Fault> {
-    let living = access.whole(set).await?.filter(may_have_stuck_pod);
-    let Some(living) = living else { return Ok(()) };
-    match find_stuck_pod(&living, &pods(access, &living).await, now(), grace) {
-        Some(pod) => remove(access, &living, pod).await,
+async fn delete_stuck_pod(
+    access: &Access,
+    set: &ResolvedObject,
+    grace: Duration,
+) -> Result<(), Fault> {
+    let Some(living) = access.get(set).await?.filter(may_have_stuck_pod) else { return Ok(()) };
+    match find_stuck_pod(&living, &list_pods(access, &living).await, now(), grace) {
+        Some(pod) => delete_pod(access, &living, pod).await,
         None => Ok(()),
     }
 }
 
-async fn remove(access: &Access<'_>, set: &Object, pod: &Object) -> Result<(), Fault> {
+async fn delete_pod(access: &Access, set: &Object, pod: &Object) -> Result<(), Fault> {
     let resource = ApiResource::erase::<Pod>(&());
     let namespace = pod.namespace().unwrap_or_default();
     let api: Api<DynamicObject> = Api::namespaced_with(access.client.clone(), namespace, &resource);
-    let uid = pod.0.pointer("/metadata/uid").and_then(|uid| uid.as_str()).map(str::to_owned);
+    let uid = pod.0.pointer("/metadata/uid").and_then(|uid| uid.as_str());
     let key = format!("Pod {namespace}/{}", pod.name());
-    match delete(&api, pod.name(), uid, None).await {
-        Err(error) if !error::is_conflict(&error) => Err(error::to_fault(
-            &format!("{key} is not ready, and in the way; deleting it failed"),
-            &error,
-        )),
+    match delete_by_uid(&api, pod.name(), uid, None).await {
+        Err(error) if !error::is_conflict(&error) => {
+            let context =
+                format!("{key} is not ready and blocks its StatefulSet; could not delete it");
+            Err(error::to_fault(&context, &error))
+        }
         Ok(()) | Err(_) => {
-            tracing::info!(set = %set.key(), "deleted {key}, which kept its set from another template");
+            tracing::info!(set = %set.key(), pod = key, "deleted a pod that blocked its StatefulSet");
             Ok(())
         }
     }

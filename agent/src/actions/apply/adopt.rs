@@ -1,5 +1,5 @@
-//! Takes over an object of another manager: fields that its manifests set become ours, so that those a later bundle
-//! drops go away.
+//! Adopts an object of other managers: the fields that their manifests set become ours, so that a later bundle can drop
+//! them.
 
 use std::borrow::Cow;
 
@@ -10,66 +10,60 @@ use lifecycle::names::{CONTROLLERS, FIELD_MANAGER, annotation, label};
 use lifecycle::ownership::adoption;
 use serde_json::{Value, json};
 
-use crate::cluster::access::{Access, Living};
+use crate::cluster::access::Access;
 use crate::cluster::error;
+use crate::cluster::living::LivingObject;
 use crate::cluster::resolved::ResolvedObject;
 
-/// The object with the mark of who took it over, as long as that counts.
-pub fn marked<'a>(
-    access: &Access<'_>,
-    placed: &'a ResolvedObject,
-    living: Option<&Living>,
+/// Returns the object with the annotation that names the release which adopted it, as long as that matters.
+pub fn mark_adopted<'a>(
+    access: &Access,
+    object: &'a ResolvedObject,
+    living: Option<&LivingObject>,
 ) -> Cow<'a, ResolvedObject> {
-    let Some(living) = living else { return Cow::Borrowed(placed) };
-    let this = placed.object.label(label::RELEASE).unwrap_or_default();
-    let ours = living.owner().is_some();
+    let Some(living) = living else { return Cow::Borrowed(object) };
+    let release = object.manifest.label(label::RELEASE).unwrap_or_default();
+    let is_ours = living.owner().is_some();
     let available = access.available.as_ref();
-    match adoption::taken_over_by(living.taken_over_by(), ours, this, available) {
-        None => Cow::Borrowed(placed),
-        Some(by) => {
-            let mut marked = placed.clone();
-            marked.object.mark("annotations", annotation::TAKEN_OVER_BY, by);
+    match adoption::taken_over_by(living.adopted_by(), is_ours, release, available) {
+        None => Cow::Borrowed(object),
+        Some(adopter) => {
+            let mut marked = object.clone();
+            marked.manifest.mark("annotations", annotation::TAKEN_OVER_BY, adopter);
             Cow::Owned(marked)
         }
     }
 }
 
-pub async fn take_over(
-    access: &Access<'_>,
-    placed: &ResolvedObject,
-    living: Living,
+/// Makes the fields of an object without an owner ours. Refused if the object changed since it was read.
+pub async fn take_ownership(
+    access: &Access,
+    object: &ResolvedObject,
+    living: &LivingObject,
 ) -> Result<(), Fault> {
     if living.owner().is_some() {
         return Ok(());
     }
-    let metadata = living.0.metadata;
-    let entries = merged(metadata.managed_fields.unwrap_or_default());
+    let entries = living.metadata.managed_fields.clone().unwrap_or_default();
     let patch = json!({"metadata": {
-        "resourceVersion": metadata.resource_version,
-        "managedFields": entries,
+        "resourceVersion": living.metadata.resource_version,
+        "managedFields": merge_manifests(entries),
     }});
-    let (_, api) = access.api(placed).await?;
-    tracing::info!(object = %placed.object.key(), "adopting");
-    api.patch_metadata(placed.object.name(), &PatchParams::default(), &Patch::Merge(patch))
-        .await
-        .map(|_| ())
-        .map_err(|e| error::to_object_fault(&placed.object.key(), &e))
+    tracing::info!(object = %object.key(), "adopting an object");
+    let api = access.api(object).await?;
+    let params = PatchParams::default();
+    let patched = api.patch_metadata(object.name(), &params, &Patch::Merge(patch)).await;
+    patched.map(drop).map_err(|e| error::to_object_fault(&object.key(), &e))
 }
 
-/// All managers' fields in one entry of ours; status and what controllers wrote stay theirs.
-fn merged(entries: Vec<ManagedFieldsEntry>) -> Vec<ManagedFieldsEntry> {
-    let (others, manifests): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| {
-        let manager = entry.manager.as_deref().unwrap_or_default();
-        entry.subresource.as_deref().is_some_and(|sub| !sub.is_empty())
-            || CONTROLLERS.contains(&manager)
-    });
+/// Merges the fields of all manifests into one entry of ours. Status and the fields of controllers stay theirs.
+fn merge_manifests(entries: Vec<ManagedFieldsEntry>) -> Vec<ManagedFieldsEntry> {
+    let (foreign, manifests): (Vec<_>, Vec<_>) = entries.into_iter().partition(is_controllers);
     let newest = manifests.iter().max_by_key(|entry| entry.time.as_ref().map(|time| time.0));
-    let Some(newest) = newest.cloned() else { return others };
+    let Some(newest) = newest.cloned() else { return foreign };
     let mut fields = json!({});
-    for entry in &manifests {
-        if let Some(FieldsV1(more)) = &entry.fields_v1 {
-            unite(&mut fields, more);
-        }
+    for FieldsV1(set) in manifests.iter().filter_map(|entry| entry.fields_v1.as_ref()) {
+        merge_fields(&mut fields, set);
     }
     let ours = ManagedFieldsEntry {
         manager: Some(FIELD_MANAGER.to_owned()),
@@ -77,14 +71,20 @@ fn merged(entries: Vec<ManagedFieldsEntry>) -> Vec<ManagedFieldsEntry> {
         fields_v1: Some(FieldsV1(fields)),
         ..newest
     };
-    std::iter::once(ours).chain(others).collect()
+    std::iter::once(ours).chain(foreign).collect()
 }
 
-/// FieldsV1 is a trie of field names: its union is the merge of the maps.
-fn unite(into: &mut Value, more: &Value) {
-    let (Some(into), Some(more)) = (into.as_object_mut(), more.as_object()) else { return };
-    for (field, below) in more {
-        unite(into.entry(field).or_insert_with(|| json!({})), below);
+fn is_controllers(entry: &ManagedFieldsEntry) -> bool {
+    let manager = entry.manager.as_deref().unwrap_or_default();
+    entry.subresource.as_deref().is_some_and(|name| !name.is_empty())
+        || CONTROLLERS.contains(&manager)
+}
+
+/// FieldsV1 is a trie of field names: the union of two is the merge of their maps.
+fn merge_fields(into: &mut Value, from: &Value) {
+    let (Some(into), Some(from)) = (into.as_object_mut(), from.as_object()) else { return };
+    for (field, below) in from {
+        merge_fields(into.entry(field).or_insert_with(|| json!({})), below);
     }
 }
 
@@ -103,8 +103,8 @@ mod tests {
     }
 
     #[test]
-    fn the_manifests_fields_become_ours_and_the_controllers_stay() {
-        let merged = merged(vec![
+    fn fields_of_manifests_become_ours_and_fields_of_controllers_stay_theirs() {
+        let merged = merge_manifests(vec![
             entry("kubectl", None, json!({"f:data": {"f:a": {}}})),
             entry("helm", None, json!({"f:data": {"f:b": {}}})),
             entry("kube-controller-manager", Some("status"), json!({"f:status": {}})),

@@ -1,37 +1,41 @@
-//! What going back leaves as it is: the API server refuses the old form, or it takes it and lets fields of living objects
-//! go.
+//! Objects that a rollback leaves as they are: the API server refuses their former form, or accepts it and drops fields of
+//! living objects.
 
 use lifecycle::{ActionableBy, Fault};
 
 use crate::cluster::access::Access;
 use crate::cluster::crd_instances;
 use crate::cluster::dry_run::dry_run;
+use crate::cluster::living::LivingObject;
 use crate::cluster::resolved::ResolvedObject;
 
-/// Why an object that holds data stays; `None` where it can be put back.
-pub async fn cause(access: &Access<'_>, placed: &ResolvedObject) -> Result<Option<Fault>, Fault> {
+/// Returns why an object that holds data stays as it is; `None` if it can be restored.
+///
+/// # Errors
+/// A fault that is transient or for the environment to fix: the rollback waits for it.
+pub async fn cause(
+    access: &Access,
+    object: &ResolvedObject,
+    living: Option<&LivingObject>,
+) -> Result<Option<Fault>, Fault> {
     let holds_data = matches!(
-        placed.object.kind(),
+        object.manifest.kind(),
         "CustomResourceDefinition" | "PersistentVolumeClaim" | "PersistentVolume"
     );
     if !holds_data {
         return Ok(None);
     }
-    let fault = match dry_run(access, placed).await {
-        // What is the environment's to mend is waited for.
-        Err(fault)
-            if fault.transient || fault.reason.actionable_by() == ActionableBy::Environment =>
-        {
-            return Err(fault);
-        }
+    let is_fixable = |fault: &Fault| fault.reason.actionable_by() == ActionableBy::Environment;
+    let fault = match dry_run(access, object).await {
+        Err(fault) if fault.transient || is_fixable(&fault) => return Err(fault),
         Err(fault) => fault,
-        Ok(_) => match crd_instances::refuse_harm(access, placed).await {
+        Ok(_) => match crd_instances::refuse_data_loss(access, object, living).await {
             Ok(()) => return Ok(None),
             Err(fault) if fault.transient => return Err(fault),
-            // Also where it cannot be told: then nothing is risked.
+            // Also where nobody can say whether data would be lost: nothing is risked then.
             Err(fault) => fault,
         },
     };
-    tracing::warn!(object = %placed.object.key(), cause = fault.message, "left as it is");
+    tracing::warn!(object = %object.key(), cause = fault.message, "leaving an object as it is on the rollback");
     Ok(Some(fault))
 }

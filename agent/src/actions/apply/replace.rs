@@ -1,4 +1,4 @@
-//! Deletes and creates anew what cannot be changed in place, for kinds where nothing is lost by it.
+//! Deletes and recreates an object with a field that cannot be changed, for kinds that lose nothing by it.
 
 use std::time::Duration;
 
@@ -7,43 +7,48 @@ use lifecycle::names::FIELD_MANAGER;
 use lifecycle::{Fault, Reason};
 use tokio::time::{Instant, sleep};
 
-use crate::cluster::access::{Access, delete};
+use crate::cluster::access::{Access, delete_by_uid};
 use crate::cluster::error;
+use crate::cluster::living::LivingObject;
 use crate::cluster::resolved::ResolvedObject;
 
-/// For finalizers and foreground deletion; then it is tried again.
-const GONE_WITHIN: Duration = Duration::from_secs(15);
-const LOOK: Duration = Duration::from_millis(100);
+/// Time for finalizers and foreground deletion. After it the action is retried.
+const DELETION_TIMEOUT: Duration = Duration::from_secs(15);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Deletes what lives, if anything does, and creates the object.
-pub async fn anew(access: &Access<'_>, placed: &ResolvedObject) -> Result<(), Fault> {
-    let key = placed.object.key();
-    let (_, api) = access.api(placed).await?;
-    let failed = |e: &kube::Error| error::to_object_fault(&key, e);
-    if let Some(living) = access.living(placed).await? {
-        tracing::info!(object = %key, "replacing");
-        let how = Some(PropagationPolicy::Foreground);
-        let deleted = delete(&api, placed.object.name(), living.uid(), how).await;
+/// Deletes the living object, if there is one, and creates it from its manifest. Another object of the same name, with
+/// another UID than `living`, is not deleted.
+pub async fn replace(
+    access: &Access,
+    object: &ResolvedObject,
+    living: Option<&LivingObject>,
+) -> Result<(), Fault> {
+    let (api, key) = (access.api(object).await?, object.key());
+    let failed = |error: &kube::Error| error::to_object_fault(&key, error);
+    if let Some(living) = living {
+        tracing::info!(object = %key, "replacing an object");
+        let policy = Some(PropagationPolicy::Foreground);
+        let deleted = delete_by_uid(&api, object.name(), living.uid(), policy).await;
         deleted.map_err(|error| failed(&error))?;
-        gone(access, placed, living.uid()).await?;
+        wait_until_deleted(access, object, living).await?;
     }
     let params = PatchParams::apply(FIELD_MANAGER).force();
-    let created = api.patch(placed.object.name(), &params, &Patch::Apply(&placed.object)).await;
-    created.map(|_| ()).map_err(|e| failed(&e))
+    let created = api.patch(object.name(), &params, &Patch::Apply(&object.manifest)).await;
+    created.map(drop).map_err(|error| failed(&error))
 }
 
-async fn gone(
-    access: &Access<'_>,
-    placed: &ResolvedObject,
-    uid: Option<String>,
+async fn wait_until_deleted(
+    access: &Access,
+    object: &ResolvedObject,
+    deleted: &LivingObject,
 ) -> Result<(), Fault> {
-    let deadline = Instant::now() + GONE_WITHIN;
+    let deadline = Instant::now() + DELETION_TIMEOUT;
     while Instant::now() < deadline {
-        match access.living(placed).await? {
-            Some(living) if living.uid() == uid => sleep(LOOK).await,
+        match access.read_metadata(object).await? {
+            Some(living) if living.uid() == deleted.uid() => sleep(POLL_INTERVAL).await,
             _ => return Ok(()),
         }
     }
-    let message = format!("{} is still being deleted", placed.object.key());
+    let message = format!("{} is still being deleted", object.key());
     Err(Fault::transient(Reason::ApplyFailed, message))
 }

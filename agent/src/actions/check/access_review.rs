@@ -1,4 +1,4 @@
-//! Asks the API server whether the service account may do all that a rollout and its way back need.
+//! Asks the API server whether the service account has all rights that a rollout and its rollback need.
 
 use std::collections::BTreeSet;
 
@@ -8,78 +8,67 @@ use k8s_openapi::api::authorization::v1::{
 use kube::api::{Api, PostParams};
 use lifecycle::{Fault, Reason};
 
-use crate::cluster::access::{Access, each};
+use crate::cluster::access::join_bounded;
 use crate::cluster::error;
+use crate::cluster::release::ResolvedRelease;
 use crate::cluster::resolved::ResolvedObject;
 
-/// Server-side apply patches and creates; prune and rollback delete; drift is seen by listing.
+/// Server-side apply patches and creates; prune and rollback delete; drift is detected by lists.
 const VERBS: [&str; 5] = ["get", "list", "create", "patch", "delete"];
 
-/// Asked first: most accounts may do everything, and one answer then stands for all verbs.
-const ALL: &str = "*";
+/// Reviewed first: most accounts may do everything, and one answer then covers all verbs.
+const ALL_VERBS: &str = "*";
 
-/// Objects of a kind, in a namespace or in all.
+/// The objects of a kind in one namespace, or in the cluster.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
+struct Target {
     group: String,
     resource: String,
     namespace: Option<String>,
 }
 
-/// One finding for all rights that are not there.
-pub async fn missing(
-    access: &Access<'_>,
-    objects: &[ResolvedObject],
-) -> Result<Option<Fault>, Fault> {
-    let places: BTreeSet<Place> = objects.iter().filter_map(place).collect();
+/// Returns one finding for all rights that the release's account lacks.
+pub async fn missing_rights(release: &ResolvedRelease) -> Result<Option<Fault>, Fault> {
+    let access = &release.access;
+    let targets: BTreeSet<Target> = release.objects.iter().filter_map(Target::of).collect();
     let reviews: Api<SelfSubjectAccessReview> = Api::all(access.client.clone());
-    let refused = each(places.iter().map(|place| refused(&reviews, place))).await;
-    let mut words = Vec::new();
-    for (place, verbs) in places.iter().zip(refused) {
+    let denied = targets.iter().map(|target| denied_verbs(&reviews, target));
+    let mut missing = Vec::new();
+    for (target, verbs) in targets.iter().zip(join_bounded(denied).await) {
         let verbs = verbs?;
         if !verbs.is_empty() {
-            words.push(format!("{} {}", verbs.join("/"), place.words()));
+            missing.push(format!("{} {target}", verbs.join("/")));
         }
     }
-    if words.is_empty() {
+    if missing.is_empty() {
         return Ok(None);
     }
-    let message = format!("{} may not {}", access.account.user(), words.join(", "));
+    let message = format!("{} may not {}", access.account.user(), missing.join(", "));
     Ok(Some(Fault::new(Reason::Forbidden, message)))
 }
 
-fn place(placed: &ResolvedObject) -> Option<Place> {
-    let resource = &placed.kind.as_ref()?.resource;
-    Some(Place {
-        group: resource.group.clone(),
-        resource: resource.plural.clone(),
-        namespace: placed.object.namespace().map(str::to_owned),
-    })
-}
-
-/// What of all that is needed may not be done there.
-async fn refused(
+async fn denied_verbs(
     reviews: &Api<SelfSubjectAccessReview>,
-    place: &Place,
+    target: &Target,
 ) -> Result<Vec<&'static str>, Fault> {
-    if may(reviews, place, ALL).await? {
+    if is_allowed(reviews, target, ALL_VERBS).await? {
         return Ok(Vec::new());
     }
-    let answers = each(VERBS.map(|verb| may(reviews, place, verb))).await;
+    let answers = join_bounded(VERBS.map(|verb| is_allowed(reviews, target, verb))).await;
     let answers: Vec<bool> = answers.into_iter().collect::<Result<_, Fault>>()?;
-    let refused = VERBS.into_iter().zip(answers).filter(|(_, may)| !may);
-    Ok(refused.map(|(verb, _)| verb).collect())
+    let denied = VERBS.into_iter().zip(answers).filter(|(_, is_allowed)| !is_allowed);
+    Ok(denied.map(|(verb, _)| verb).collect())
 }
 
-async fn may(
+async fn is_allowed(
     reviews: &Api<SelfSubjectAccessReview>,
-    place: &Place,
+    target: &Target,
     verb: &str,
 ) -> Result<bool, Fault> {
     let attributes = ResourceAttributes {
-        group: Some(place.group.clone()),
-        resource: Some(place.resource.clone()),
-        namespace: place.namespace.clone(),
+        group: Some(target.group.clone()),
+        resource: Some(target.resource.clone()),
+        namespace: target.namespace.clone(),
         verb: Some(verb.to_owned()),
         ..ResourceAttributes::default()
     };
@@ -87,19 +76,34 @@ async fn may(
         resource_attributes: Some(attributes),
         ..SelfSubjectAccessReviewSpec::default()
     };
-    let asked = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
-    let answer = reviews
-        .create(&PostParams::default(), &asked)
-        .await
-        .map_err(|e| error::to_fault("the service account's rights could not be asked for", &e))?;
+    let review = SelfSubjectAccessReview { spec, ..SelfSubjectAccessReview::default() };
+    let answer = reviews.create(&PostParams::default(), &review).await;
+    let answer =
+        answer.map_err(|e| error::to_fault("could not review the service account's rights", &e))?;
     Ok(answer.status.is_some_and(|status| status.allowed))
 }
 
-impl Place {
-    /// `deployments.apps in shop`
-    fn words(&self) -> String {
-        let group = if self.group.is_empty() { "" } else { "." };
-        let place = self.namespace.as_ref().map_or(String::new(), |name| format!(" in {name}"));
-        format!("{}{group}{}{place}", self.resource, self.group)
+impl Target {
+    fn of(object: &ResolvedObject) -> Option<Self> {
+        let resource = &object.kind.as_ref()?.resource;
+        Some(Self {
+            group: resource.group.clone(),
+            resource: resource.plural.clone(),
+            namespace: object.manifest.namespace().map(str::to_owned),
+        })
+    }
+}
+
+/// As in `deployments.apps in shop`.
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.resource)?;
+        if !self.group.is_empty() {
+            write!(f, ".{}", self.group)?;
+        }
+        match &self.namespace {
+            Some(namespace) => write!(f, " in {namespace}"),
+            None => Ok(()),
+        }
     }
 }

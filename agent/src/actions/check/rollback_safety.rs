@@ -1,97 +1,86 @@
-//! Gathers what going back is judged by, before the first write.
+//! Gathers the facts by which rollback safety is judged, before the first write.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, ListParams};
-use lifecycle::ownership::adoption;
-use lifecycle::rollback_safety::{Nodes, RollbackContext, definitions_in_doubt, judge};
+use lifecycle::rollback_safety::{Inhabited, Nodes, RollbackContext, definitions_in_doubt, judge};
 use lifecycle::{Fault, Object, ObjectKey, RollbackSafety};
 
-use crate::cluster::access::{Access, Living, each};
+use crate::cluster::access::Access;
+use crate::cluster::bundle_provides::BundleProvides;
 use crate::cluster::crd_instances;
-use crate::cluster::resolved::{BundleProvides, ResolvedObject};
+use crate::cluster::living::to_object;
+use crate::cluster::release::ResolvedRelease;
 
-/// Of more nodes than this nobody says that they all have an image.
-const MOST_NODES: u32 = 100;
+/// Above this many nodes, image presence is reported as unknown.
+const MAX_NODES: u32 = 100;
 
-/// `from`: what runs, as far as it is retained.
-pub async fn safety(
-    access: &Access<'_>,
-    release: &[ResolvedObject],
-    from: Option<&[ResolvedObject]>,
+/// Judges a rollback from `release` to `running`, as far as that is retained. `foreign` are the living objects that the
+/// add-on did not bring.
+pub async fn assess(
+    release: &ResolvedRelease,
+    running: Option<&ResolvedRelease>,
+    foreign: &BTreeSet<ObjectKey>,
 ) -> Result<RollbackSafety, Fault> {
-    let target = objects(release);
-    let unserved = unserved(from.unwrap_or_default());
-    let from = from.map(objects);
-    let mut inhabited = BTreeMap::new();
-    for definition in from.iter().flat_map(|from| definitions_in_doubt(from, &target)) {
-        let Some(placed) = release.iter().find(|placed| is(placed, &definition.name)) else {
-            continue;
-        };
-        let how = crd_instances::inhabited(access, placed).await?;
-        inhabited.insert(definition.name, how);
-    }
-    let nodes = nodes(access).await;
-    let taken_over = taken_over(access, release, from.as_deref().unwrap_or_default()).await?;
+    let target: Vec<Object> = release.manifests().cloned().collect();
+    let from: Option<Vec<Object>> = running.map(|running| running.manifests().cloned().collect());
+    let inhabited = match &from {
+        Some(from) => instances_in_doubt(release, from, &target).await?,
+        None => BTreeMap::new(),
+    };
     Ok(judge(&RollbackContext {
         from: from.as_deref(),
         target: &target,
         inhabited: &inhabited,
-        taken_over: &taken_over,
-        unserved: &unserved,
-        nodes: &nodes,
+        taken_over: &adopted(&target, from.as_deref().unwrap_or_default(), foreign),
+        unserved: &running.map(unserved).unwrap_or_default(),
+        nodes: &list_nodes(&release.access).await,
     }))
 }
 
-/// Of a kind or a version of it that the API server does not know, and that the release itself does not define.
-fn unserved(running: &[ResolvedObject]) -> Vec<Object> {
-    let brought = BundleProvides::by(running.iter().map(|placed| &placed.object));
-    let unknown = running.iter().filter(|placed| placed.kind.is_none());
-    let unknown = unknown.filter(|placed| !brought.defines(&placed.object));
-    unknown.map(|placed| placed.object.clone()).collect()
-}
-
-/// What lives of what only the target has, and was not made by this add-on.
-async fn taken_over(
-    access: &Access<'_>,
-    release: &[ResolvedObject],
+/// Returns whether foreign objects exist of the definitions that a rollback could narrow.
+async fn instances_in_doubt(
+    release: &ResolvedRelease,
     from: &[Object],
-) -> Result<Vec<ObjectKey>, Fault> {
-    let before: BTreeSet<ObjectKey> = from.iter().map(Object::key).collect();
-    let new = release
-        .iter()
-        .filter(|placed| placed.kind.is_some() && !before.contains(&placed.object.key()));
-    let looks = new.map(|placed| async { (access.living(placed).await, placed.object.key()) });
-    let mut found = Vec::new();
-    for (living, key) in each(looks).await {
-        found.extend(living?.filter(|living| is_of_others(access, living)).map(|_| key));
+    target: &[Object],
+) -> Result<BTreeMap<String, Inhabited>, Fault> {
+    let mut inhabited = BTreeMap::new();
+    for definition in definitions_in_doubt(from, target) {
+        let mut definitions = release.objects.iter().filter(|object| object.is_definition());
+        let Some(object) = definitions.find(|object| object.name() == definition.name) else {
+            continue;
+        };
+        let living = release.access.read(object).await?;
+        let answer = crd_instances::has_foreign_instances(&release.access, living.as_ref()).await?;
+        inhabited.insert(definition.name, answer);
     }
-    Ok(found)
+    Ok(inhabited)
 }
 
-fn is_of_others(access: &Access<'_>, living: &Living) -> bool {
-    let stays = adoption::stays(living.taken_over_by(), access.available.as_ref());
-    living.owner().is_none() || stays.is_some()
+/// Returns objects of a kind or version that neither the API server nor the release itself has.
+fn unserved(running: &ResolvedRelease) -> Vec<Object> {
+    let provides: BundleProvides = running.manifests().collect();
+    let unknown = running.objects.iter().filter(|object| object.kind.is_none());
+    let manifests = unknown.map(|object| &object.manifest);
+    manifests.filter(|manifest| !provides.defines(manifest)).cloned().collect()
 }
 
-fn objects(placed: &[ResolvedObject]) -> Vec<Object> {
-    placed.iter().map(|placed| placed.object.clone()).collect()
+/// Returns the foreign objects that only the target has.
+fn adopted(target: &[Object], from: &[Object], foreign: &BTreeSet<ObjectKey>) -> Vec<ObjectKey> {
+    let before: BTreeSet<ObjectKey> = from.iter().map(Object::key).collect();
+    let added = target.iter().map(Object::key).filter(|key| !before.contains(key));
+    added.filter(|key| foreign.contains(key)).collect()
 }
 
-fn is(placed: &ResolvedObject, definition: &str) -> bool {
-    placed.object.kind() == "CustomResourceDefinition" && placed.object.name() == definition
-}
-
-/// As the account, which may not be allowed to: then nothing is told.
-async fn nodes(access: &Access<'_>) -> Nodes {
+/// Lists the nodes as the account, which may lack the right. Then nothing is known of them.
+async fn list_nodes(access: &Access) -> Nodes {
     let api: Api<Node> = Api::all(access.client.clone());
-    let Ok(found) = api.list(&ListParams::default().limit(MOST_NODES)).await else {
+    let Ok(nodes) = api.list(&ListParams::default().limit(MAX_NODES)).await else {
         return Nodes::Untold;
     };
-    if found.metadata.continue_.is_some_and(|token| !token.is_empty()) {
+    if nodes.metadata.continue_.is_some_and(|token| !token.is_empty()) {
         return Nodes::Untold;
     }
-    let objects = found.items.iter().filter_map(|node| serde_json::to_value(node).ok());
-    Nodes::read(&objects.map(Object).collect::<Vec<_>>())
+    Nodes::read(&nodes.items.iter().map(to_object).collect::<Vec<_>>())
 }

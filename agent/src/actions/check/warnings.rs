@@ -1,63 +1,65 @@
-//! What a check tells and does not refuse for: pods that would be refused now, webhooks without a service, and what the
-//! API server itself warns of.
+//! Warnings of a check that refuse nothing: pods that would be refused now, webhooks without a service, and the API
+//! server's own warnings.
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::api::{Api, PostParams};
 use lifecycle::plan::{pod_of, services_of};
 use lifecycle::{Object, ObjectKey, printable};
 use serde_json::json;
 
-use crate::cluster::access::{Access, each};
+use crate::cluster::access::{Access, join_bounded};
 use crate::cluster::error;
-use crate::cluster::resolved::ResolvedObject;
+use crate::cluster::release::ResolvedRelease;
 
-/// Workloads tried, and warnings told.
-const MOST: usize = 20;
-const MOST_TOLD: usize = 8;
+/// Maximum number of workloads whose pods are tried.
+const MAX_WORKLOADS: usize = 20;
+const MAX_WARNINGS: usize = 8;
 
-/// What the API server warned of in a dry run.
-pub struct Heard {
+/// A warning of the API server about one object, from a dry run.
+pub struct ApiWarning {
     pub key: ObjectKey,
-    pub words: String,
+    pub message: String,
 }
 
-pub async fn warnings(
-    access: &Access<'_>,
-    release: &[ResolvedObject],
+/// Adds to the warnings of the check, and shortens them to what a status can hold.
+pub async fn collect(
+    release: &ResolvedRelease,
     mut warnings: Vec<String>,
-    heard: &[Heard],
+    api_warnings: &[ApiWarning],
 ) -> Vec<String> {
-    let workloads = release.iter().filter(|placed| pod_of(&placed.object).is_some()).take(MOST);
-    let refused = each(workloads.map(|placed| refused_pods(access, &placed.object))).await;
-    warnings.extend(refused.into_iter().flatten());
-    let unserved =
-        each(release.iter().map(|placed| unserved_webhook(access, placed, release))).await;
-    warnings.extend(unserved.into_iter().flatten());
+    warnings.extend(refused_pods(release).await);
+    warnings.extend(unserved_webhooks(release).await);
     // Last, so that they leave room for the others.
-    warnings.extend(gathered(heard));
-    warnings.truncate(MOST_TOLD);
-    warnings.iter_mut().for_each(|warning| *warning = printable(warning));
-    warnings
+    warnings.extend(merge(api_warnings));
+    warnings.truncate(MAX_WARNINGS);
+    warnings.iter().map(|warning| printable(warning)).collect()
 }
 
-/// The same words are told once, however many objects they are about; about a Secret none, as values could be in them.
-fn gathered(heard: &[Heard]) -> Vec<String> {
-    let mut about: BTreeMap<&str, (&ObjectKey, usize)> = BTreeMap::new();
-    for Heard { key, words } in heard.iter().filter(|heard| heard.key.kind != "Secret") {
-        about.entry(words).and_modify(|(_, more)| *more += 1).or_insert((key, 0));
+/// Merges equal warnings into one. Leaves out those about Secrets, which could quote values.
+fn merge(api_warnings: &[ApiWarning]) -> Vec<String> {
+    let mut merged: BTreeMap<&str, (&ObjectKey, usize)> = BTreeMap::new();
+    for ApiWarning { key, message } in api_warnings.iter().filter(|it| it.key.kind != "Secret") {
+        merged.entry(message).and_modify(|(_, more)| *more += 1).or_insert((key, 0));
     }
-    let told = about.into_iter().map(|(words, (first, more))| match more {
-        0 => format!("{first}: {words}"),
-        more => format!("{first} (and {more} more): {words}"),
+    let described = merged.into_iter().map(|(message, (first, more))| match more {
+        0 => format!("{first}: {message}"),
+        more => format!("{first} (and {more} more): {message}"),
     });
-    told.collect()
+    described.collect()
 }
 
-/// A workload is taken by the API server although its pods are not: only a pod finds quota and Pod Security in its way. One
-/// is tried; that others end meanwhile, and make room, cannot be known.
-async fn refused_pods(access: &Access<'_>, workload: &Object) -> Option<String> {
+/// The API server accepts a workload whose pods it refuses: only a pod meets quota and Pod Security.
+async fn refused_pods(release: &ResolvedRelease) -> Vec<String> {
+    let workloads = release.manifests().filter(|manifest| pod_of(manifest).is_some());
+    let access = &release.access;
+    let refusals = workloads.take(MAX_WORKLOADS).map(|workload| refused_pod(access, workload));
+    join_bounded(refusals).await.into_iter().flatten().collect()
+}
+
+/// Tries one pod of a workload. Others may end meanwhile and make room, which cannot be known.
+async fn refused_pod(access: &Access, workload: &Object) -> Option<String> {
     let mut pod = pod_of(workload)?;
     pod["metadata"]["generateName"] = json!("tried-");
     let pod: Pod = serde_json::from_value(pod).ok()?;
@@ -67,34 +69,25 @@ async fn refused_pods(access: &Access<'_>, workload: &Object) -> Option<String> 
         Err(kube::Error::Api(status)) if error::is_about_pods(&status) => {
             Some(format!("pods of {} would be refused now: {}", workload.key(), status.message))
         }
-        // Anything else is no warning: the account may not make pods itself, or what they need comes with the bundle.
+        // Anything else is no warning: the account may not create pods itself, or the bundle brings what they need.
         Ok(_) | Err(_) => None,
     }
 }
 
-/// A webhook comes last, when what the bundle brings is up; a service that nobody brings makes it refuse or let through
-/// everything.
-async fn unserved_webhook(
-    access: &Access<'_>,
-    placed: &ResolvedObject,
-    release: &[ResolvedObject],
-) -> Option<String> {
-    for (namespace, name) in services_of(&placed.object) {
-        let brought = release.iter().any(|other| {
-            let object = &other.object;
-            object.kind() == "Service"
-                && object.name() == name
-                && object.namespace() == Some(namespace.as_str())
-        });
-        let services: Api<k8s_openapi::api::core::v1::Service> =
-            Api::namespaced(access.client.clone(), &namespace);
-        let absent = match services.get_metadata(&name).await {
-            Ok(_) => false,
-            Err(error) => error::is_absent(&error, &name),
-        };
-        if absent {
-            let key = placed.object.key();
-            return Some(match brought {
+async fn unserved_webhooks(release: &ResolvedRelease) -> Vec<String> {
+    let webhooks = release.manifests().map(|manifest| unserved_webhook(release, manifest));
+    join_bounded(webhooks).await.into_iter().flatten().collect()
+}
+
+/// A webhook is applied last, when the rest of the bundle is up. Without a service it refuses everything, or lets
+/// everything pass.
+async fn unserved_webhook(release: &ResolvedRelease, webhook: &Object) -> Option<String> {
+    for (namespace, name) in services_of(webhook) {
+        let services: Api<Service> = Api::namespaced(release.access.client.clone(), &namespace);
+        let Err(error) = services.get_metadata(&name).await else { continue };
+        if error::is_absent(&error, &name) {
+            let key = webhook.key();
+            return Some(match brings_service(release, &namespace, &name) {
                 true => {
                     format!("{key} is written last, after its service {namespace}/{name} is up")
                 }
@@ -105,27 +98,35 @@ async fn unserved_webhook(
     None
 }
 
+fn brings_service(release: &ResolvedRelease, namespace: &str, name: &str) -> bool {
+    release.manifests().any(|manifest| {
+        manifest.kind() == "Service"
+            && manifest.name() == name
+            && manifest.namespace() == Some(namespace)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_same_words_are_told_once_and_of_secrets_none() {
-        let heard = |kind: &str, name: &str, words: &str| {
+    fn equal_warnings_are_merged_and_those_about_secrets_left_out() {
+        let warning = |kind: &str, name: &str, message: &str| {
             let (group, namespace) = (String::new(), Some("shop".to_owned()));
             let key = ObjectKey { group, kind: kind.to_owned(), namespace, name: name.to_owned() };
-            Heard { key, words: words.to_owned() }
+            ApiWarning { key, message: message.to_owned() }
         };
         let all = [
-            heard("Endpoints", "a", "Endpoints is deprecated"),
-            heard("Secret", "b", "data.password is odd"),
-            heard("Endpoints", "c", "Endpoints is deprecated"),
-            heard("Service", "d", "a name is odd"),
+            warning("Endpoints", "a", "Endpoints is deprecated"),
+            warning("Secret", "b", "data.password is odd"),
+            warning("Endpoints", "c", "Endpoints is deprecated"),
+            warning("Service", "d", "a name is odd"),
         ];
         let expected = [
             "Endpoints shop/a (and 1 more): Endpoints is deprecated",
             "Service shop/d: a name is odd",
         ];
-        assert_eq!(gathered(&all), expected);
+        assert_eq!(merge(&all), expected);
     }
 }

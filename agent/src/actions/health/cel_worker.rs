@@ -1,4 +1,4 @@
-//! Asks a release's own health rules: off the async threads, one look at a time, and never waited for without end.
+//! Evaluates a release's own health rules: off the async threads, one look at a time, and with a deadline.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,11 +8,12 @@ use lifecycle::{Fault, HealthRule, Object, Reason};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-/// What the rules of one look may take, waiting for those of others included. Rules that people write take
+/// Longest time for the rules of one look, including the wait for other add-ons. Rules that people write take
 /// milliseconds.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// An evaluation cannot be ended from outside: one that goes on keeps its turn, and all others are told so.
+/// Evaluates CEL expressions, one look at a time. An evaluation cannot be stopped: one that goes on keeps its turn, and
+/// every other look gets `Unknown`.
 #[derive(Clone)]
 pub struct CelWorker {
     turn: Arc<Semaphore>,
@@ -23,45 +24,49 @@ impl CelWorker {
         Self { turn: Arc::new(Semaphore::new(1)) }
     }
 
+    /// Compiles the rules of a release.
+    ///
+    /// # Errors
+    /// The refusal of a rule; a transient fault after [`DEADLINE`].
     pub async fn compile(&self, rules: Vec<HealthRule>) -> Result<Rules, Fault> {
         if rules.is_empty() {
             return Ok(Rules::default());
         }
-        let compiled = self.by_turn(move || Rules::compile(&rules)).await;
-        compiled.unwrap_or_else(|| Err(Fault::transient(Reason::CheckFailed, too_long())))
+        let compiled = self.run_in_turn(move || Rules::compile(&rules)).await;
+        compiled.unwrap_or_else(|| Err(Fault::transient(Reason::CheckFailed, timed_out())))
     }
 
-    /// Of each object, in their order.
-    pub async fn ask(&self, rules: &Arc<Rules>, objects: Vec<Object>) -> Vec<Health> {
+    /// Returns the health of each object, in order.
+    pub async fn assess(&self, rules: &Arc<Rules>, objects: Vec<Object>) -> Vec<Health> {
         if objects.is_empty() {
             return Vec::new();
         }
         let (count, rules) = (objects.len(), rules.clone());
-        let one = move |object: &Object| {
-            let told = rules.assess(object);
-            told.unwrap_or_else(|| Health::unknown("there is no health rule for it"))
+        let assess_one = move |object: &Object| {
+            let health = rules.assess(object);
+            health.unwrap_or_else(|| Health::unknown("there is no health rule for it"))
         };
-        let asked = self.by_turn(move || objects.iter().map(one).collect()).await;
-        asked.unwrap_or_else(|| vec![Health::unknown(too_long()); count])
+        let assessed = self.run_in_turn(move || objects.iter().map(assess_one).collect()).await;
+        assessed.unwrap_or_else(|| vec![Health::unknown(timed_out()); count])
     }
 
-    async fn by_turn<T: Send + 'static>(
+    async fn run_in_turn<T: Send + 'static>(
         &self,
-        access: impl FnOnce() -> T + Send + 'static,
+        work: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
         let worked = async {
             let turn = self.turn.clone().acquire_owned().await.ok()?;
-            let access = move || {
+            let work = move || {
                 let _turn = turn;
-                access()
+                work()
             };
-            tokio::task::spawn_blocking(access).await.ok()
+            tokio::task::spawn_blocking(work).await.ok()
         };
         timeout(DEADLINE, worked).await.ok().flatten()
     }
 }
 
-fn too_long() -> String {
+fn timed_out() -> String {
     let within = DEADLINE.as_secs();
     format!(
         "health rules, of this add-on or of another, did not answer within {within} s; make them simpler"
@@ -86,26 +91,30 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_object_is_judged_in_its_place() {
-        let judge = CelWorker::new();
-        let rules = Arc::new(judge.compile(rules()).await.expect("rules"));
-        let told: Vec<_> = judge.ask(&rules, objects()).await.iter().map(|h| h.status).collect();
-        assert_eq!(told, [HealthStatus::Current, HealthStatus::InProgress]);
+    async fn each_object_gets_its_own_health() {
+        let worker = CelWorker::new();
+        let rules = Arc::new(worker.compile(rules()).await.expect("rules"));
+        let statuses: Vec<_> =
+            worker.assess(&rules, objects()).await.iter().map(|h| h.status).collect();
+        assert_eq!(statuses, [HealthStatus::Current, HealthStatus::InProgress]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn while_another_evaluation_goes_on_nothing_is_known_and_nothing_hangs() {
-        let judge = CelWorker::new();
+    async fn an_endless_evaluation_makes_other_healths_unknown_after_the_deadline() {
+        let worker = CelWorker::new();
         let rules = Arc::new(Rules::compile(&rules()).expect("rules"));
-        let endless = judge.turn.clone().acquire_owned().await.expect("the turn");
-        assert!(judge.compile(Vec::new()).await.is_ok(), "who has no rules waits for nobody");
-        assert!(judge.ask(&rules, Vec::new()).await.is_empty());
-        for health in judge.ask(&rules, objects()).await {
+        let endless = worker.turn.clone().acquire_owned().await.expect("the turn");
+        assert!(
+            worker.compile(Vec::new()).await.is_ok(),
+            "without rules there is nothing to wait for"
+        );
+        assert!(worker.assess(&rules, Vec::new()).await.is_empty());
+        for health in worker.assess(&rules, objects()).await {
             assert_eq!(health.status, HealthStatus::Unknown);
             assert!(health.message.contains("within 5 s"), "{}", health.message);
         }
         drop(endless);
-        let told = judge.ask(&rules, objects()).await;
-        assert_eq!(told[0].status, HealthStatus::Current);
+        let healths = worker.assess(&rules, objects()).await;
+        assert_eq!(healths[0].status, HealthStatus::Current);
     }
 }

@@ -1,4 +1,4 @@
-//! What is around a workload that is not well: its pods and the nodes, as far as the service account may see them.
+//! What is around an unhealthy workload: its pods and the nodes, as far as the service account may list them.
 
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{Api, ListParams};
@@ -7,9 +7,10 @@ use lifecycle::Object;
 use lifecycle::health::pod_labels;
 
 use crate::cluster::access::Access;
+use crate::cluster::living::to_object;
 
-/// None where the account may not list them.
-pub async fn pods(access: &Access<'_>, workload: &Object) -> Vec<Object> {
+/// Returns the pods of a workload; none where the account may not list them.
+pub async fn list_pods(access: &Access, workload: &Object) -> Vec<Object> {
     let (Some(labels), Some(namespace)) = (pod_labels(workload), workload.namespace()) else {
         return Vec::new();
     };
@@ -20,15 +21,14 @@ pub async fn pods(access: &Access<'_>, workload: &Object) -> Vec<Object> {
     list(&api, ListParams::default().labels(&selector)).await
 }
 
-/// None where the account may not list them.
-pub async fn nodes(access: &Access<'_>) -> Vec<Object> {
+/// Returns the nodes; none where the account may not list them.
+pub async fn list_nodes(access: &Access) -> Vec<Object> {
     let resource = ApiResource::erase::<Node>(&());
     list(&Api::all_with(access.client.clone(), &resource), ListParams::default()).await
 }
 
-/// From the API server's cache.
+/// Lists from the API server's cache.
 async fn list(api: &Api<DynamicObject>, params: ListParams) -> Vec<Object> {
     let found = api.list(&params.match_any()).await;
-    let objects = found.into_iter().flatten();
-    objects.filter_map(|object| serde_json::to_value(object).ok()).map(Object).collect()
+    found.into_iter().flatten().map(to_object).collect()
 }

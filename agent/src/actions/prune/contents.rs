@@ -1,53 +1,60 @@
-//! Looks into what a removal would take with it: a namespace's contents, a definition's instances. What cannot be
-//! told counts as another's.
+//! Reads what a removal would take along: the contents of a namespace, the instances of a definition. What cannot be read
+//! counts as foreign.
 
-use std::collections::BTreeSet;
+mod owners;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{Api, ListParams};
 use kube::core::{DynamicObject, GroupVersionKind, PartialObjectMeta};
 use kube::discovery::{ApiResource, Discovery, Scope, verbs};
 use lifecycle::plan::Contents;
-use lifecycle::{Fault, Reason};
+use lifecycle::{Fault, Object, Reason};
 use serde_json::Value;
 
-use crate::cluster::access::{Access, is_ours};
+use crate::cluster::access::Access;
 use crate::cluster::error;
+use crate::cluster::living::LivingObject;
+use crate::cluster::ownership::is_ours;
 use crate::cluster::resolved::ResolvedObject;
 
-/// Kubernetes puts these into every namespace, or they only tell what happened there.
-const OF_NOBODY: [(&str, Option<&str>); 7] = [
+use owners::{Found, Item, Owner};
+
+/// Kind and name of what Kubernetes creates in every namespace, and of kinds that only report what happened there.
+const IGNORED: [(&str, Option<&str>); 7] = [
     ("ConfigMap", Some("kube-root-ca.crt")),
     // OpenShift's.
     ("ConfigMap", Some("openshift-service-ca.crt")),
     ("ServiceAccount", Some("default")),
     ("Event", None),
-    // A Service's, deleted some time after it.
+    // Those of a Service are deleted some time after it.
     ("Endpoints", None),
     ("EndpointSlice", None),
     ("PodMetrics", None),
 ];
 
-/// Listed of one kind; where there are more, the rest counts as another's.
-const MOST: u32 = 500;
+/// Maximum number of objects listed of one kind. Where there are more, the rest counts as foreign.
+const MAX_LISTED: u32 = 500;
 
-pub async fn look(access: &Access<'_>, placed: &ResolvedObject) -> Result<Contents, Fault> {
-    let others = match placed.object.kind() {
-        "Namespace" => in_namespace(access, placed.object.name()).await?,
-        "CustomResourceDefinition" => instances(access, placed).await?,
+/// Counts the foreign objects in a namespace or of a definition; none for other kinds.
+pub async fn read(
+    access: &Access,
+    object: &ResolvedObject,
+    living: &LivingObject,
+) -> Result<Contents, Fault> {
+    let others = match object.manifest.kind() {
+        "Namespace" => count_in_namespace(access, object.name()).await?,
+        "CustomResourceDefinition" => count_instances(access, living.content()).await?,
         _ => 0,
     };
     Ok(Contents { others })
 }
 
-/// Counts everything in a namespace that neither is this add-on's nor was made for it.
-async fn in_namespace(access: &Access<'_>, namespace: &str) -> Result<usize, Fault> {
-    let failed = |e: &kube::Error| error::to_fault("kinds could not be looked up", e);
-    let known =
-        Discovery::new(access.cluster.own()).run_aggregated().await.map_err(|e| failed(&e))?;
+/// Counts the objects in a namespace that neither are this add-on's nor were created for one of its objects.
+async fn count_in_namespace(access: &Access, namespace: &str) -> Result<usize, Fault> {
+    let discovery = Discovery::new(access.cluster.agent_client()).run_aggregated().await;
+    let discovery = discovery.map_err(|e| error::to_fault("could not look up kinds", &e))?;
     let mut found = Found::default();
-    for group in known.groups() {
-        // Also those that only versions have which their group does not prefer.
+    for group in discovery.groups() {
+        // Also the kinds that only versions have which their group does not prefer.
         for (resource, capabilities) in group.resources_by_stability() {
             if capabilities.scope == Scope::Namespaced
                 && capabilities.supports_operation(verbs::LIST)
@@ -57,102 +64,46 @@ async fn in_namespace(access: &Access<'_>, namespace: &str) -> Result<usize, Fau
             }
         }
     }
-    Ok(found.others())
+    Ok(found.count_foreign())
 }
 
-/// Counts the instances that are not this add-on's, whoever owns them. Only the living definition knows what is served.
-async fn instances(access: &Access<'_>, placed: &ResolvedObject) -> Result<usize, Fault> {
-    let (_, api) = access.api(placed).await?;
-    let living = api.get(placed.object.name()).await;
-    let living = living.map_err(|e| error::to_object_fault(&placed.object.key(), &e))?.data;
-    let text = |pointer| living.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    let versions = living.pointer("/spec/versions").and_then(Value::as_array);
-    let mut served = versions.into_iter().flatten().filter(|version| version["served"] == true);
-    let Some(version) = served.next().and_then(|version| version["name"].as_str()) else {
-        return Ok(1);
-    };
-    let gvk = GroupVersionKind::gvk(text("/spec/group"), version, text("/spec/names/kind"));
-    let resource = ApiResource::from_gvk_with_plural(&gvk, text("/spec/names/plural"));
+/// Counts the instances that are not this add-on's, whoever owns them. Only the living definition says which version is
+/// served; if none is, there may be an instance.
+async fn count_instances(access: &Access, definition: Option<&Object>) -> Result<usize, Fault> {
+    let Some(resource) = definition.and_then(served_resource) else { return Ok(1) };
+    let api = Api::all_with(access.client.clone(), &resource);
     let mut found = Found::default();
-    list(access, &Api::all_with(access.client.clone(), &resource), &resource, &mut found).await?;
-    let ours = found.items.iter().filter(|item| item.ours).count();
+    list(access, &api, &resource, &mut found).await?;
+    let ours = found.items.iter().filter(|item| item.is_ours).count();
     Ok(found.items.len() - ours + found.unknown)
 }
 
-/// What was listed.
-#[derive(Default)]
-struct Found {
-    items: Vec<Item>,
-    /// Group and kind of what was listed.
-    kinds: BTreeSet<(String, String)>,
-    /// Kinds or rests of kinds that could not be listed.
-    unknown: usize,
-}
-
-struct Item {
-    uid: String,
-    owners: Vec<Owner>,
-    ours: bool,
-}
-
-struct Owner {
-    uid: String,
-    /// Group and kind.
-    kind: (String, String),
-}
-
-impl Owner {
-    fn read(reference: &OwnerReference) -> Self {
-        let group = reference.api_version.split_once('/').map_or("", |(group, _)| group);
-        Self { uid: reference.uid.clone(), kind: (group.to_owned(), reference.kind.clone()) }
-    }
-}
-
-impl Found {
-    /// What no chain of owners leads from to something of ours, or to something that is gone.
-    fn others(&self) -> usize {
-        let here: BTreeSet<&str> = self.items.iter().map(|item| item.uid.as_str()).collect();
-        let mut ours: BTreeSet<&str> = BTreeSet::new();
-        loop {
-            let more = self.items.iter().filter(|item| {
-                item.ours
-                    || self.is_left_behind(item, &here)
-                    || item.owners.iter().any(|owner| ours.contains(owner.uid.as_str()))
-            });
-            let more: BTreeSet<&str> = more.map(|item| item.uid.as_str()).collect();
-            if more.len() == ours.len() {
-                return self.items.len() - more.len() + self.unknown;
-            }
-            ours = more;
-        }
-    }
-
-    /// Its owners are gone, as is a Deployment that was just deleted: Kubernetes collects it in a moment. Of a kind that
-    /// was not listed an owner may be anywhere.
-    fn is_left_behind(&self, item: &Item, here: &BTreeSet<&str>) -> bool {
-        let is_gone =
-            |owner: &Owner| self.kinds.contains(&owner.kind) && !here.contains(owner.uid.as_str());
-        !item.owners.is_empty() && item.owners.iter().all(is_gone)
-    }
+fn served_resource(definition: &Object) -> Option<ApiResource> {
+    let text = |pointer| definition.0.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let versions = definition.0.pointer("/spec/versions")?.as_array()?;
+    let version = versions.iter().find(|version| version["served"] == true)?;
+    let (group, kind) = (text("/spec/group"), text("/spec/names/kind"));
+    let gvk = GroupVersionKind::gvk(group, version["name"].as_str()?, kind);
+    Some(ApiResource::from_gvk_with_plural(&gvk, text("/spec/names/plural")))
 }
 
 async fn list(
-    access: &Access<'_>,
+    access: &Access,
     api: &Api<DynamicObject>,
     resource: &ApiResource,
     found: &mut Found,
 ) -> Result<(), Fault> {
-    match api.list_metadata(&ListParams::default().limit(MOST)).await {
+    match api.list_metadata(&ListParams::default().limit(MAX_LISTED)).await {
         Ok(list) => {
-            let more = list.metadata.continue_.is_some_and(|token| !token.is_empty());
-            found.unknown += usize::from(more);
+            let has_more = list.metadata.continue_.is_some_and(|token| !token.is_empty());
+            found.unknown += usize::from(has_more);
             found.kinds.insert((resource.group.clone(), resource.kind.clone()));
-            let items = list.items.iter().filter(|item| !is_of_nobody(item, &resource.kind));
-            let items = items.filter(|item| !is_going(item, &resource.kind));
-            found.items.extend(items.map(|item| read(access, item, &resource.kind)));
+            let items = list.items.iter().filter(|item| !is_ignored(item, &resource.kind));
+            let items = items.filter(|item| !is_disappearing(item, &resource.kind));
+            found.items.extend(items.map(|item| read_item(access, item, &resource.kind)));
             Ok(())
         }
-        // A kind that is said to be served and is not may hold anything: it is asked again.
+        // A kind that is listed and not served may hold anything, so the removal is retried.
         Err(error) if error::is_not_found(&error) => {
             let message = format!("{} are not served for a moment", resource.plural);
             Err(Fault::transient(Reason::CheckFailed, message))
@@ -162,69 +113,29 @@ async fn list(
             Ok(())
         }
         Err(kube::Error::Api(status)) if status.code == 405 => Ok(()),
-        Err(error) => Err(error::to_fault("its contents could not be listed", &error)),
+        Err(error) => Err(error::to_fault("could not list the contents", &error)),
     }
 }
 
-fn is_of_nobody(item: &PartialObjectMeta<DynamicObject>, kind: &str) -> bool {
-    OF_NOBODY.iter().any(|(known, name)| {
-        *known == kind && name.is_none_or(|name| item.metadata.name.as_deref() == Some(name))
+fn is_ignored(item: &PartialObjectMeta<DynamicObject>, kind: &str) -> bool {
+    IGNORED.iter().any(|(ignored, name)| {
+        *ignored == kind && name.is_none_or(|name| item.metadata.name.as_deref() == Some(name))
     })
 }
 
-/// It goes whoever it belongs to. A claim may go on waiting for its pod.
-fn is_going(item: &PartialObjectMeta<DynamicObject>, kind: &str) -> bool {
+/// Returns whether the object will be gone, whoever owns it. A claim may wait for its pod for ever.
+fn is_disappearing(item: &PartialObjectMeta<DynamicObject>, kind: &str) -> bool {
     item.metadata.deletion_timestamp.is_some() && kind != "PersistentVolumeClaim"
 }
 
-/// A claim holds data, whoever made it.
-fn read(access: &Access<'_>, item: &PartialObjectMeta<DynamicObject>, kind: &str) -> Item {
+/// A claim holds data and counts as foreign, whoever created it.
+fn read_item(access: &Access, item: &PartialObjectMeta<DynamicObject>, kind: &str) -> Item {
     let metadata = &item.metadata;
     let is_claim = kind == "PersistentVolumeClaim";
     let owners = metadata.owner_references.iter().flatten().filter(|_| !is_claim);
     Item {
         uid: metadata.uid.clone().unwrap_or_default(),
-        owners: owners.map(Owner::read).collect(),
-        ours: !is_claim && is_ours(metadata, access.add_on),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LISTED: (&str, &str) = ("apps", "Deployment");
-
-    fn item(uid: &str, owner: Option<&str>, ours: bool) -> Item {
-        let kind = (LISTED.0.to_owned(), LISTED.1.to_owned());
-        let owners = owner.map(|uid| Owner { uid: uid.to_owned(), kind });
-        Item { uid: uid.to_owned(), owners: owners.into_iter().collect(), ours }
-    }
-
-    fn found(items: Vec<Item>) -> Found {
-        let kinds = BTreeSet::from([(LISTED.0.to_owned(), LISTED.1.to_owned())]);
-        Found { items, kinds, unknown: 0 }
-    }
-
-    #[test]
-    fn what_was_made_for_ours_is_ours_and_what_was_made_for_others_is_theirs() {
-        let items = vec![
-            item("pod", Some("replica-set"), false),
-            item("replica-set", Some("deployment"), false),
-            item("deployment", None, true),
-            item("theirs", None, false),
-            item("made-for-theirs", Some("theirs"), false),
-        ];
-        assert_eq!(Found { unknown: 1, ..found(items) }.others(), 3);
-    }
-
-    #[test]
-    fn what_is_left_of_what_was_just_deleted_is_nobodys() {
-        let items = || {
-            vec![item("pod", Some("replica-set"), false), item("replica-set", Some("gone"), false)]
-        };
-        assert_eq!(found(items()).others(), 0);
-        // An owner of a kind that was not listed, such as one without a namespace, may be there.
-        assert_eq!(Found { kinds: BTreeSet::new(), ..found(items()) }.others(), 2);
+        owners: owners.map(Owner::from).collect(),
+        is_ours: !is_claim && is_ours(metadata, &access.add_on),
     }
 }

@@ -1,0 +1,66 @@
+//! Checks the objects that the check before the first write could not: they need others of the bundle, which exist now.
+
+use std::collections::BTreeMap;
+
+use lifecycle::plan::is_replaceable;
+use lifecycle::{Direction, Fault, ObjectKey, Reason};
+
+use super::{first_fault, may_adopt, write};
+use crate::cluster::access::{Access, join_bounded};
+use crate::cluster::bundle_provides::BundleProvides;
+use crate::cluster::dry_run::dry_run;
+use crate::cluster::living::LivingObject;
+use crate::cluster::ownership::ensure_owned;
+use crate::cluster::release::ResolvedRelease;
+use crate::cluster::resolved::ResolvedObject;
+
+/// Living objects of this add-on that were read for the check.
+pub type Checked = BTreeMap<ObjectKey, LivingObject>;
+
+/// Checks the late objects of a wave before any of them is written. On a rollback each object decides for itself whether
+/// it can be restored. Returns the living objects that need not be read again for the write.
+pub async fn check(
+    release: &ResolvedRelease,
+    objects: &[&ResolvedObject],
+    direction: Direction,
+) -> Result<Checked, Fault> {
+    let Direction::Forward { .. } = direction else { return Ok(Checked::new()) };
+    let provides: BundleProvides = release.manifests().collect();
+    let late: Vec<&ResolvedObject> =
+        objects.iter().filter(|object| provides.supports(&object.manifest)).copied().collect();
+    let access = &release.access;
+    let results = join_bounded(late.iter().map(|object| check_object(access, object, direction)));
+    let (mut checked, mut faults) = (Checked::new(), Vec::new());
+    for (object, result) in late.iter().zip(results.await) {
+        match result {
+            Ok(Some(living)) if is_final(&living, object) => {
+                checked.insert(object.key(), living);
+            }
+            Ok(_) => {}
+            Err(fault) => faults.push(Err(fault)),
+        }
+    }
+    first_fault(faults).map(|()| checked)
+}
+
+/// Until the write, someone else may create a missing object, change a foreign one, or scale a workload.
+fn is_final(living: &LivingObject, object: &ResolvedObject) -> bool {
+    living.owner().is_some() && object.ignored_fields.is_empty()
+}
+
+async fn check_object(
+    access: &Access,
+    object: &ResolvedObject,
+    direction: Direction,
+) -> Result<Option<LivingObject>, Fault> {
+    let living = access.read_metadata(object).await?;
+    ensure_owned(access, object, living.as_ref(), may_adopt(direction))?;
+    match dry_run(access, object).await {
+        Err(fault)
+            if fault.reason != Reason::ImmutableField || !is_replaceable(&object.manifest) =>
+        {
+            Err(write::retry_unknown_kind(access, object, fault))
+        }
+        Ok(_) | Err(_) => Ok(living),
+    }
+}

@@ -1,0 +1,124 @@
+//! Tries each object of a release by a dry run, and judges the answer.
+
+use lifecycle::ownership::adoption;
+use lifecycle::plan::is_replaceable;
+use lifecycle::{Fault, Reason};
+
+use super::warnings::ApiWarning;
+use crate::cluster::access::{Access, join_bounded};
+use crate::cluster::bundle_provides::BundleProvides;
+use crate::cluster::crd_instances;
+use crate::cluster::dry_run::{DryRun, dry_run};
+use crate::cluster::living::LivingObject;
+use crate::cluster::ownership::ensure_owned;
+use crate::cluster::release::ResolvedRelease;
+use crate::cluster::resolved::{ResolvedObject, unknown_kind};
+
+/// How the API server answered for one object.
+pub struct Trial {
+    /// The warnings of the API server.
+    result: Result<Vec<String>, Fault>,
+    /// It exists, and the add-on may not delete it: it is not its own, or adopted by a release that was never available.
+    pub is_foreign: bool,
+    /// A definition that a write would not change, so its judgement of its objects is final.
+    pub is_unchanged_definition: bool,
+}
+
+/// The judgement of one object.
+pub enum Judgement {
+    Accepted(Vec<ApiWarning>),
+    Finding(Fault),
+    /// It stops nothing.
+    Warning(String),
+}
+
+/// Returns a trial for each object, in order.
+pub async fn run(release: &ResolvedRelease, may_adopt: bool) -> Vec<Trial> {
+    let access = &release.access;
+    join_bounded(release.objects.iter().map(|object| try_object(access, object, may_adopt))).await
+}
+
+async fn try_object(access: &Access, object: &ResolvedObject, may_adopt: bool) -> Trial {
+    if object.kind.is_none() {
+        return Trial::failed(unknown_kind(&object.manifest));
+    }
+    let living = match access.read(object).await {
+        Ok(living) => living,
+        Err(fault) => return Trial::failed(fault),
+    };
+    let living = living.as_ref();
+    let ownership = ensure_owned(access, object, living, may_adopt);
+    // Of a foreign definition, too, it matters whether the release would change it.
+    let dry_run = match &ownership {
+        Err(fault) if !object.is_definition() => Err(fault.clone()),
+        Ok(()) | Err(_) => dry_run(access, object).await,
+    };
+    Trial {
+        is_foreign: living.is_some_and(|living| is_foreign(access, living)),
+        is_unchanged_definition: object.is_definition() && is_unchanged(living, &dry_run),
+        result: conclude(access, object, living, ownership.and(dry_run)).await,
+    }
+}
+
+async fn conclude(
+    access: &Access,
+    object: &ResolvedObject,
+    living: Option<&LivingObject>,
+    dry_run: Result<DryRun, Fault>,
+) -> Result<Vec<String>, Fault> {
+    let accepted = dry_run?;
+    crd_instances::refuse_data_loss(access, object, living).await?;
+    Ok(accepted.warnings)
+}
+
+fn is_foreign(access: &Access, living: &LivingObject) -> bool {
+    living.owner().is_none()
+        || adoption::stays(living.adopted_by(), access.available.as_ref()).is_some()
+}
+
+fn is_unchanged(living: Option<&LivingObject>, dry_run: &Result<DryRun, Fault>) -> bool {
+    match (living, dry_run) {
+        (Some(living), Ok(accepted)) => accepted.generation == living.metadata.generation,
+        (None, _) | (_, Err(_)) => false,
+    }
+}
+
+impl Trial {
+    fn failed(fault: Fault) -> Self {
+        Self { result: Err(fault), is_foreign: false, is_unchanged_definition: false }
+    }
+}
+
+/// Judges one object.
+///
+/// # Errors
+/// A transient fault, for which the whole check is repeated.
+pub fn judge(
+    object: &ResolvedObject,
+    trial: Trial,
+    provides: &BundleProvides,
+) -> Result<Judgement, Fault> {
+    let (key, manifest) = (object.key(), &object.manifest);
+    let fault = match trial.result {
+        Ok(warnings) => {
+            let of_object = |message| ApiWarning { key: key.clone(), message };
+            return Ok(Judgement::Accepted(warnings.into_iter().map(of_object).collect()));
+        }
+        Err(fault) if fault.transient => return Err(fault),
+        Err(fault) => fault,
+    };
+    let is_explained = match object.kind {
+        Some(_) => provides.explains(manifest, fault.reason),
+        None => provides.defines(manifest),
+    };
+    if is_explained {
+        // It is checked at the beginning of its wave.
+        tracing::debug!(object = %key, cause = fault.message, "checking an object later");
+        return Ok(Judgement::Accepted(Vec::new()));
+    }
+    if fault.reason == Reason::ImmutableField && is_replaceable(manifest) {
+        let message = format!("{key} is deleted and recreated: a field cannot be changed");
+        return Ok(Judgement::Warning(message));
+    }
+    Ok(Judgement::Finding(fault))
+}

@@ -1,0 +1,69 @@
+//! An object as it lives in the cluster.
+
+use kube::api::ObjectMeta;
+use kube::core::{DynamicObject, PartialObjectMeta};
+use lifecycle::Object;
+use lifecycle::names::{annotation, label};
+
+/// A living object, read once per act and passed on.
+pub struct LivingObject {
+    pub metadata: ObjectMeta,
+    content: Option<Object>,
+}
+
+impl LivingObject {
+    /// Returns the whole object if it was read whole, see
+    /// [`ResolvedObject::needs_content`](crate::cluster::resolved::ResolvedObject::needs_content).
+    pub fn content(&self) -> Option<&Object> {
+        self.content.as_ref()
+    }
+
+    /// Returns the add-on that the label names as owner.
+    pub fn owner(&self) -> Option<&str> {
+        self.label(label::ADD_ON)
+    }
+
+    /// Returns the short id of the release that wrote the object last.
+    pub fn release(&self) -> Option<&str> {
+        self.label(label::RELEASE)
+    }
+
+    /// Returns the short id of the release that adopted the object and was not available yet.
+    pub fn adopted_by(&self) -> Option<&str> {
+        self.annotation(annotation::TAKEN_OVER_BY)
+    }
+
+    pub fn annotation(&self, name: &str) -> Option<&str> {
+        self.metadata.annotations.as_ref()?.get(name).map(String::as_str)
+    }
+
+    pub fn uid(&self) -> Option<&str> {
+        self.metadata.uid.as_deref()
+    }
+
+    pub fn is_terminating(&self) -> bool {
+        self.metadata.deletion_timestamp.is_some()
+    }
+
+    fn label(&self, name: &str) -> Option<&str> {
+        self.metadata.labels.as_ref()?.get(name).map(String::as_str)
+    }
+}
+
+impl From<PartialObjectMeta<DynamicObject>> for LivingObject {
+    fn from(object: PartialObjectMeta<DynamicObject>) -> Self {
+        Self { metadata: object.metadata, content: None }
+    }
+}
+
+impl From<DynamicObject> for LivingObject {
+    fn from(object: DynamicObject) -> Self {
+        let metadata = object.metadata.clone();
+        Self { metadata, content: Some(to_object(object)) }
+    }
+}
+
+/// Returns an object of the API server as the JSON that the core reads.
+pub fn to_object(object: impl serde::Serialize) -> Object {
+    Object(serde_json::to_value(object).unwrap_or_default())
+}
