@@ -31,14 +31,14 @@ pub const MATRIX: [Row; 42] = [
         faults: &["term"],
         stories: &[
             "daemon::sigterm_ends_it_in_mid_rollout",
-            "world::crowds::ended_in_any_phase_it_goes_on",
+            "environment::many_add_ons::ended_in_any_phase_it_goes_on",
         ],
         ..row("F3", "SIGTERM")
     },
     Row {
         stories: &[
-            "world::crashes::a_version_that_ends_the_agent_is_rolled_back_after_three_deaths",
-            "world::crashes::where_the_way_back_ends_the_agent_too_it_stays_until_asked",
+            "environment::crash_loop::a_version_that_ends_the_agent_is_rolled_back_after_three_deaths",
+            "environment::crash_loop::where_the_way_back_ends_the_agent_too_it_stays_until_asked",
         ],
         ..row("F4", "the agent dies at the same place again and again")
     },
@@ -56,7 +56,7 @@ pub const MATRIX: [Row; 42] = [
         faults: &["storm-503", "storm-429"],
         stories: &[
             "restart::an_unreachable_api_server_fails_nothing",
-            "world::servers::an_api_server_that_answers_nothing_fails_nothing",
+            "environment::api_servers::an_api_server_that_answers_nothing_fails_nothing",
         ],
         ..row("F7", "a storm of 503 or 429; time without an API server is not counted")
     },
@@ -74,8 +74,8 @@ pub const MATRIX: [Row; 42] = [
         faults: &["401", "403"],
         stories: &[
             "bad_input::cluster::says_which_rights_an_account_lacks",
-            "world::credentials::rights_that_are_taken_and_given_back_lose_nothing",
-            "world::credentials::rights_that_are_taken_in_mid_apply_are_rolled_back_from",
+            "environment::credentials::rights_that_are_taken_and_given_back_lose_nothing",
+            "environment::credentials::rights_that_are_taken_in_mid_apply_are_rolled_back_from",
         ],
         ..row("F10", "rights that are taken mid-way")
     },
@@ -95,8 +95,8 @@ pub const MATRIX: [Row; 42] = [
     },
     Row {
         stories: &[
-            "ground::a_webhook_that_changed_for_the_worse_does_not_stop_the_way_back",
-            "ground::a_webhook_that_locks_the_agent_out_is_refused",
+            "prerequisites::a_webhook_that_changed_for_the_worse_does_not_stop_the_way_back",
+            "prerequisites::a_webhook_that_locks_the_agent_out_is_refused",
         ],
         ..row("F13", "the bundle's own webhook blocks the way back")
     },
@@ -141,14 +141,14 @@ pub const MATRIX: [Row; 42] = [
         faults: &["down"],
         stories: &[
             "restart::an_unreachable_api_server_fails_nothing",
-            "world::servers::an_api_server_killed_anywhere_fails_nothing",
+            "environment::api_servers::an_api_server_killed_anywhere_fails_nothing",
         ],
         ..row("F19", "the API server is restarted")
     },
     Row {
         stories: &[
             "restart::a_lost_status_is_rebuilt_without_an_install",
-            "world::servers::an_older_etcd_is_gone_on_from",
+            "environment::api_servers::an_older_etcd_is_gone_on_from",
         ],
         table: &["a_ledger_lost_in_mid_rollout_still_covers_what_was_touched"],
         ..row("F20", "etcd is restored to an older snapshot")
@@ -165,9 +165,9 @@ pub const MATRIX: [Row; 42] = [
     },
     Row {
         stories: &[
-            "changes::a_third_version_takes_the_place_of_one_under_way",
-            "changes::going_back_to_where_we_came_from_rolls_back_at_once",
-            "world::crowds::an_assignment_that_flaps_ends_where_it_ends",
+            "supersession::a_third_version_takes_the_place_of_one_under_way",
+            "supersession::going_back_to_where_we_came_from_rolls_back_at_once",
+            "environment::many_add_ons::an_assignment_that_flaps_ends_where_it_ends",
         ],
         table: &[
             "before_the_first_write_a_new_assignment_takes_the_place",
@@ -180,14 +180,14 @@ pub const MATRIX: [Row; 42] = [
         table: &["deletion_is_heard_in_every_phase", "a_managed_add_on_made_anew_installs_anew"],
         stories: &[
             "removal::uninstall_removes_everything_in_reverse_order",
-            "world::crowds::deleted_in_mid_rollout_and_made_anew_it_is_installed",
+            "environment::many_add_ons::deleted_in_mid_rollout_and_made_anew_it_is_installed",
         ],
         ..row("F24", "the assignment is deleted, or made anew, in each phase")
     },
     Row {
         stories: &[
             "hub::a_deletion_that_is_seen_uninstalls_and_an_absence_does_not",
-            "world::servers::a_hub_restored_from_an_old_backup_uninstalls_nothing",
+            "environment::api_servers::a_hub_restored_from_an_old_backup_uninstalls_nothing",
             "fleet::an_eviction_leaves_everything_and_shows_it",
         ],
         ..row("F25", "the hub is restored from a backup: every add-on is absent")
@@ -220,33 +220,37 @@ pub const MATRIX: [Row; 42] = [
     },
     Row {
         note: "no journal on disk; a body on its way needs room, and no room is a passing fault of the pull",
-        stories: &["world::disk::no_room_for_a_bundle_is_told_and_the_running_version_stays"],
+        stories: &[
+            "environment::resources::no_room_for_a_bundle_is_told_and_the_running_version_stays",
+        ],
         table: &["a_pull_that_keeps_failing_in_passing_counts_as_refused_by_the_environment"],
         ..row("F30", "no space at each file operation")
     },
     Row {
         note: "no journal on disk: nothing is synced; the folder that takes no files is tried with F30",
-        stories: &["world::disk::no_room_for_a_bundle_is_told_and_the_running_version_stays"],
+        stories: &[
+            "environment::resources::no_room_for_a_bundle_is_told_and_the_running_version_stays",
+        ],
         ..row("F31", "errors of fsync, a file system that turns read-only")
     },
     Row {
-        stories: &["world::disk::without_descriptors_it_waits_and_goes_on"],
+        stories: &["environment::resources::without_descriptors_it_waits_and_goes_on"],
         note: "no inodes: as no space",
         ..row("F32", "no inodes, no file descriptors")
     },
     Row {
-        stories: &["ground::a_lost_release_is_retained_anew"],
+        stories: &["prerequisites::a_lost_release_is_retained_anew"],
         table: &["a_rollback_whose_release_is_gone_fails"],
         note: "a retained release is a Secret; it is hashed when it is read",
         ..row("F33", "a retained release is damaged or gone")
     },
     Row {
-        stories: &["world::clock::a_jump_of_ten_years_ends_no_rollout_early_or_late"],
+        stories: &["environment::clock::a_jump_of_ten_years_ends_no_rollout_early_or_late"],
         table: &["no_length_of_time_overflows", "an_operation_never_ends_before_it_began"],
         ..row("F34", "the clock jumps by ten years")
     },
     Row {
-        stories: &["world::servers::time_in_which_the_agent_stood_still_is_not_counted"],
+        stories: &["environment::api_servers::time_in_which_the_agent_stood_still_is_not_counted"],
         table: &["a_soak_is_not_over_because_nobody_looked"],
         note: "no machine is suspended here; what is measured is the time between two looks that were answered",
         ..row("F35", "suspended for an hour")
@@ -255,13 +259,13 @@ pub const MATRIX: [Row; 42] = [
         faults: &["401"],
         stories: &[
             "hub::the_hub_may_come_later_and_its_credentials_may_change",
-            "world::credentials::hub_credentials_that_break_are_missed_by_nobody",
+            "environment::credentials::hub_credentials_that_break_are_missed_by_nobody",
         ],
         ..row("F36", "the hub's credentials are rotated or expire")
     },
     Row {
         faults: &["401"],
-        stories: &["world::credentials::a_renewed_token_is_taken_up_in_mid_rollout"],
+        stories: &["environment::credentials::a_renewed_token_is_taken_up_in_mid_rollout"],
         ..row("F37", "the agent's own token is rotated")
     },
     Row {
@@ -272,7 +276,9 @@ pub const MATRIX: [Row; 42] = [
         ..row("F38", "two agents")
     },
     Row {
-        stories: &["world::ledger::a_newer_ledger_is_left_alone_in_every_phase_that_lasts"],
+        stories: &[
+            "environment::newer_ledger::a_newer_ledger_is_left_alone_in_every_phase_that_lasts",
+        ],
         table: &["a_ledger_of_another_form_is_refused", "a_ledger_is_read_back_with_its_history"],
         ..row("F39", "the agent is replaced by a newer one and back")
     },
@@ -289,7 +295,7 @@ pub const MATRIX: [Row; 42] = [
     Row {
         stories: &[
             "rollout::one_that_fails_does_not_slow_another",
-            "world::crowds::one_of_fifty_that_is_poisoned_harms_no_other",
+            "environment::many_add_ons::one_of_fifty_that_is_poisoned_harms_no_other",
         ],
         ..row("F42", "many add-ons at once, one of them bad")
     },

@@ -7,5 +7,5 @@ pub mod cluster;
 pub mod health;
 pub mod immutable;
 pub mod limits;
-pub mod running;
+pub mod running_add_on;
 pub mod source;

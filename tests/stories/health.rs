@@ -9,8 +9,8 @@ use testbed::bundle::{Bundle, READY, Spec};
 use testbed::wait::until;
 use testbed::{AddOn, Managed};
 
-use crate::ground::definition;
 use crate::harness::Bed;
+use crate::prerequisites::definition;
 
 const API: &str = "rules.example.com/v1";
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use testbed::bundle::{Bundle, JOB, NEVER_READY, Spec};
 use testbed::summarize;
 
-use crate::bad_input::running::{NEW, OLD, Running, good, uid};
+use crate::bad_input::running_add_on::{NEW, OLD, Running, good, uid};
 use crate::evidence::kept;
 use crate::harness::Bed;
 

@@ -6,27 +6,27 @@
 mod harness;
 
 mod adoption;
-mod artifacts;
 mod at_rest;
 mod bad_input;
-mod changes;
 mod daemon;
 mod delivery;
+mod environment;
 mod evidence;
 mod fleet;
-mod ground;
 mod health;
 mod hooks;
 mod hub;
 mod policy;
+mod prerequisites;
+mod registry;
 mod removal;
 mod restart;
+mod rollback;
+mod rollback_safety;
 mod rollout;
-mod safety;
 mod samples;
+mod supersession;
 mod waiting;
-mod way_back;
-mod world;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -48,9 +48,9 @@ fn main() -> ExitCode {
         story!(hooks::what_verifies_runs_once_an_operation_and_its_failure_goes_back),
         story!(hooks::what_prepares_an_upgrade_refuses_it_when_it_fails),
         story!(hooks::an_install_is_verified_and_not_prepared),
-        story!(changes::a_third_version_takes_the_place_of_one_under_way),
-        story!(changes::going_back_to_where_we_came_from_rolls_back_at_once),
-        story!(changes::another_values_set_is_an_upgrade_and_a_policy_alone_starts_nothing),
+        story!(supersession::a_third_version_takes_the_place_of_one_under_way),
+        story!(supersession::going_back_to_where_we_came_from_rolls_back_at_once),
+        story!(supersession::another_values_set_is_an_upgrade_and_a_policy_alone_starts_nothing),
         story!(policy::pause_holds_what_is_new_and_lets_go),
         story!(policy::a_failed_version_is_tried_again_only_when_asked),
         story!(policy::on_failure_hold_stays_where_it_failed),
@@ -63,25 +63,25 @@ fn main() -> ExitCode {
         story!(removal::an_operator_outlives_what_a_later_version_gave_it),
         story!(removal::what_is_going_anyway_keeps_no_namespace),
         story!(removal::orphan_leaves_everything),
-        story!(ground::a_namespace_that_is_dropped_stays_while_anything_kept_is_in_it),
-        story!(ground::a_definition_stays_while_others_have_objects_of_it),
-        story!(ground::a_namespace_stays_for_others_objects_of_any_version),
-        story!(ground::a_definition_and_its_objects_go_together),
-        story!(ground::a_webhook_that_changed_for_the_worse_does_not_stop_the_way_back),
-        story!(ground::a_webhook_that_locks_the_agent_out_is_refused),
-        story!(ground::a_lost_release_is_retained_anew),
-        story!(way_back::a_stateful_set_is_freed_of_pods_that_never_become_ready),
-        story!(way_back::a_deployment_is_recreate_again),
-        story!(way_back::a_claim_that_grew_stays_and_the_rest_goes_back),
-        story!(way_back::a_job_of_the_version_that_failed_is_ended),
-        story!(way_back::an_operator_outlives_what_it_cares_for),
-        story!(way_back::what_is_not_served_any_more_is_told),
-        story!(way_back::what_is_not_served_any_more_is_removed),
-        story!(safety::a_definition_that_would_harm_living_objects_is_refused),
-        story!(safety::going_back_leaves_a_definition_whose_objects_would_lose_fields),
-        story!(safety::what_cannot_be_gone_back_from_waits_for_a_word),
-        story!(safety::what_the_check_warns_of_stops_nothing),
-        story!(safety::whoever_says_proceed_goes_back_as_far_as_it_goes),
+        story!(prerequisites::a_namespace_that_is_dropped_stays_while_anything_kept_is_in_it),
+        story!(prerequisites::a_definition_stays_while_others_have_objects_of_it),
+        story!(prerequisites::a_namespace_stays_for_others_objects_of_any_version),
+        story!(prerequisites::a_definition_and_its_objects_go_together),
+        story!(prerequisites::a_webhook_that_changed_for_the_worse_does_not_stop_the_way_back),
+        story!(prerequisites::a_webhook_that_locks_the_agent_out_is_refused),
+        story!(prerequisites::a_lost_release_is_retained_anew),
+        story!(rollback::a_stateful_set_is_freed_of_pods_that_never_become_ready),
+        story!(rollback::a_deployment_is_recreate_again),
+        story!(rollback::a_claim_that_grew_stays_and_the_rest_goes_back),
+        story!(rollback::a_job_of_the_version_that_failed_is_ended),
+        story!(rollback::an_operator_outlives_what_it_cares_for),
+        story!(rollback::what_is_not_served_any_more_is_told),
+        story!(rollback::what_is_not_served_any_more_is_removed),
+        story!(rollback_safety::a_definition_that_would_harm_living_objects_is_refused),
+        story!(rollback_safety::going_back_leaves_a_definition_whose_objects_would_lose_fields),
+        story!(rollback_safety::what_cannot_be_gone_back_from_waits_for_a_word),
+        story!(rollback_safety::what_the_check_warns_of_stops_nothing),
+        story!(rollback_safety::whoever_says_proceed_goes_back_as_far_as_it_goes),
         story!(adoption::existing_objects_are_taken_over_whole),
         story!(adoption::what_a_failed_version_took_over_stays),
         story!(restart::a_killed_agent_goes_on_where_it_was),
@@ -91,33 +91,33 @@ fn main() -> ExitCode {
         story!(restart::only_one_of_two_agents_writes),
         story!(restart::an_agent_that_was_frozen_writes_no_more),
         story!(restart::what_others_change_or_delete_is_put_back),
-        story!(artifacts::a_version_comes_from_a_registry_that_going_back_does_not_need),
-        story!(artifacts::a_registry_gets_the_credentials_it_asks_for),
-        story!(artifacts::credentials_do_not_follow_where_a_registry_sends),
-        story!(artifacts::what_is_no_bundle_is_refused),
-        story!(artifacts::what_a_registry_spoils_is_refused),
-        story!(artifacts::a_file_that_was_cut_is_resumed),
-        story!(world::authorities::those_in_its_bundle_are_believed_as_it_is_at_each_pull),
-        story!(world::authorities::none_of_them_leads_it_to_plain_http),
-        story!(world::clock::a_jump_of_ten_years_ends_no_rollout_early_or_late),
-        story!(world::crashes::a_version_that_ends_the_agent_is_rolled_back_after_three_deaths),
-        story!(world::crashes::where_the_way_back_ends_the_agent_too_it_stays_until_asked),
-        story!(world::credentials::rights_that_are_taken_and_given_back_lose_nothing),
-        story!(world::credentials::rights_that_are_taken_in_mid_apply_are_rolled_back_from),
-        story!(world::credentials::a_renewed_token_is_taken_up_in_mid_rollout),
-        story!(world::credentials::hub_credentials_that_break_are_missed_by_nobody),
-        story!(world::crowds::one_of_fifty_that_is_poisoned_harms_no_other),
-        story!(world::crowds::an_assignment_that_flaps_ends_where_it_ends),
-        story!(world::crowds::deleted_in_mid_rollout_and_made_anew_it_is_installed),
-        story!(world::crowds::ended_in_any_phase_it_goes_on),
-        story!(world::disk::no_room_for_a_bundle_is_told_and_the_running_version_stays),
-        story!(world::disk::without_descriptors_it_waits_and_goes_on),
-        story!(world::ledger::a_newer_ledger_is_left_alone_in_every_phase_that_lasts),
-        story!(world::servers::an_api_server_killed_anywhere_fails_nothing),
-        story!(world::servers::an_api_server_that_answers_nothing_fails_nothing),
-        story!(world::servers::an_older_etcd_is_gone_on_from),
-        story!(world::servers::a_hub_restored_from_an_old_backup_uninstalls_nothing),
-        story!(world::servers::time_in_which_the_agent_stood_still_is_not_counted),
+        story!(registry::a_version_comes_from_a_registry_that_going_back_does_not_need),
+        story!(registry::a_registry_gets_the_credentials_it_asks_for),
+        story!(registry::credentials_do_not_follow_where_a_registry_sends),
+        story!(registry::what_is_no_bundle_is_refused),
+        story!(registry::what_a_registry_spoils_is_refused),
+        story!(registry::a_file_that_was_cut_is_resumed),
+        story!(environment::certificate_authorities::those_in_its_bundle_are_believed_as_it_is_at_each_pull),
+        story!(environment::certificate_authorities::none_of_them_leads_it_to_plain_http),
+        story!(environment::clock::a_jump_of_ten_years_ends_no_rollout_early_or_late),
+        story!(environment::crash_loop::a_version_that_ends_the_agent_is_rolled_back_after_three_deaths),
+        story!(environment::crash_loop::where_the_way_back_ends_the_agent_too_it_stays_until_asked),
+        story!(environment::credentials::rights_that_are_taken_and_given_back_lose_nothing),
+        story!(environment::credentials::rights_that_are_taken_in_mid_apply_are_rolled_back_from),
+        story!(environment::credentials::a_renewed_token_is_taken_up_in_mid_rollout),
+        story!(environment::credentials::hub_credentials_that_break_are_missed_by_nobody),
+        story!(environment::many_add_ons::one_of_fifty_that_is_poisoned_harms_no_other),
+        story!(environment::many_add_ons::an_assignment_that_flaps_ends_where_it_ends),
+        story!(environment::many_add_ons::deleted_in_mid_rollout_and_made_anew_it_is_installed),
+        story!(environment::many_add_ons::ended_in_any_phase_it_goes_on),
+        story!(environment::resources::no_room_for_a_bundle_is_told_and_the_running_version_stays),
+        story!(environment::resources::without_descriptors_it_waits_and_goes_on),
+        story!(environment::newer_ledger::a_newer_ledger_is_left_alone_in_every_phase_that_lasts),
+        story!(environment::api_servers::an_api_server_killed_anywhere_fails_nothing),
+        story!(environment::api_servers::an_api_server_that_answers_nothing_fails_nothing),
+        story!(environment::api_servers::an_older_etcd_is_gone_on_from),
+        story!(environment::api_servers::a_hub_restored_from_an_old_backup_uninstalls_nothing),
+        story!(environment::api_servers::time_in_which_the_agent_stood_still_is_not_counted),
         story!(at_rest::what_stops_being_well_is_degraded_and_nothing_else),
         story!(at_rest::what_stops_being_well_in_the_soak_is_rolled_back),
         story!(at_rest::what_others_change_is_shown),

@@ -7,8 +7,8 @@ use testbed::bundle::{Bundle, READY, Spec, workload};
 use testbed::wait::until;
 
 use crate::LONG;
-use crate::ground::{custom, definition};
 use crate::harness::Bed;
+use crate::prerequisites::{custom, definition};
 
 pub async fn uninstall_removes_everything_in_reverse_order(bed: &Bed) -> Result<()> {
     let managed = bed.managed().await?;

@@ -5,7 +5,7 @@ use lifecycle::Reason;
 use serde_json::{Value, json};
 use testbed::bundle::Spec;
 
-use super::running::{NEW, OLD, Running};
+use super::running_add_on::{NEW, OLD, Running};
 use crate::harness::Bed;
 
 pub async fn the_api_refuses_what_is_no_assignment(bed: &Bed) -> Result<()> {

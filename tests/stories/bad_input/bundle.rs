@@ -8,7 +8,7 @@ use serde_json::json;
 use testbed::bundle::Spec;
 use testbed::file_server::{Behavior, FileServer};
 
-use super::running::{NEW, Running};
+use super::running_add_on::{NEW, Running};
 use crate::harness::Bed;
 
 pub async fn refuses_what_is_not_yaml(bed: &Bed) -> Result<()> {
@@ -105,7 +105,7 @@ pub async fn refuses_an_empty_bundle(bed: &Bed) -> Result<()> {
 }
 
 pub async fn refuses_a_sharply_shrunk_bundle_unless_it_is_meant(bed: &Bed) -> Result<()> {
-    let mut large = super::running::good("shrunk", "old");
+    let mut large = super::running_add_on::good("shrunk", "old");
     for number in 0..12 {
         large = large.config(&format!("more-{number}"), "old");
     }

@@ -5,7 +5,7 @@ use lifecycle::Reason;
 use serde_json::json;
 use testbed::bundle::Spec;
 
-use super::running::{NEW, Running, uid};
+use super::running_add_on::{NEW, Running, uid};
 use crate::harness::Bed;
 
 pub async fn refuses_kinds_that_the_server_does_not_know(bed: &Bed) -> Result<()> {

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use lifecycle::Reason;
 use testbed::bundle::{Bundle, MISSING, NEVER_READY, Spec};
 
-use super::running::{NEW, Running};
+use super::running_add_on::{NEW, Running};
 use crate::harness::Bed;
 use crate::health::until_it_waits;
 

@@ -5,7 +5,7 @@ use lifecycle::Reason;
 use serde_json::{Value, json};
 use testbed::bundle::{Bundle, JOB, READY, Spec};
 
-use super::running::{NEW, Running, good, uid};
+use super::running_add_on::{NEW, Running, good, uid};
 use crate::harness::Bed;
 
 pub async fn refuses_to_change_what_holds_data(bed: &Bed) -> Result<()> {

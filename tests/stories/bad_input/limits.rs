@@ -5,7 +5,7 @@ use lifecycle::Reason;
 use serde_json::{Value, json};
 use testbed::bundle::Spec;
 
-use super::running::{NEW, Running, good};
+use super::running_add_on::{NEW, Running, good};
 use crate::harness::Bed;
 
 /// Until there is more room.

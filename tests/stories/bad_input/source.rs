@@ -5,7 +5,7 @@ use lifecycle::Reason;
 use testbed::bundle::Spec;
 use testbed::file_server::{Behavior, FileServer};
 
-use super::running::{NEW, Running};
+use super::running_add_on::{NEW, Running};
 use crate::harness::Bed;
 
 const PATH: &str = "/bundle.yaml";

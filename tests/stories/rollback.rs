@@ -8,8 +8,8 @@ use testbed::bundle::{Bundle, JOB, NEVER_READY, READY, Spec, workload};
 use testbed::wait::until;
 
 use crate::LONG;
-use crate::ground::{custom, definition};
 use crate::harness::Bed;
+use crate::prerequisites::{custom, definition};
 
 fn spec(name: &str, version: &str, bundle: &Bundle) -> Spec {
     Spec::inline(version, bundle).namespace(name)

@@ -1,14 +1,14 @@
 //! What the world does to an agent: it dies at the same place, its API server comes back older, its disk is full, its
 //! rights and credentials go and come. Those that harm more than themselves have clusters of their own.
 
-pub mod authorities;
+pub mod api_servers;
+pub mod certificate_authorities;
 pub mod clock;
-pub mod crashes;
+pub mod crash_loop;
 pub mod credentials;
-pub mod crowds;
-pub mod disk;
-pub mod ledger;
-pub mod servers;
+pub mod many_add_ons;
+pub mod newer_ledger;
+pub mod resources;
 
 use anyhow::{Result, ensure};
 use lifecycle::{HistoryEntry, ManagedAddOnStatus, OperationKind, Phase};
