@@ -1,4 +1,4 @@
-//! Leases that say that something is alive: the agent's heartbeat on the hub, and the health leases on the managed cluster.
+//! Leases that show that something is alive: the agent's heartbeat on the hub, and the health leases on the managed cluster.
 //!
 //! `health` decides which add-ons have a health lease. These talk: `renew_health` and `heartbeat` are tasks, `lease` writes
 //! and deletes one Lease, also for reports.

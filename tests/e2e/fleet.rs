@@ -15,7 +15,7 @@ use testbed::Progress;
 /// The add-on of the fleet.
 pub const ADD_ON: &str = "metrics";
 
-/// Longest time for a step of OCM. It looks at a rollout again when something changes, and at times that it computed before.
+/// Longest time for a step of OCM. It evaluates a rollout when something changes, and at times that it computed before.
 pub const TIMEOUT: Duration = Duration::from_secs(240);
 
 /// A version reaches the next cluster after it is available on the one before, and never after it failed there.
@@ -111,8 +111,8 @@ pub async fn until_available(cluster: &Cluster, version: &str) -> Result<Managed
 
 /// Fails if the version was ever assigned to cluster two.
 async fn ensure_not_assigned(bed: &Bed, version: &str) -> Result<()> {
-    let placed = bed.hub.template_reference(TWO, ADD_ON).await?;
-    ensure!(placed.desired.as_deref() == Some(&format!("{ADD_ON}-1.1.0")), "{placed:?}");
+    let reference = bed.hub.template_reference(TWO, ADD_ON).await?;
+    ensure!(reference.desired.as_deref() == Some(&format!("{ADD_ON}-1.1.0")), "{reference:?}");
     let add_on = bed.two.add_on(ADD_ON).get().await?.context("no ManagedAddOn on two")?;
     let text = serde_json::to_string(&add_on)?;
     ensure!(!text.contains(version), "{version} reached cluster two: {text}");

@@ -19,7 +19,7 @@ pub async fn remove_from_fleet(progress: &Progress, bed: &Bed) -> Result<()> {
     // A kubelet gives pods half a minute to exit. During that time they are in the namespace without an owner.
     let namespace = one.object("v1", "Namespace", "", ADD_ON).await?;
     ensure!(image(one).await?.is_none(), "it still runs on cluster one");
-    ensure!(namespace.is_none(), "its namespace is left behind on cluster one");
+    ensure!(namespace.is_none(), "its namespace was not removed from cluster one");
     progress.line("it is uninstalled on cluster one, with its namespace");
     until("OCM to delete the ManagedClusterAddOn of cluster two", TIMEOUT, || async {
         Ok(bed.hub.add_on(bed.two.name, ADD_ON).await?.is_none().then_some(()))

@@ -22,7 +22,7 @@ const fn row(id: &'static str, what: &'static str) -> Row {
 pub const MATRIX: [Row; 42] = [
     Row {
         faults: &["kill-before", "kill-unanswered", "kill-after"],
-        stories: &["restart::a_killed_agent_goes_on_where_it_was"],
+        stories: &["restart::a_killed_agent_continues_where_it_was"],
         table: &["after_a_restart_the_same_is_done_again"],
         ..row("F1", "kill -9 before, during and after each request")
     },
@@ -30,15 +30,15 @@ pub const MATRIX: [Row; 42] = [
     Row {
         faults: &["term"],
         stories: &[
-            "daemon::sigterm_ends_it_in_mid_rollout",
-            "environment::many_add_ons::ended_in_any_phase_it_goes_on",
+            "daemon::sigterm_ends_the_agent_during_a_rollout",
+            "environment::many_add_ons::an_agent_that_was_stopped_in_any_phase_continues",
         ],
         ..row("F3", "SIGTERM")
     },
     Row {
         stories: &[
-            "environment::crash_loop::a_version_that_ends_the_agent_is_rolled_back_after_three_deaths",
-            "environment::crash_loop::where_the_way_back_ends_the_agent_too_it_stays_until_asked",
+            "environment::crash_loop::a_version_that_crashes_the_agent_is_rolled_back_after_three_crashes",
+            "environment::crash_loop::a_rollback_that_crashes_the_agent_too_fails_until_a_retry",
         ],
         ..row("F4", "the agent dies at the same place again and again")
     },
@@ -55,8 +55,8 @@ pub const MATRIX: [Row; 42] = [
     Row {
         faults: &["storm-503", "storm-429"],
         stories: &[
-            "restart::an_unreachable_api_server_fails_nothing",
-            "environment::api_servers::an_api_server_that_answers_nothing_fails_nothing",
+            "restart::an_unreachable_api_server_fails_no_rollout",
+            "environment::api_servers::an_api_server_that_does_not_respond_fails_no_rollout",
         ],
         ..row("F7", "a storm of 503 or 429; time without an API server is not counted")
     },
@@ -67,22 +67,22 @@ pub const MATRIX: [Row; 42] = [
     },
     Row {
         faults: &["409"],
-        stories: &["bad_input::cluster::leaves_another_add_ons_object_alone"],
+        stories: &["bad_input::cluster::an_object_of_another_add_on_is_left_alone"],
         ..row("F9", "conflict at each write")
     },
     Row {
         faults: &["401", "403"],
         stories: &[
-            "bad_input::cluster::says_which_rights_an_account_lacks",
-            "environment::credentials::rights_that_are_taken_and_given_back_lose_nothing",
-            "environment::credentials::rights_that_are_taken_in_mid_apply_are_rolled_back_from",
+            "bad_input::cluster::missing_permissions_of_an_account_are_named",
+            "environment::credentials::permissions_that_are_revoked_and_granted_again_lose_nothing",
+            "environment::credentials::permissions_that_are_revoked_during_an_apply_lead_to_a_rollback",
         ],
         ..row("F10", "rights that are taken mid-way")
     },
     Row {
         stories: &[
-            "bad_input::immutable::refuses_to_change_what_holds_data",
-            "bad_input::cluster::refuses_objects_that_the_server_refuses",
+            "bad_input::immutable::an_immutable_change_of_an_object_with_data_is_rejected",
+            "bad_input::cluster::objects_that_the_server_refuses_are_rejected",
         ],
         table: &["a_refusal_in_any_phase_leads_where_the_diagram_says"],
         ..row("F11", "an object is refused: immutable, invalid, denied")
@@ -95,20 +95,20 @@ pub const MATRIX: [Row; 42] = [
     },
     Row {
         stories: &[
-            "prerequisites::a_webhook_that_changed_for_the_worse_does_not_stop_the_way_back",
-            "prerequisites::a_webhook_that_locks_the_agent_out_is_refused",
+            "prerequisites::a_webhook_that_became_stricter_does_not_block_the_rollback",
+            "prerequisites::a_webhook_that_locks_the_agent_out_is_rejected",
         ],
         ..row("F13", "the bundle's own webhook blocks the way back")
     },
     Row {
         faults: &["down"],
-        stories: &["hub::offline_it_rolls_back_and_the_newest_report_arrives_once"],
+        stories: &["hub::an_offline_rollback_is_reported_once_when_the_hub_is_back"],
         note: "`cargo partitions` takes the link itself down",
         ..row("F14", "the hub is away from each phase on")
     },
     Row {
         faults: &["down"],
-        stories: &["hub::offline_it_rolls_back_and_the_newest_report_arrives_once"],
+        stories: &["hub::an_offline_rollback_is_reported_once_when_the_hub_is_back"],
         note: "seconds, not months: what waits is one report, whatever the time",
         ..row("F15", "the hub comes back")
     },
@@ -120,10 +120,10 @@ pub const MATRIX: [Row; 42] = [
     Row {
         faults: &["302", "404", "slow-body", "down", "silent", "storm-503"],
         stories: &[
-            "bad_input::source::rides_out_an_errors_end",
-            "bad_input::source::gives_up_on_lasting_errors_until_asked_again",
-            "bad_input::source::resumes_where_the_connection_was_cut",
-            "bad_input::source::gives_up_on_a_byte_a_second",
+            "bad_input::source::transient_server_errors_are_retried",
+            "bad_input::source::lasting_server_errors_reject_a_version_until_a_retry",
+            "bad_input::source::a_pull_resumes_where_the_connection_was_cut",
+            "bad_input::source::a_body_of_one_byte_per_second_is_rejected",
         ],
         note: "bundle servers ask for no credentials yet",
         ..row("F17", "whoever serves bundles is down, slow or refuses")
@@ -131,24 +131,24 @@ pub const MATRIX: [Row; 42] = [
     Row {
         faults: &["garbage"],
         stories: &[
-            "bad_input::source::refuses_other_bytes_than_were_assigned",
-            "bad_input::source::ends_an_endless_body",
-            "bad_input::bundle::refuses_an_alias_bomb",
+            "bad_input::source::a_bundle_with_another_digest_is_rejected",
+            "bad_input::source::an_endless_body_is_rejected",
+            "bad_input::bundle::an_alias_bomb_is_rejected",
         ],
         ..row("F18", "whoever serves bundles lies")
     },
     Row {
         faults: &["down"],
         stories: &[
-            "restart::an_unreachable_api_server_fails_nothing",
-            "environment::api_servers::an_api_server_killed_anywhere_fails_nothing",
+            "restart::an_unreachable_api_server_fails_no_rollout",
+            "environment::api_servers::an_api_server_that_is_killed_at_any_moment_fails_no_rollout",
         ],
         ..row("F19", "the API server is restarted")
     },
     Row {
         stories: &[
             "restart::a_lost_status_is_rebuilt_without_an_install",
-            "environment::api_servers::an_older_etcd_is_gone_on_from",
+            "environment::api_servers::a_restored_older_etcd_is_continued_from",
         ],
         table: &["a_ledger_lost_in_mid_rollout_still_covers_what_was_touched"],
         ..row("F20", "etcd is restored to an older snapshot")
@@ -165,9 +165,9 @@ pub const MATRIX: [Row; 42] = [
     },
     Row {
         stories: &[
-            "supersession::a_third_version_takes_the_place_of_one_under_way",
-            "supersession::going_back_to_where_we_came_from_rolls_back_at_once",
-            "environment::many_add_ons::an_assignment_that_flaps_ends_where_it_ends",
+            "supersession::a_third_version_supersedes_the_one_in_progress",
+            "supersession::assigning_the_previous_version_during_an_upgrade_rolls_back_at_once",
+            "environment::many_add_ons::a_flapping_assignment_ends_in_its_last_version",
         ],
         table: &[
             "before_the_first_write_a_new_assignment_takes_the_place",
@@ -180,20 +180,20 @@ pub const MATRIX: [Row; 42] = [
         table: &["deletion_is_heard_in_every_phase", "a_managed_add_on_made_anew_installs_anew"],
         stories: &[
             "removal::uninstall_removes_everything_in_reverse_order",
-            "environment::many_add_ons::deleted_in_mid_rollout_and_made_anew_it_is_installed",
+            "environment::many_add_ons::an_add_on_that_was_deleted_during_a_rollout_and_recreated_is_installed",
         ],
         ..row("F24", "the assignment is deleted, or made anew, in each phase")
     },
     Row {
         stories: &[
-            "hub::a_deletion_that_is_seen_uninstalls_and_an_absence_does_not",
+            "hub::an_observed_deletion_uninstalls_and_an_absence_does_not",
             "environment::api_servers::a_hub_restored_from_an_old_backup_uninstalls_nothing",
-            "fleet::an_eviction_leaves_everything_and_shows_it",
+            "fleet::an_eviction_leaves_everything_and_shows_orphaned",
         ],
         ..row("F25", "the hub is restored from a backup: every add-on is absent")
     },
     Row {
-        stories: &["restart::what_others_change_or_delete_is_put_back"],
+        stories: &["restart::objects_that_others_edit_or_delete_are_repaired"],
         ..row("F26", "others edit or delete what is ours")
     },
     Row {
@@ -209,8 +209,8 @@ pub const MATRIX: [Row; 42] = [
             "an_object_may_say_for_a_moment_that_it_failed",
         ],
         stories: &[
-            "at_rest::what_stops_being_well_in_the_soak_is_rolled_back",
-            "at_rest::what_stops_being_well_is_degraded_and_nothing_else",
+            "at_rest::a_version_that_becomes_unhealthy_in_its_soak_is_rolled_back",
+            "at_rest::an_unhealthy_release_at_rest_is_degraded_and_not_rolled_back",
         ],
         ..row("F28", "a failure late in the soak")
     },
@@ -221,7 +221,7 @@ pub const MATRIX: [Row; 42] = [
     Row {
         note: "no journal on disk; a body on its way needs room, and no room is a passing fault of the pull",
         stories: &[
-            "environment::resources::no_room_for_a_bundle_is_told_and_the_running_version_stays",
+            "environment::resources::without_disk_space_a_version_is_rejected_and_the_current_one_stays",
         ],
         table: &["a_pull_that_keeps_failing_in_passing_counts_as_refused_by_the_environment"],
         ..row("F30", "no space at each file operation")
@@ -229,17 +229,19 @@ pub const MATRIX: [Row; 42] = [
     Row {
         note: "no journal on disk: nothing is synced; the folder that takes no files is tried with F30",
         stories: &[
-            "environment::resources::no_room_for_a_bundle_is_told_and_the_running_version_stays",
+            "environment::resources::without_disk_space_a_version_is_rejected_and_the_current_one_stays",
         ],
         ..row("F31", "errors of fsync, a file system that turns read-only")
     },
     Row {
-        stories: &["environment::resources::without_descriptors_it_waits_and_goes_on"],
+        stories: &[
+            "environment::resources::without_file_descriptors_the_agent_waits_and_continues",
+        ],
         note: "no inodes: as no space",
         ..row("F32", "no inodes, no file descriptors")
     },
     Row {
-        stories: &["prerequisites::a_lost_release_is_retained_anew"],
+        stories: &["prerequisites::a_lost_release_is_retained_again"],
         table: &["a_rollback_whose_release_is_gone_fails"],
         note: "a retained release is a Secret; it is hashed when it is read",
         ..row("F33", "a retained release is damaged or gone")
@@ -250,7 +252,7 @@ pub const MATRIX: [Row; 42] = [
         ..row("F34", "the clock jumps by ten years")
     },
     Row {
-        stories: &["environment::api_servers::time_in_which_the_agent_stood_still_is_not_counted"],
+        stories: &["environment::api_servers::time_in_which_the_agent_was_frozen_is_not_counted"],
         table: &["a_soak_is_not_over_because_nobody_looked"],
         note: "no machine is suspended here; what is measured is the time between two looks that were answered",
         ..row("F35", "suspended for an hour")
@@ -258,26 +260,26 @@ pub const MATRIX: [Row; 42] = [
     Row {
         faults: &["401"],
         stories: &[
-            "hub::the_hub_may_come_later_and_its_credentials_may_change",
-            "environment::credentials::hub_credentials_that_break_are_missed_by_nobody",
+            "hub::the_hub_may_appear_later_and_its_credentials_may_change",
+            "environment::credentials::hub_credentials_that_become_unusable_do_not_interrupt_the_connection",
         ],
         ..row("F36", "the hub's credentials are rotated or expire")
     },
     Row {
         faults: &["401"],
-        stories: &["environment::credentials::a_renewed_token_is_taken_up_in_mid_rollout"],
+        stories: &["environment::credentials::a_renewed_token_is_used_during_a_rollout"],
         ..row("F37", "the agent's own token is rotated")
     },
     Row {
         stories: &[
             "restart::only_one_of_two_agents_writes",
-            "restart::an_agent_that_was_frozen_writes_no_more",
+            "restart::an_agent_that_lost_its_lease_while_frozen_stops_writing",
         ],
         ..row("F38", "two agents")
     },
     Row {
         stories: &[
-            "environment::newer_ledger::a_newer_ledger_is_left_alone_in_every_phase_that_lasts",
+            "environment::newer_ledger::a_ledger_of_a_newer_agent_is_left_alone_in_every_lasting_phase",
         ],
         table: &["a_ledger_of_another_form_is_refused", "a_ledger_is_read_back_with_its_history"],
         ..row("F39", "the agent is replaced by a newer one and back")
@@ -294,8 +296,8 @@ pub const MATRIX: [Row; 42] = [
     },
     Row {
         stories: &[
-            "rollout::one_that_fails_does_not_slow_another",
-            "environment::many_add_ons::one_of_fifty_that_is_poisoned_harms_no_other",
+            "rollout::a_failing_add_on_does_not_delay_another",
+            "environment::many_add_ons::one_failing_add_on_of_fifty_harms_no_other",
         ],
         ..row("F42", "many add-ons at once, one of them bad")
     },

@@ -1,13 +1,13 @@
-//! Taking over what others installed.
+//! The adoption of objects that exist already.
 
 use anyhow::{Context, Result, ensure};
 use lifecycle::Phase;
 use testbed::bundle::{Bundle, NEVER_READY, READY, Spec};
 
-use crate::harness::Bed;
+use crate::harness::Shared;
 
-pub async fn existing_objects_are_taken_over_whole(bed: &Bed) -> Result<()> {
-    let managed = bed.managed().await?;
+pub async fn existing_objects_are_adopted_with_all_their_fields(shared: &Shared) -> Result<()> {
+    let managed = shared.managed().await?;
     let add_on = managed.add_on("adopted");
     managed.kubectl("create namespace adopted").await?;
     let create = "create configmap settings --namespace adopted";
@@ -23,15 +23,16 @@ pub async fn existing_objects_are_taken_over_whole(bed: &Bed) -> Result<()> {
     add_on.until_available("1.0.0").await?;
     let object = add_on.object("v1", "ConfigMap", "adopted", "settings").await?;
     let data = object.as_ref().and_then(|object| object.pointer("/data").cloned());
-    // The key that no manifest has any more is gone, although another manager set it.
+    // A key that the manifest does not have is removed, although another manager set it.
     ensure!(data == Some(serde_json::json!({"value": "ours"})), "{data:?}");
-    ensure!(uid(object)? == before, "made anew instead of taken over");
+    ensure!(uid(object)? == before, "recreated instead of adopted");
     Ok(())
 }
 
-/// What was there and worked is not taken away by a version that fails; once one is available, it is ours like all else.
-pub async fn what_a_failed_version_took_over_stays(bed: &Bed) -> Result<()> {
-    let managed = bed.managed().await?;
+/// A version that fails does not remove objects that worked before. Once a version is available, they belong to the add-on
+/// like all others.
+pub async fn objects_that_a_failed_version_adopted_stay(shared: &Shared) -> Result<()> {
+    let managed = shared.managed().await?;
     let add_on = managed.add_on("kept");
     managed.kubectl("create namespace kept").await?;
     managed.kubectl("create configmap settings --namespace kept --from-literal=value=old").await?;
@@ -45,18 +46,21 @@ pub async fn what_a_failed_version_took_over_stays(bed: &Bed) -> Result<()> {
     let bad = spec("1.0.0", &bundle.deployment("web", NEVER_READY)).policy("timeout", "3s");
     add_on.assign(&bad).await?;
     add_on.until_phase(Phase::Failed).await?;
-    let after = settings().await?.context("what was taken over is gone")?;
-    ensure!(after["metadata"]["uid"] == before, "made anew");
-    ensure!(add_on.config("kept", "made").await?.is_none(), "what it made is left");
+    let after = settings().await?.context("the adopted object is gone")?;
+    ensure!(after["metadata"]["uid"] == before, "recreated");
+    ensure!(
+        add_on.config("kept", "made").await?.is_none(),
+        "an object that it created was not removed"
+    );
     let events =
         "get events.events.k8s.io --all-namespaces --field-selector regarding.name=kept -o yaml";
-    let told = managed.kubectl(events).await?;
-    ensure!(told.contains("ConfigMap kept/settings (was here before"), "{told}");
+    let events = managed.kubectl(events).await?;
+    ensure!(events.contains("ConfigMap kept/settings (was here before"), "{events}");
 
     let bundle = Bundle::new().config("settings", "1.1.0").deployment("web", READY);
     add_on.assign(&spec("1.1.0", &bundle)).await?;
     add_on.until_available("1.1.0").await?;
-    ensure!(settings().await?.context("gone")?["metadata"]["uid"] == before, "made anew");
+    ensure!(settings().await?.context("gone")?["metadata"]["uid"] == before, "recreated");
 
     managed.kubectl("create configmap other --namespace kept --from-literal=value=old").await?;
     add_on.assign(&spec("1.1.1", &bundle.config("other", "1"))).await?;
@@ -67,6 +71,9 @@ pub async fn what_a_failed_version_took_over_stays(bed: &Bed) -> Result<()> {
     ensure!(safe.message.contains("ConfigMap kept/other existed before"), "{safe:?}");
     add_on.assign(&spec("1.2.0", &Bundle::new().deployment("web", READY))).await?;
     add_on.until_available("1.2.0").await?;
-    ensure!(settings().await?.is_none(), "what a version that worked has dropped is left");
+    ensure!(
+        settings().await?.is_none(),
+        "an adopted object that a later version dropped was not removed"
+    );
     Ok(())
 }

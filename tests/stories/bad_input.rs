@@ -1,5 +1,5 @@
-//! Bad input: whatever is wrong with it, what runs is left alone, the status says what and why, and once the assignment
-//! is mended the add-on goes on.
+//! Bad input of every kind: the current version stays untouched, the status names the problem, and a corrected assignment
+//! succeeds.
 
 pub mod assignment;
 pub mod bundle;

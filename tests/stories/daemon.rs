@@ -1,4 +1,4 @@
-//! The agent as a program: its CRD, its readiness, its end, its metrics.
+//! The agent as a program: CRD, readiness, termination and metrics.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use testbed::Managed;
 use testbed::bundle::{Bundle, NEVER_READY, READY, Spec};
 use testbed::wait::until;
 
-use crate::LONG;
-use crate::harness::Bed;
+use crate::TIMEOUT;
+use crate::harness::Shared;
 
-pub async fn the_crd_in_manifests_is_the_one_of_the_types(_: &Bed) -> Result<()> {
+pub async fn the_crd_in_manifests_equals_the_types(_: &Shared) -> Result<()> {
     let committed = include_str!("../../manifests/agent/crd.yaml");
     ensure!(
         committed == addon_agent::crd()?,
@@ -20,19 +20,19 @@ pub async fn the_crd_in_manifests_is_the_one_of_the_types(_: &Bed) -> Result<()>
     Ok(())
 }
 
-pub async fn without_the_crd_the_agent_waits_and_says_so(_: &Bed) -> Result<()> {
+pub async fn without_the_crd_the_agent_waits_and_is_not_ready(_: &Shared) -> Result<()> {
     let managed = Managed::start("bare").await?;
     let crd = "managedaddons.lifecycle.open-cluster-management.io";
     managed.kubectl(&format!("delete crd {crd}")).await?;
     managed.spawn_agent(&[])?;
-    managed.until_unready("CRD is not installed", LONG).await?;
+    managed.until_unready("CRD is not installed", TIMEOUT).await?;
     ensure!(managed.get_page("/healthz").await? == "ok");
     managed.plane.apply_yaml(include_str!("../../manifests/agent/crd.yaml")).await?;
     managed.until_ready(Duration::from_secs(60)).await
 }
 
-/// It waits for no rollout: the next one goes on with it. Kubernetes' own grace is thirty seconds, the test's is ten.
-pub async fn sigterm_ends_it_in_mid_rollout(_: &Bed) -> Result<()> {
+/// The agent waits for no rollout: the next one continues it. Kubernetes gives it thirty seconds, the test ten.
+pub async fn sigterm_ends_the_agent_during_a_rollout(_: &Shared) -> Result<()> {
     let managed = Managed::start_with_agent("ends").await?;
     let add_on = managed.add_on("shop");
     let bundle = Bundle::new().namespace("shop").deployment("web", NEVER_READY);
@@ -45,7 +45,7 @@ pub async fn sigterm_ends_it_in_mid_rollout(_: &Bed) -> Result<()> {
     Ok(())
 }
 
-pub async fn metrics_tell_the_story_in_closed_labels(_: &Bed) -> Result<()> {
+pub async fn metrics_follow_a_rollout_with_closed_labels(_: &Shared) -> Result<()> {
     let managed = Managed::start_with_agent("metered").await?;
     let add_on = managed.add_on("shop");
     let spec = |version, image| {
@@ -56,7 +56,7 @@ pub async fn metrics_tell_the_story_in_closed_labels(_: &Bed) -> Result<()> {
     add_on.until_available("1.0.0").await?;
     add_on.assign(&spec("1.1.0", NEVER_READY).policy("timeout", "3s")).await?;
     add_on.until_phase(Phase::RolledBack).await?;
-    let told = [
+    let expected = [
         r#"addon_agent_phase{addon="shop",phase="RolledBack"} 1"#,
         r#"addon_agent_phase{addon="shop",phase="Available"} 0"#,
         r#"addon_agent_version_info{addon="shop",role="current",version="1.0.0"} 1"#,
@@ -69,16 +69,16 @@ pub async fn metrics_tell_the_story_in_closed_labels(_: &Bed) -> Result<()> {
         "addon_agent_hub_connected 0",
         "addon_agent_build_info{",
     ];
-    // They follow the status.
-    until("its series", LONG, || async {
+    // The metrics follow the status.
+    until("its metrics", TIMEOUT, || async {
         let metrics = managed.metrics().await?;
-        let missing = told.iter().find(|line| !metrics.contains(**line));
+        let missing = expected.iter().find(|line| !metrics.contains(**line));
         missing.map_or(Ok(Some(())), |line| bail!("no {line} in\n{metrics}"))
     })
     .await?;
     add_on.delete().await?;
     add_on.until_gone().await?;
-    until("its series to go", LONG, || async {
+    until("its metrics to be removed", TIMEOUT, || async {
         Ok((!managed.metrics().await?.contains("addon=\"shop\"")).then_some(()))
     })
     .await

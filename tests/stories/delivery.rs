@@ -1,4 +1,4 @@
-//! What the hub is given so that OCM delivers the agent, and what holds when it takes the agent away again.
+//! The delivery of the agent by OCM: the manifests for the hub, their admission policies, and the removal of the agent.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,16 +11,16 @@ use testbed::bundle::{Bundle, READY, Spec};
 use testbed::wait::until;
 use testbed::{AddOn, ControlPlane, Hub, Managed};
 
-use crate::harness::Bed;
+use crate::harness::Shared;
 
 const HUB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../manifests/hub");
 const AGENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../manifests/agent");
 
-/// A policy is in force some seconds after it was written.
-const IN_FORCE: Duration = Duration::from_secs(60);
+/// Longest time until a new admission policy takes effect.
+const POLICY_TIMEOUT: Duration = Duration::from_secs(60);
 
-pub async fn the_hub_takes_its_manifests(_: &Bed) -> Result<()> {
-    let hub = Hub::start("taken-hub", "edge").await?;
+pub async fn the_hub_accepts_its_manifests(_: &Shared) -> Result<()> {
+    let hub = Hub::start("accepting-hub", "edge").await?;
     for _ in 0..2 {
         hub.plane.kubectl(&["apply", "--server-side", "--force-conflicts", "-k", HUB]).await?;
     }
@@ -34,26 +34,26 @@ pub async fn the_hub_takes_its_manifests(_: &Bed) -> Result<()> {
     Ok(())
 }
 
-pub async fn templates_that_no_agent_could_follow_are_refused(_: &Bed) -> Result<()> {
+pub async fn templates_that_no_agent_could_use_are_refused(_: &Shared) -> Result<()> {
     let hub = Hub::start("refusing-hub", "edge").await?;
     hub.plane.apply_yaml(include_str!("../../manifests/hub/admission.yaml")).await?;
-    let refused = |words: &'static str, name: &str, manifests: Value| {
+    let expect_refusal = |words: &'static str, name: &str, manifests: Value| {
         let (plane, name) = (&hub.plane, name.to_owned());
         async move {
             match plane.apply_yaml(&template(&name, manifests).to_string()).await {
-                Ok(()) => bail!("{name} was taken; it should be refused with: {words}"),
+                Ok(()) => bail!("{name} was accepted; it should be refused with: {words}"),
                 Err(error) => {
-                    let told = format!("{error:#}");
-                    ensure!(told.contains(words), "{name}: {told}");
+                    let message = format!("{error:#}");
+                    ensure!(message.contains(words), "{name}: {message}");
                     Ok(())
                 }
             }
         }
     };
     let one = |version: &str| add_on("shop", version, json!({"inline": {"manifests": "e30="}}));
-    until("the policy to be in force", IN_FORCE, || async {
+    until("the policy to take effect", POLICY_TIMEOUT, || async {
         hub.plane.kubectl(&["delete", "addontemplate", "--all"]).await?;
-        refused("not a semantic version", "shop-v1.0.0", json!([one("v1.0.0")])).await?;
+        expect_refusal("not a semantic version", "shop-v1.0.0", json!([one("v1.0.0")])).await?;
         Ok(Some(()))
     })
     .await?;
@@ -82,21 +82,21 @@ pub async fn templates_that_no_agent_could_follow_are_refused(_: &Bed) -> Result
         ("carries nothing else", "shop-1.0.0", json!([one("1.0.0"), one("1.0.0")])),
     ];
     for (words, name, manifests) in table {
-        refused(words, name, manifests).await?;
+        expect_refusal(words, name, manifests).await?;
     }
     for version in ["1.0.0", "2.0.0-rc.1"] {
-        let good = template(&format!("shop-{version}"), json!([one(version)]));
-        hub.plane.apply_yaml(&good.to_string()).await.context(version)?;
+        let valid = template(&format!("shop-{version}"), json!([one(version)]));
+        hub.plane.apply_yaml(&valid.to_string()).await.context(version)?;
     }
     let mut edited = one("1.0.0");
     edited["spec"]["policy"] = json!({"soak": "1s"});
-    refused("cannot be changed", "shop-1.0.0", json!([edited])).await?;
-    refused("cannot be changed", "shop-1.0.0", json!([config_map()])).await?;
-    plain_templates_are_left_alone(&hub.plane).await
+    expect_refusal("cannot be changed", "shop-1.0.0", json!([edited])).await?;
+    expect_refusal("cannot be changed", "shop-1.0.0", json!([config_map()])).await?;
+    check_plain_templates(&hub.plane).await
 }
 
-/// As from OCM 1.2 on, where one group of all agents has the rights in each cluster's namespace.
-pub async fn an_agent_writes_for_its_own_cluster_only(_: &Bed) -> Result<()> {
+/// From OCM 1.2 on, one group of all agents has the permissions in each cluster's namespace.
+pub async fn an_agent_writes_for_its_own_cluster_only(_: &Shared) -> Result<()> {
     let hub = Hub::start("shared-rights", "edge").await?;
     for manifests in [
         include_str!("../../manifests/hub/rbac.yaml"),
@@ -105,7 +105,7 @@ pub async fn an_agent_writes_for_its_own_cluster_only(_: &Bed) -> Result<()> {
     ] {
         hub.plane.apply_yaml(manifests).await?;
     }
-    until("the policy to be in force", IN_FORCE, || async {
+    until("the policy to take effect", POLICY_TIMEOUT, || async {
         match as_agent(&hub.plane, "annotate lease shop -n other --overwrite a=b").await {
             Err(error) if format!("{error:#}").contains("its own cluster only") => Ok(Some(())),
             other => bail!("{other:?}"),
@@ -114,8 +114,8 @@ pub async fn an_agent_writes_for_its_own_cluster_only(_: &Bed) -> Result<()> {
     .await?;
     as_agent(&hub.plane, "annotate lease shop -n edge a=b").await?;
     let status = "patch managedclusteraddon shop -n edge --subresource=status --type=merge -p";
-    let given = r#"{"status":{"registrations":[{"signerName":"example.com/signer"}]}}"#;
-    let words: Vec<&str> = status.split(' ').chain([given]).collect();
+    let registration = r#"{"status":{"registrations":[{"signerName":"example.com/signer"}]}}"#;
+    let words: Vec<&str> = status.split(' ').chain([registration]).collect();
     hub.plane.kubectl(&words).await?;
     let conditions = r#"{"status":{"healthCheck":{"mode":"Lease"}}}"#;
     as_agent(&hub.plane, &format!("{status} {conditions}")).await?;
@@ -123,20 +123,20 @@ pub async fn an_agent_writes_for_its_own_cluster_only(_: &Bed) -> Result<()> {
         (format!("{status} {{\"status\":{{\"registrations\":[]}}}}"), "registrations"),
         ("annotate lease managed-cluster-lease -n edge a=b".to_owned(), "the klusterlet's"),
     ] {
-        let refused = as_agent(&hub.plane, &command).await;
-        let told =
-            format!("{:#}", refused.err().with_context(|| format!("{command} was let through"))?);
-        ensure!(told.contains(words), "{told}");
+        let result = as_agent(&hub.plane, &command).await;
+        let error = result.err().with_context(|| format!("{command} was accepted"))?;
+        let message = format!("{error:#}");
+        ensure!(message.contains(words), "{message}");
     }
     Ok(())
 }
 
-/// With the groups that OCM's registration agent asks for.
+/// Runs kubectl with the groups that OCM's registration agent requests.
 async fn as_agent(plane: &ControlPlane, command: &str) -> Result<String> {
     let groups = ["cluster:edge:addon:addon-lifecycle", "addon:addon-lifecycle"];
     let groups = groups.map(|group| format!("--as-group=system:open-cluster-management:{group}"));
-    let who = ["--as=agent", &groups[0], &groups[1]];
-    let words: Vec<&str> = who.into_iter().chain(command.split(' ')).collect();
+    let identity = ["--as=agent", &groups[0], &groups[1]];
+    let words: Vec<&str> = identity.into_iter().chain(command.split(' ')).collect();
     plane.kubectl(&words).await
 }
 
@@ -170,78 +170,78 @@ metadata: {name: shop, namespace: edge}
 spec: {}
 ";
 
-/// What carries no ManagedAddOn is none of the policy's business.
-async fn plain_templates_are_left_alone(plane: &ControlPlane) -> Result<()> {
+/// The policy accepts every template without a ManagedAddOn.
+async fn check_plain_templates(plane: &ControlPlane) -> Result<()> {
     for manifests in [json!([config_map()]), json!([config_map(), config_map()])] {
         plane.apply_yaml(&template("anything", manifests).to_string()).await?;
     }
     Ok(())
 }
 
-pub async fn removing_the_agent_first_neither_hangs_nor_loses_anything(_: &Bed) -> Result<()> {
-    let (managed, shop) = with_shop("farewell", shop_bundle()).await?;
+pub async fn removing_the_agent_first_neither_hangs_nor_loses_anything(_: &Shared) -> Result<()> {
+    let (managed, shop) = install_shop("farewell", shop_bundle()).await?;
     managed.run_command(&["release-finalizers"]).await?;
     let finalizers = shop.get().await?.context("gone")?.metadata.finalizers.unwrap_or_default();
     ensure!(!finalizers.iter().any(|finalizer| finalizer == FINALIZER), "{finalizers:?}");
-    // The agent is still there, as it is until OCM is done with it; it must not hold on again.
+    // The agent still runs, as it does until OCM has removed it. It must not add its finalizer again.
     shop.annotate("retry", Some("now")).await?;
-    managed.until_unready("another agent", IN_FORCE).await?;
+    managed.until_unready("another agent", POLICY_TIMEOUT).await?;
     shop.delete().await?;
     shop.until_gone().await?;
     ensure!(shop.image("shop", "web").await?.is_some(), "the add-on was uninstalled");
     let secrets =
         managed.kubectl("get secrets -n open-cluster-management-agent-addon -o name").await?;
-    ensure!(secrets.contains("release-shop-"), "what was retained is lost: {secrets}");
+    ensure!(secrets.contains("release-shop-"), "the retained release is lost: {secrets}");
 
-    // The Job that stopped it is gone, and OCM has not taken the agent away yet. It says so for a while only.
+    // The Job that stopped the agent is gone, and OCM has not removed the agent yet. That is reported for a while only.
     let delete = "delete lease addon-lifecycle-agent -n open-cluster-management-agent-addon";
-    let says_so = managed.until_unready("has just been deleted", IN_FORCE);
-    tokio::try_join!(says_so, managed.kubectl(delete))?;
+    let reported = managed.until_unready("has just been deleted", POLICY_TIMEOUT);
+    tokio::try_join!(reported, managed.kubectl(delete))?;
     Ok(())
 }
 
-/// As docs/install.md says, where OCM did not deliver it: with the definition go the `ManagedAddOn`s, and nobody is left who
-/// would uninstall.
-pub async fn removed_by_hand_in_the_right_order_it_leaves_what_runs(_: &Bed) -> Result<()> {
-    let (managed, shop) = with_shop("by-hand", shop_bundle()).await?;
+/// The steps of docs/install.md for an agent that OCM did not deliver. The deletion of the CRD deletes the `ManagedAddOn`s,
+/// and no agent is left to uninstall.
+pub async fn an_agent_that_is_removed_by_hand_leaves_its_add_ons_running(_: &Shared) -> Result<()> {
+    let (managed, shop) = install_shop("by-hand", shop_bundle()).await?;
     managed.run_command(&["release-finalizers"]).await?;
     let delete = ["delete", "--ignore-not-found", "--timeout=60s", "-k", AGENT];
     managed.plane.kubectl(&delete).await?;
-    let definitions = managed.kubectl("get crd -o name").await?;
-    ensure!(!definitions.contains("managedaddons"), "{definitions}");
+    let crds = managed.kubectl("get crd -o name").await?;
+    ensure!(!crds.contains("managedaddons"), "{crds}");
     ensure!(shop.image("shop", "web").await?.is_some(), "the add-on was uninstalled");
     Ok(())
 }
 
-/// As on a cluster that leaves its hub, where all add-ons go at once.
-pub async fn what_is_being_uninstalled_goes_before_the_agent(_: &Bed) -> Result<()> {
+/// On a cluster that leaves its hub all add-ons are removed at once.
+pub async fn running_uninstalls_finish_before_the_agent_is_removed(_: &Shared) -> Result<()> {
     let held = json!({
         "apiVersion": "v1", "kind": "ConfigMap",
         "metadata": {"name": "held", "finalizers": ["example.com/held"]},
     });
-    let (managed, shop) = with_shop("leaving", shop_bundle().object(held)).await?;
+    let (managed, shop) = install_shop("leaving", shop_bundle().object(held)).await?;
     shop.delete().await?;
     shop.until_phase(Phase::Removing).await?;
 
     let command = ["release-finalizers"];
-    let let_go = async {
-        until("the command to wait", IN_FORCE, || async {
+    let unblock = async {
+        until("the command to wait", POLICY_TIMEOUT, || async {
             let log = std::fs::read_to_string(managed.command_log(&command)).unwrap_or_default();
             Ok(log.contains("waiting for the agent to uninstall").then_some(()))
         })
         .await?;
-        let free =
+        let patch =
             r#"patch configmap held -n shop --type merge -p {"metadata":{"finalizers":null}}"#;
-        managed.kubectl(free).await
+        managed.kubectl(patch).await
     };
-    tokio::try_join!(managed.run_command(&command), let_go)?;
+    tokio::try_join!(managed.run_command(&command), unblock)?;
     shop.until_gone().await?;
-    ensure!(shop.image("shop", "web").await?.is_none(), "the add-on is still there");
+    ensure!(shop.image("shop", "web").await?.is_none(), "the add-on was not uninstalled");
     Ok(())
 }
 
-/// An add-on that runs, and the agent that brought it.
-async fn with_shop(cluster: &str, bundle: Bundle) -> Result<(Managed, AddOn)> {
+/// Starts an agent and installs an add-on.
+async fn install_shop(cluster: &str, bundle: Bundle) -> Result<(Managed, AddOn)> {
     let managed = Managed::start_with_agent(cluster).await?;
     let shop = managed.add_on("shop");
     shop.assign(&Spec::inline("1.0.0", &bundle).namespace("shop")).await?;

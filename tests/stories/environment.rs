@@ -1,5 +1,5 @@
-//! What the world does to an agent: it dies at the same place, its API server comes back older, its disk is full, its
-//! rights and credentials go and come. Those that harm more than themselves have clusters of their own.
+//! Faults of the environment: the agent crashes at the same place, its API server returns older data, its disk is full, its
+//! permissions and credentials change. Stories that would disturb others have clusters of their own.
 
 pub mod api_servers;
 pub mod certificate_authorities;
@@ -17,19 +17,26 @@ use testbed::AddOn;
 use testbed::bundle::{Bundle, Spec};
 use testbed::file_server::{Behavior, FileServer};
 
+/// Returns a version with a ConfigMap `v` and a Deployment `web`.
 fn spec(name: &str, version: &str, image: &str) -> Spec {
     let bundle = Bundle::new().namespace(name).config("v", version).deployment("web", image);
     Spec::inline(version, &bundle).namespace(name)
 }
 
-fn served(files: &FileServer, version: &str) -> Spec {
+/// Returns a version that a file server serves.
+fn served_spec(files: &FileServer, version: &str) -> Spec {
     let text = Bundle::new().namespace("shop").config("v", version).yaml();
     let url = files.serve(&format!("/{version}"), text.as_bytes(), Behavior::Normal);
     Spec::http(version, &url, text.as_bytes()).namespace("shop")
 }
 
-/// The version is refused in these words, and the one that runs is left alone.
-async fn is_refused(add_on: &AddOn, spec: &Spec, words: &str, running: &str) -> Result<()> {
+/// Assigns a version whose pull fails with this message, and compares that the current version still runs.
+async fn expect_pull_failure(
+    add_on: &AddOn,
+    spec: &Spec,
+    words: &str,
+    running: &str,
+) -> Result<()> {
     add_on.assign(spec).await?;
     let status = add_on.until_phase(Phase::Rejected).await?;
     let message = status.message.unwrap_or_default();
@@ -39,12 +46,13 @@ async fn is_refused(add_on: &AddOn, spec: &Spec, words: &str, running: &str) -> 
     Ok(())
 }
 
+/// Returns the number of rollbacks in the history.
 fn rollbacks(status: &ManagedAddOnStatus) -> usize {
-    let is = |entry: &&HistoryEntry| entry.operation == OperationKind::Rollback;
-    status.history.iter().filter(is).count()
+    let is_rollback = |entry: &&HistoryEntry| entry.operation == OperationKind::Rollback;
+    status.history.iter().filter(is_rollback).count()
 }
 
-/// Whether an admission request is to write this value, and not only to try.
-fn writes(asked: &Value, value: &str) -> bool {
-    asked["dryRun"] == false && asked.pointer("/object/data/value").is_some_and(|v| v == value)
+/// Returns whether an admission request writes this value, other than in a dry run.
+fn is_write_of(request: &Value, value: &str) -> bool {
+    request["dryRun"] == false && request.pointer("/object/data/value").is_some_and(|v| v == value)
 }

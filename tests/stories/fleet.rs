@@ -1,7 +1,5 @@
-//! Fleet mode: somebody else brings and removes the `ManagedAddOn`, as the klusterlet would; the agent reports, puts right
-//! what OCM noted too early, and removes nothing that nobody ordered.
-
-use std::time::Duration;
+//! Fleet mode: the test writes and deletes the `ManagedAddOn` in the klusterlet's place. The agent reports, removes OCM's
+//! premature completion, and uninstalls nothing without an order.
 
 use anyhow::{Context, Result, bail, ensure};
 use lifecycle::{ManagedAddOn, ManagedAddOnStatus, Phase};
@@ -11,14 +9,14 @@ use testbed::bundle::{Bundle, READY, Spec};
 use testbed::wait::until;
 use testbed::{Hub, Managed};
 
-use crate::harness::Bed;
+use crate::TIMEOUT;
+use crate::harness::Shared;
 use crate::hub::Pair;
 
-const PATIENCE: Duration = Duration::from_secs(120);
-
+/// The `ManifestWork` of the add-on.
 const WORK: &str = "addon-shop-deploy-0";
 
-/// A hub where `shop` is a fleet's, and a cluster where the klusterlet brought it.
+/// A hub on which `shop` is part of a fleet, and a cluster on which the klusterlet applied it.
 struct Fleet {
     hub: Hub,
     managed: Managed,
@@ -40,39 +38,40 @@ impl Fleet {
         Ok(Self { hub, managed, shop })
     }
 
+    /// Returns the UID of the Deployment.
     async fn deployment(&self) -> Result<Option<String>> {
-        let found = self.shop.object("apps/v1", "Deployment", "shop", "web").await?;
-        Ok(found.and_then(|found| Some(found.pointer("/metadata/uid")?.as_str()?.to_owned())))
+        let deployment = self.shop.object("apps/v1", "Deployment", "shop", "web").await?;
+        Ok(deployment.and_then(|it| Some(it.pointer("/metadata/uid")?.as_str()?.to_owned())))
     }
 }
 
-pub async fn an_eviction_leaves_everything_and_shows_it(_: &Bed) -> Result<()> {
+pub async fn an_eviction_leaves_everything_and_shows_orphaned(_: &Shared) -> Result<()> {
     let fleet = Fleet::start("evicted").await?;
     let (shop, deployment) = (&fleet.shop, fleet.deployment().await?);
     let before = shop.get().await?.context("no ManagedAddOn")?;
     shop.delete().await?;
-    let orphaned = |status: &ManagedAddOnStatus| {
+    let is_orphaned = |status: &ManagedAddOnStatus| {
         status.conditions.iter().any(|it| it.type_ == "Orphaned" && it.status == "True")
     };
-    let status = shop.until("to be orphaned", orphaned).await?;
+    let status = shop.until("to be orphaned", is_orphaned).await?;
     let after = shop.get().await?.context("no ManagedAddOn")?;
     ensure!(after.metadata.uid != before.metadata.uid, "it was not deleted");
     ensure!(after.metadata.owner_references.is_none(), "it still has an owner");
     ensure!(after.spec == before.spec);
-    same_ledger(&before, &status)?;
-    ensure!(fleet.deployment().await? == deployment, "what was installed was touched");
+    ensure_same_ledger(&before, &status)?;
+    ensure!(fleet.deployment().await? == deployment, "the Deployment was recreated");
 
-    // Somebody asks for it again, as the klusterlet does once the hub has its work back.
+    // The klusterlet takes over again, as it does once the hub has its ManifestWork back.
     shop.set_klusterlet_owner(&format!("{}-{WORK}", "0f".repeat(32))).await?;
-    shop.until("to be somebody's again", |status| !orphaned(status)).await?;
-    until("the successor to be forgotten", PATIENCE, || async {
+    shop.until("to be assigned again", |status| !is_orphaned(status)).await?;
+    until("the Secret of the successor to be deleted", TIMEOUT, || async {
         let secrets = fleet.managed.kubectl("get secrets -A -o name").await?;
         Ok((!secrets.contains("successor-shop")).then_some(()))
     })
     .await
 }
 
-fn same_ledger(before: &ManagedAddOn, after: &ManagedAddOnStatus) -> Result<()> {
+fn ensure_same_ledger(before: &ManagedAddOn, after: &ManagedAddOnStatus) -> Result<()> {
     let before = before.status.as_ref().context("no status")?;
     ensure!(
         after.phase == Some(Phase::Available) && after.current_version == before.current_version
@@ -82,39 +81,41 @@ fn same_ledger(before: &ManagedAddOn, after: &ManagedAddOnStatus) -> Result<()> 
     Ok(())
 }
 
-pub async fn a_removal_waits_for_the_hub_and_is_done_if_it_was_ordered(_: &Bed) -> Result<()> {
+pub async fn a_removal_waits_for_the_hub_and_uninstalls_if_it_was_ordered(
+    _: &Shared,
+) -> Result<()> {
     let fleet = Fleet::start("ordered").await?;
     let shop = &fleet.shop;
     fleet.hub.create_deleted_work(WORK).await?;
     fleet.hub.plane.stop_api().await?;
     shop.delete().await?;
-    until("it to say what it waits for", PATIENCE, || async {
+    until("the status to name the hub", TIMEOUT, || async {
         let message = shop.status().await?.message.unwrap_or_default();
         if message.contains("before the hub says") { Ok(Some(())) } else { bail!("{message}") }
     })
     .await?;
-    ensure!(fleet.deployment().await?.is_some(), "removed before anybody could know");
+    ensure!(fleet.deployment().await?.is_some(), "uninstalled before the hub could be asked");
     fleet.hub.plane.start_api().await?;
     shop.until_gone().await?;
-    ensure!(fleet.deployment().await?.is_none(), "an order was not heard");
+    ensure!(fleet.deployment().await?.is_none(), "not uninstalled although the hub ordered it");
     Ok(())
 }
 
-pub async fn what_is_noted_too_early_is_taken_back(_: &Bed) -> Result<()> {
-    let fleet = Fleet::start("latched").await?;
+pub async fn a_premature_completion_is_removed_from_the_hub(_: &Shared) -> Result<()> {
+    let fleet = Fleet::start("premature").await?;
     let hub = &fleet.hub;
     hub.set_config_references("shop", references("shop-1.1.0")).await?;
-    let told = until("the early note to be taken back", PATIENCE, || async {
-        let told = hub.add_on("shop").await?["status"]["configReferences"].clone();
-        if told[1].get("lastAppliedConfig").is_none() { Ok(Some(told)) } else { bail!("{told}") }
+    let current = until("the premature completion to be removed", TIMEOUT, || async {
+        let now = hub.add_on("shop").await?["status"]["configReferences"].clone();
+        if now[1].get("lastAppliedConfig").is_none() { Ok(Some(now)) } else { bail!("{now}") }
     })
     .await?;
     let mut expected = references("shop-1.1.0");
     expected[1].as_object_mut().context("an object")?.remove("lastAppliedConfig");
-    ensure!(told == expected, "{told}");
-    until("the report", PATIENCE, || async {
-        let reported = hub.report("shop").await?;
-        Ok((reported["phase"] == "Available").then_some(()))
+    ensure!(current == expected, "{current}");
+    until("the report", TIMEOUT, || async {
+        let report = hub.report("shop").await?;
+        Ok((report["phase"] == "Available").then_some(()))
     })
     .await?;
     let conditions = hub.add_on("shop").await?["status"]["conditions"].clone();
@@ -124,6 +125,7 @@ pub async fn what_is_noted_too_early_is_taken_back(_: &Bed) -> Result<()> {
     Ok(())
 }
 
+/// Returns config references in which OCM counts the template as applied.
 fn references(template: &str) -> Value {
     let group = "addon.open-cluster-management.io";
     let other = json!({"name": "all", "namespace": "default", "specHash": "d"});

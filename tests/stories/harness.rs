@@ -1,4 +1,4 @@
-//! Runs stories like tests: names to filter by, several at once, and a useful dump when one fails.
+//! Runs stories like tests: filters by name, several at once, and a useful dump when one fails.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -16,70 +16,74 @@ use testbed::{Binaries, Tool};
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::OnceCell;
 
-/// Stories mostly wait, so there are more at once than cores.
-const AT_ONCE: usize = 6;
+/// Number of stories at once. They mostly wait, so it is more than the number of cores.
+const CONCURRENT_STORIES: usize = 6;
 
 /// A silence of ten seconds looks like a hang.
 const SILENCE: Duration = Duration::from_secs(8);
 
-/// What stories share: one managed cluster with one agent, started by the first that asks for it.
+/// The managed cluster with one agent that stories share. The first story that needs it starts it.
 #[derive(Default)]
-pub struct Bed {
+pub struct Shared {
     managed: OnceCell<Managed>,
     failed: Mutex<Vec<String>>,
 }
 
-impl Bed {
+impl Shared {
+    /// Returns the managed cluster.
     pub async fn managed(&self) -> Result<&Managed> {
         self.managed.get_or_try_init(|| Managed::start_with_agent("shared")).await
     }
 }
 
+/// The run of a story.
 pub type StoryFuture = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 
+/// A story with the path of its function as name.
 pub struct Story {
     pub name: &'static str,
-    pub run: fn(Arc<Bed>) -> StoryFuture,
+    pub run: fn(Arc<Shared>) -> StoryFuture,
 }
 
-/// A story by its function's name.
+/// Makes a [`Story`](harness::Story) of a function.
 #[macro_export]
 macro_rules! story {
     ($($path:ident)::+) => {
         $crate::harness::Story {
             name: stringify!($($path)::+),
-            run: |bed| Box::pin(async move { $($path)::+(&bed).await }),
+            run: |shared| Box::pin(async move { $($path)::+(&shared).await }),
         }
     };
 }
 
+/// Runs the stories that the command line selects.
 pub fn run(stories: Vec<Story>) -> ExitCode {
     let mut args = Arguments::from_args();
-    args.test_threads.get_or_insert(AT_ONCE);
+    args.test_threads.get_or_insert(CONCURRENT_STORIES);
     let runtime = Runtime::new().expect("a runtime");
-    let bed = Arc::new(Bed::default());
+    let shared = Arc::new(Shared::default());
     if !args.list {
-        // Before the first story, so that what takes minutes is seen while it goes on.
+        // Builds take minutes, so they run before the first story, where their progress is visible.
         if let Err(error) = prepare() {
-            eprintln!("the test bed is not there: {error:#}");
+            eprintln!("failed to build the test bed: {error:#}");
             return ExitCode::FAILURE;
         }
     }
     let (changes, received) = channel();
     thread::spawn(|| report_running(received));
-    let trial = |story| trial(story, &bed, runtime.handle(), changes.clone());
+    let trial = |story| trial(story, &shared, runtime.handle(), changes.clone());
     let trials = stories.into_iter().map(trial).collect();
     let conclusion = libtest_mimic::run(&args, trials);
     if !args.list {
         println!(
-            "left to `cargo e2e`, which needs root: Open Cluster Management itself, the agent's image, a real node\n"
+            "only `cargo e2e`, which needs root, tests Open Cluster Management itself, the agent's image and a real node\n"
         );
     }
     if conclusion.has_failed() {
-        runtime.block_on(dump(&bed));
+        runtime.block_on(dump(&shared));
     }
-    // The clusters end with the runtime that their processes were started from.
-    drop(bed);
+    // The clusters have to stop before the runtime in which their processes were started.
+    drop(shared);
     conclusion.exit_code()
 }
 
@@ -110,16 +114,17 @@ fn report_running(changes: Receiver<Change>) {
     }
 }
 
-fn trial(story: Story, bed: &Arc<Bed>, handle: &Handle, changes: Sender<Change>) -> Trial {
-    let (bed, handle) = (bed.clone(), handle.clone());
+fn trial(story: Story, shared: &Arc<Shared>, handle: &Handle, changes: Sender<Change>) -> Trial {
+    let (shared, handle) = (shared.clone(), handle.clone());
     Trial::test(story.name.replace(' ', ""), move || {
         changes.send(Change::Started(story.name)).ok();
-        // Spawned, so that a panic is this story's failure.
-        let result = handle.block_on(handle.spawn((story.run)(bed.clone())));
+        // Spawned, so that a panic fails this story alone.
+        let result = handle.block_on(handle.spawn((story.run)(shared.clone())));
         changes.send(Change::Ended(story.name)).ok();
         let result = result.unwrap_or_else(|panic| Err(anyhow!("{panic}")));
         result.map_err(|error| {
-            bed.failed
+            shared
+                .failed
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .push(format!("{}: {error:#}", story.name));
@@ -128,12 +133,12 @@ fn trial(story: Story, bed: &Arc<Bed>, handle: &Handle, changes: Sender<Change>)
     })
 }
 
-/// The failed stories come last: often only the end of a long log is shown.
-async fn dump(bed: &Bed) {
-    if let Some(managed) = bed.managed.get() {
+/// Prints the failed stories last: often only the end of a long log is shown.
+async fn dump(shared: &Shared) {
+    if let Some(managed) = shared.managed.get() {
         eprintln!("{}", managed.plane.dump().await);
-        eprintln!("the shared agent's last lines:\n{}", managed.agent_log_end(200));
+        eprintln!("the last lines of the shared agent's log:\n{}", managed.agent_log_end(200));
     }
-    let failed = bed.failed.lock().unwrap_or_else(PoisonError::into_inner);
+    let failed = shared.failed.lock().unwrap_or_else(PoisonError::into_inner);
     eprintln!("failed:\n{}", failed.join("\n"));
 }

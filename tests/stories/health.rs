@@ -1,4 +1,4 @@
-//! What decides that a version is well, and what that does.
+//! Health rules and preexisting failures: how the agent judges a version, and what follows.
 
 use std::time::Duration;
 
@@ -9,21 +9,19 @@ use testbed::bundle::{Bundle, READY, Spec};
 use testbed::wait::until;
 use testbed::{AddOn, Managed};
 
-use crate::harness::Bed;
-use crate::prerequisites::definition;
+use crate::harness::Shared;
+use crate::prerequisites::crd;
 
 const API: &str = "rules.example.com/v1";
 
-/// One custom resource that says which version it was asked for, and a rule that reads what its controller answers.
+/// Returns a version with one custom resource, and a health rule that compares its status with its spec.
 fn shop(version: &str) -> Spec {
     let shop = json!({
         "apiVersion": API, "kind": "Shop", "metadata": {"name": "main"},
         "spec": {"size": 3, "version": version},
     });
-    let bundle = Bundle::new()
-        .namespace("ruled")
-        .object(definition("Shop", "rules.example.com"))
-        .object(shop);
+    let bundle =
+        Bundle::new().namespace("ruled").object(crd("Shop", "rules.example.com")).object(shop);
     let rule = json!([{
         "apiVersion": API, "kind": "Shop",
         "failed": "has(object.status.error)",
@@ -32,18 +30,18 @@ fn shop(version: &str) -> Spec {
     Spec::inline(version, &bundle).namespace("ruled").with("health", rule).policy("timeout", "10m")
 }
 
-/// As its controller would.
-async fn answers(bed: &Bed, status: Value) -> Result<()> {
+/// Writes the status, as the custom resource's controller would.
+async fn set_status(shared: &Shared, status: Value) -> Result<()> {
     let patch = json!({"status": status});
     let line = "patch shops.rules.example.com main --namespace ruled --type merge --patch";
-    bed.managed().await?.kubectl(&format!("{line} {patch}")).await?;
+    shared.managed().await?.kubectl(&format!("{line} {patch}")).await?;
     Ok(())
 }
 
-/// The message is in the status while it is waited for.
-pub async fn until_it_waits(add_on: &AddOn, word: &str) -> Result<()> {
+/// Waits until the add-on is verifying with this text in its message.
+pub async fn until_verifying_with(add_on: &AddOn, word: &str) -> Result<()> {
     add_on
-        .until(&format!("to say {word}"), |status| {
+        .until(&format!("to verify with {word:?} in its message"), |status| {
             status.phase == Some(Phase::Verifying)
                 && status.message.as_deref().unwrap_or_default().contains(word)
         })
@@ -51,39 +49,42 @@ pub async fn until_it_waits(add_on: &AddOn, word: &str) -> Result<()> {
     Ok(())
 }
 
-pub async fn a_rule_of_its_own_gates_an_upgrade_and_its_failure_goes_back(bed: &Bed) -> Result<()> {
-    let add_on = bed.managed().await?.add_on("ruled");
+pub async fn a_health_rule_gates_an_upgrade_and_its_failure_rolls_back(
+    shared: &Shared,
+) -> Result<()> {
+    let add_on = shared.managed().await?.add_on("ruled");
     add_on.assign(&shop("1.0.0")).await?;
-    until_it_waits(&add_on, "no such key: status").await?;
-    answers(bed, json!({"open": 2, "version": "1.0.0"})).await?;
-    until_it_waits(&add_on, "does not evaluate to current yet").await?;
-    answers(bed, json!({"open": 3, "version": "1.0.0"})).await?;
+    until_verifying_with(&add_on, "no such key: status").await?;
+    set_status(shared, json!({"open": 2, "version": "1.0.0"})).await?;
+    until_verifying_with(&add_on, "does not evaluate to current yet").await?;
+    set_status(shared, json!({"open": 3, "version": "1.0.0"})).await?;
     add_on.until_available("1.0.0").await?;
 
     add_on.assign(&shop("1.1.0")).await?;
-    until_it_waits(&add_on, "does not evaluate to current yet").await?;
-    answers(bed, json!({"error": "disk-full"})).await?;
+    until_verifying_with(&add_on, "does not evaluate to current yet").await?;
+    set_status(shared, json!({"error": "disk-full"})).await?;
     let status = add_on.until_phase(Phase::RollingBack).await?;
     let message = status.message.unwrap_or_default();
     ensure!(message.contains("Shop ruled/main: its health rule evaluates to failed"), "{message}");
-    ensure!(!message.contains("disk-full"), "contents are told: {message}");
-    // What the failed version left behind fails nothing on the way back; its rule decides there, too.
-    until("the old object to be back", Duration::from_secs(60), || async {
-        let found = add_on.object(API, "Shop", "ruled", "main").await?;
-        match found {
-            Some(found) if found["spec"]["version"] == "1.0.0" => Ok(Some(())),
+    ensure!(!message.contains("disk-full"), "the message discloses contents: {message}");
+    // The error that the failed version left behind does not fail the rollback, in which the rule decides too.
+    until("the old object to be restored", Duration::from_secs(60), || async {
+        let object = add_on.object(API, "Shop", "ruled", "main").await?;
+        match object {
+            Some(object) if object["spec"]["version"] == "1.0.0" => Ok(Some(())),
             other => bail!("{other:?}"),
         }
     })
     .await?;
-    answers(bed, json!({"error": null, "open": 3, "version": "1.0.0"})).await?;
+    set_status(shared, json!({"error": null, "open": 3, "version": "1.0.0"})).await?;
     let status = add_on.until_phase(Phase::RolledBack).await?;
     ensure!(status.reason.as_deref() == Some("Unhealthy"), "{:?}", status.reason);
     ensure!(status.current_version.as_deref() == Some("1.0.0"));
     Ok(())
 }
 
-/// Two pods that want the same port of their node, so each has a node of its own; old and new never side by side.
+/// Returns a version with two pods that need the same port of their node, so each needs a node of its own. Its old and
+/// new pods never run side by side.
 fn two_pods(version: &str) -> Spec {
     let pods = json!({
         "metadata": {"labels": {"app": "web"}},
@@ -102,8 +103,8 @@ fn two_pods(version: &str) -> Spec {
     Spec::inline(version, &bundle).namespace("half")
 }
 
-/// The grace is short and a node is cordoned, so it has a cluster of its own.
-pub async fn what_was_not_whole_before_an_upgrade_does_not_fail_it(_: &Bed) -> Result<()> {
+/// It has a cluster of its own, since it shortens a grace period and cordons a node.
+pub async fn a_preexisting_failure_does_not_fail_an_upgrade(_: &Shared) -> Result<()> {
     let managed = Managed::start("half").await?;
     managed.plane.apply_yaml("{apiVersion: v1, kind: Node, metadata: {name: node-1}}").await?;
     managed.kubectl("wait --for=condition=Ready node/node-1 --timeout 60s").await?;
@@ -115,7 +116,7 @@ pub async fn what_was_not_whole_before_an_upgrade_does_not_fail_it(_: &Bed) -> R
     managed.kubectl("delete pods --field-selector spec.nodeName=node-1 --namespace half").await?;
     managed.kubectl("wait --for=jsonpath={.status.availableReplicas}=1 deployment/web --namespace half --timeout 60s").await?;
 
-    // The grace of two minutes is longer than the time-out, of which it takes half.
+    // The grace period is cut to half of the time-out.
     add_on.assign(&two_pods("1.1.0")).await?;
     let status = add_on.until_available("1.1.0").await?;
     let message = status.message.unwrap_or_default();

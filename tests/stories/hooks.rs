@@ -1,4 +1,4 @@
-//! Jobs that are run at a moment of a rollout: before its first write, and to verify what it came to.
+//! Hooks: Jobs that run at a moment of a rollout, before its first write or for its verification.
 
 use anyhow::{Result, ensure};
 use lifecycle::{ManagedAddOnStatus, Phase, Reason};
@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 use testbed::bundle::{Bundle, JOB, NEVER_READY, Spec};
 use testbed::summarize;
 
-use crate::bad_input::running_add_on::{NEW, OLD, Running, good, uid};
-use crate::evidence::kept;
-use crate::harness::Bed;
+use crate::bad_input::running_add_on::{NEW, OLD, RunningAddOn, uid, working_bundle};
+use crate::evidence::evidence_text;
+use crate::harness::Shared;
 
 fn hook(name: &str, hook: &str, image: &str) -> Value {
-    // What never ends by itself is ended by its deadline.
+    // A Job that never ends by itself ends at its deadline.
     let deadline = if image == JOB { 60 } else { 1 };
     json!({
         "apiVersion": "batch/v1", "kind": "Job",
@@ -30,63 +30,68 @@ fn hook(name: &str, hook: &str, image: &str) -> Value {
     })
 }
 
+/// Returns the number of the operation that ran a Job.
 fn operation(job: &Value) -> &str {
     let name = "/metadata/annotations/lifecycle.open-cluster-management.io~1operation";
-    let mark = job.pointer(name).and_then(Value::as_str).unwrap_or_default();
-    mark.split('-').next().unwrap_or_default()
+    let operation = job.pointer(name).and_then(Value::as_str).unwrap_or_default();
+    operation.split('-').next().unwrap_or_default()
 }
 
-pub async fn what_verifies_runs_once_an_operation_and_its_failure_goes_back(
-    bed: &Bed,
+pub async fn a_verify_hook_runs_once_per_operation_and_its_failure_rolls_back(
+    shared: &Shared,
 ) -> Result<()> {
     let name = "verified";
-    let bundle = |setting, image| good(name, setting).object(hook("smoke", "verify", image));
-    let running = Running::with(bed, name, bundle("old", JOB)).await?;
+    let bundle =
+        |setting, image| working_bundle(name, setting).object(hook("smoke", "verify", image));
+    let running = RunningAddOn::with(shared, name, bundle("old", JOB)).await?;
     let first = running.object("batch/v1", "Job", "smoke").await?;
     ensure!(operation(&first) == "1", "{first:#}");
 
     let broken = Spec::inline(NEW, &bundle("new", NEVER_READY)).policy("timeout", "10m");
     let words = ["rolled back to 1.4.0", "Job verified/smoke: job failed"];
-    running.goes_back_from(&broken, Reason::Unhealthy, &words).await?;
-    // Run by the upgrade, and not again by the way back.
+    running.expect_rollback(&broken, Reason::Unhealthy, &words).await?;
+    // The upgrade ran it, and the rollback did not.
     let failed = running.object("batch/v1", "Job", "smoke").await?;
     ensure!(uid(&failed) != uid(&first) && operation(&failed) == "2", "{failed:#}");
 
-    running.goes_on_to(&Spec::inline(NEW, &bundle("new", JOB)), "new").await?;
+    running.upgrade_to(&Spec::inline(NEW, &bundle("new", JOB)), "new").await?;
     let again = running.object("batch/v1", "Job", "smoke").await?;
     ensure!(uid(&again) != uid(&failed) && operation(&again) == "4", "{again:#}");
-    // Asked for, the way back runs none either.
-    running.goes_on_to(&Spec::inline(OLD, &bundle("old", JOB)), "old").await?;
+    // A requested rollback does not run it either.
+    running.upgrade_to(&Spec::inline(OLD, &bundle("old", JOB)), "old").await?;
     ensure!(uid(&running.object("batch/v1", "Job", "smoke").await?) == uid(&again));
     Ok(())
 }
 
-pub async fn what_prepares_an_upgrade_refuses_it_when_it_fails(bed: &Bed) -> Result<()> {
+pub async fn a_failed_pre_upgrade_hook_rejects_the_upgrade(shared: &Shared) -> Result<()> {
     let name = "prepared";
-    let running = Running::start(bed, name).await?;
-    let bundle = |image| good(name, "new").object(hook("dump", "pre-upgrade", image));
+    let running = RunningAddOn::start(shared, name).await?;
+    let bundle = |image| working_bundle(name, "new").object(hook("dump", "pre-upgrade", image));
     let words = ["a pre-upgrade hook failed", "Job prepared/dump"];
     let failing = Spec::inline(NEW, &bundle(NEVER_READY));
-    running.refuses(&failing, Reason::HookFailed, &words).await?;
-    let named = |status: &ManagedAddOnStatus| status.history[0].evidence.is_some();
-    running.add_on.until("to have kept evidence", named).await?;
-    let text = kept(&running.add_on).await?;
+    running.expect_rejection(&failing, Reason::HookFailed, &words).await?;
+    let has_evidence = |status: &ManagedAddOnStatus| status.history[0].evidence.is_some();
+    running.add_on.until("to have evidence", has_evidence).await?;
+    let text = evidence_text(&running.add_on).await?;
     for part in ["version: 1.5.0", "reason: HookFailed", "Job prepared/dump: Failed", "event "] {
         ensure!(text.contains(part), "{part} is not in\n{text}");
     }
-    ensure!(!text.contains("NotFound"), "what was not written is not missing:\n{text}");
-    running.goes_on_to(&Spec::inline(NEW, &bundle(JOB)), "new").await?;
+    ensure!(
+        !text.contains("NotFound"),
+        "objects that were not written are reported as missing:\n{text}"
+    );
+    running.upgrade_to(&Spec::inline(NEW, &bundle(JOB)), "new").await?;
     let dump = running.object("batch/v1", "Job", "dump").await?;
     ensure!(operation(&dump) == "3", "{dump:#}");
-    // It goes with the release that brought it.
-    running.goes_on_to(&Spec::inline("1.6.0", &running.good("newer")), "newer").await?;
-    let left = running.add_on.object("batch/v1", "Job", name, "dump").await?;
-    ensure!(left.is_none_or(|job| job["metadata"].get("deletionTimestamp").is_some()));
+    // The next release does not have it, so it is removed.
+    running.upgrade_to(&Spec::inline("1.6.0", &running.working_bundle("newer")), "newer").await?;
+    let job = running.add_on.object("batch/v1", "Job", name, "dump").await?;
+    ensure!(job.is_none_or(|job| job["metadata"].get("deletionTimestamp").is_some()));
     Ok(())
 }
 
-pub async fn an_install_is_verified_and_not_prepared(bed: &Bed) -> Result<()> {
-    let add_on = bed.managed().await?.add_on("unprepared");
+pub async fn an_install_runs_verify_hooks_but_no_pre_upgrade_hooks(shared: &Shared) -> Result<()> {
+    let add_on = shared.managed().await?.add_on("unprepared");
     let bundle = |image| {
         Bundle::new()
             .namespace("unprepared")

@@ -1,4 +1,4 @@
-//! Assignments that come from a hub, and reports that go there: stand-alone mode on OCM's own types.
+//! Stand-alone mode with OCM's own types: assignments from a hub, and reports to it.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use testbed::doc_runner::{DocRunner, section};
 use testbed::wait::until;
 use testbed::{Hub, Managed, Options};
 
-use crate::harness::Bed;
+use crate::harness::Shared;
 
-/// After an absence the agent's first try may be most of a minute away.
-const HEARD: Duration = Duration::from_secs(120);
+/// Longest wait for a report. After an outage the agent's first attempt may be most of a minute away.
+const REPORT_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// A hub and the cluster `edge` of it.
+/// A hub and its cluster `edge`.
 pub struct Pair {
     pub hub: Hub,
     pub managed: Managed,
@@ -46,37 +46,37 @@ impl Pair {
     }
 
     async fn until_reported(&self, phase: &str) -> Result<Value> {
-        until(&format!("the hub to hear of {phase}"), HEARD, || async {
-            let reported = self.hub.report("shop").await?;
-            if reported["phase"] == phase { Ok(Some(reported)) } else { bail!("{reported}") }
+        until(&format!("a report of {phase} on the hub"), REPORT_TIMEOUT, || async {
+            let report = self.hub.report("shop").await?;
+            if report["phase"] == phase { Ok(Some(report)) } else { bail!("{report}") }
         })
         .await
     }
 
     async fn until_condition(&self, kind: &str, status: &str, reason: &str) -> Result<Value> {
         let kind = format!("lifecycle.open-cluster-management.io/{kind}");
-        until(&format!("{kind} to be {status} {reason}"), HEARD, || async {
+        until(&format!("{kind} to be {status} {reason}"), REPORT_TIMEOUT, || async {
             let condition = self.hub.condition("shop", &kind).await?;
-            let there = condition["status"] == status && condition["reason"] == reason;
-            if there { Ok(Some(condition)) } else { bail!("{condition}") }
+            let is_reached = condition["status"] == status && condition["reason"] == reason;
+            if is_reached { Ok(Some(condition)) } else { bail!("{condition}") }
         })
         .await
     }
 }
 
-/// The installation without OCM, word for word; the agent's pod is played, and its program runs beside it.
-pub async fn the_readmes_way_without_ocm_leads_to_an_agent_and_its_hub(_: &Bed) -> Result<()> {
+/// The installation without OCM, word for word. The agent's pod is simulated, and its program runs next to it.
+pub async fn the_documented_installation_without_ocm_works(_: &Shared) -> Result<()> {
     let bare = Managed::start_bare(Options::full("by-the-book"));
     let (hub, managed) = tokio::try_join!(Hub::start("by-the-book-hub", "cluster1"), bare)?;
-    let (here, install) = (&managed.plane, |begins| section("docs/install.md", begins));
-    let runner = DocRunner::new(here)?;
+    let (cluster, install) = (&managed.plane, |begins| section("docs/install.md", begins));
+    let runner = DocRunner::new(cluster)?;
     let step = install("## Without OCM")?;
     runner.write("manifests/edge/kustomization.yaml", step.block("yaml")?)?;
-    runner.run(here, step.block("sh")?).await?;
-    runner.run(here, install("## Rights of add-ons")?.block("sh")?).await?;
+    runner.run(cluster, step.block("sh")?).await?;
+    runner.run(cluster, install("## Rights of add-ons")?.block("sh")?).await?;
     let step = install("## A hub without OCM's delivery")?;
     runner.run(&hub.plane, step.block("sh")?).await?;
-    runner.run(here, step.last_block("sh")?).await?;
+    runner.run(cluster, step.last_block("sh")?).await?;
     let ready = "-n open-cluster-management-agent-addon wait deployment/addon-agent --for=condition=Available --timeout=2m";
     managed.kubectl(ready).await?;
     let kubeconfig = runner.path("hub.kubeconfig");
@@ -84,9 +84,9 @@ pub async fn the_readmes_way_without_ocm_leads_to_an_agent_and_its_hub(_: &Bed) 
     managed.start_agent(&["--hub-kubeconfig", &kubeconfig, "--cluster-name", "cluster1"]).await?;
     hub.template("shop", "shop-1.0.0", &spec("1.0.0", READY)).await?;
     hub.assign("shop", "shop-1.0.0").await?;
-    until("the hub to hear of it", HEARD, || async {
-        let reported = hub.report("shop").await?;
-        if reported["phase"] == "Available" { Ok(Some(())) } else { bail!("{reported}") }
+    until("a report on the hub", REPORT_TIMEOUT, || async {
+        let report = hub.report("shop").await?;
+        if report["phase"] == "Available" { Ok(Some(())) } else { bail!("{report}") }
     })
     .await
 }
@@ -96,12 +96,12 @@ fn spec(version: &str, image: &str) -> Spec {
     Spec::inline(version, &bundle).namespace("shop")
 }
 
-pub async fn what_the_hub_assigns_is_installed_and_reported(_: &Bed) -> Result<()> {
+pub async fn an_assignment_of_the_hub_is_installed_and_reported(_: &Shared) -> Result<()> {
     let pair = Pair::start("assigns").await?;
     pair.template("1.0.0", READY).await?;
     pair.hub.assign("shop", "shop-1.0.0").await?;
     let foreign = json!([{
-        "type": "Available", "status": "True", "reason": "Theirs", "message": "theirs",
+        "type": "Available", "status": "True", "reason": "Foreign", "message": "foreign",
         "lastTransitionTime": "2026-01-01T00:00:00Z",
     }]);
     pair.hub.set_conditions("shop", foreign).await?;
@@ -121,10 +121,10 @@ pub async fn what_the_hub_assigns_is_installed_and_reported(_: &Bed) -> Result<(
         let kind = format!("lifecycle.open-cluster-management.io/{kind}");
         ensure!(pair.hub.condition("shop", &kind).await?["message"] == "1.0.0");
     }
-    ensure!(pair.hub.condition("shop", "Available").await?["reason"] == "Theirs");
+    ensure!(pair.hub.condition("shop", "Available").await?["reason"] == "Foreign");
     ensure!(pair.hub.condition("shop", "Degraded").await?["status"] == "False");
     ensure!(pair.hub.condition("shop", "Progressing").await?["status"] == "False");
-    until("the health lease that the klusterlet reads", HEARD, || async {
+    until("the health lease", REPORT_TIMEOUT, || async {
         let namespace = "open-cluster-management-agent-addon";
         let lease = pair.managed.add_on("shop");
         let lease = lease.object("coordination.k8s.io/v1", "Lease", namespace, "shop").await?;
@@ -133,7 +133,7 @@ pub async fn what_the_hub_assigns_is_installed_and_reported(_: &Bed) -> Result<(
     .await
 }
 
-pub async fn offline_it_rolls_back_and_the_newest_report_arrives_once(_: &Bed) -> Result<()> {
+pub async fn an_offline_rollback_is_reported_once_when_the_hub_is_back(_: &Shared) -> Result<()> {
     let pair = Pair::start("offline").await?;
     let add_on = pair.managed.add_on("shop");
     pair.template("1.0.0", READY).await?;
@@ -146,7 +146,7 @@ pub async fn offline_it_rolls_back_and_the_newest_report_arrives_once(_: &Bed) -
     pair.hub.assign("shop", "shop-1.1.0").await?;
     add_on.until("to be assigned 1.1.0", |s| s.desired_version.as_deref() == Some("1.1.0")).await?;
     pair.hub.plane.stop_api().await?;
-    let before = reports(&pair.hub)?;
+    let before = count_reports(&pair.hub)?;
     let status = add_on.until_phase(Phase::RolledBack).await?;
 
     pair.hub.plane.start_api().await?;
@@ -156,26 +156,28 @@ pub async fn offline_it_rolls_back_and_the_newest_report_arrives_once(_: &Bed) -
     let message = condition["message"].as_str().unwrap_or_default();
     ensure!(message.contains("1.0.0") && message.contains("1.1.0"), "{message}");
     ensure!(pair.hub.condition("shop", "Degraded").await?["status"] == "True");
-    // What happened in between is history: RollingBack is told to nobody.
-    let told = reports(&pair.hub)? - before;
-    ensure!(told == 1, "{told} reports");
+    // Phases in between, such as RollingBack, are not reported.
+    let count = count_reports(&pair.hub)? - before;
+    ensure!(count == 1, "{count} reports");
     Ok(())
 }
 
-/// How often the add-on's lease was written on the hub.
-fn reports(hub: &Hub) -> Result<usize> {
+/// Returns how often the add-on's lease was written on the hub.
+fn count_reports(hub: &Hub) -> Result<usize> {
     let events = hub.plane.audit()?;
-    let written = events.iter().filter(|event| {
+    let writes = events.iter().filter(|event| {
         let verb = event["verb"].as_str().unwrap_or_default();
         event["objectRef"]["resource"] == "leases"
             && event["objectRef"]["name"] == "shop"
             && ["create", "update", "patch"].contains(&verb)
             && event["responseStatus"]["code"].as_u64().is_some_and(|code| code < 300)
     });
-    Ok(written.count())
+    Ok(writes.count())
 }
 
-pub async fn what_cannot_be_assigned_is_told_and_changes_nothing(_: &Bed) -> Result<()> {
+pub async fn an_assignment_without_a_valid_template_is_rejected_and_changes_nothing(
+    _: &Shared,
+) -> Result<()> {
     let pair = Pair::start("refused").await?;
     let add_on = pair.managed.add_on("shop");
     pair.template("1.0.0", READY).await?;
@@ -191,9 +193,9 @@ pub async fn what_cannot_be_assigned_is_told_and_changes_nothing(_: &Bed) -> Res
     let bad = spec("not-a-version", READY);
     pair.hub.template("shop", "shop-bad", &bad).await?;
     pair.hub.assign("shop", "shop-bad").await?;
-    until("the hub to hear of the version", HEARD, || async {
-        let reported = pair.hub.report("shop").await?;
-        if reported["reason"] == "InvalidVersion" { Ok(Some(())) } else { bail!("{reported}") }
+    until("a report of the invalid version", REPORT_TIMEOUT, || async {
+        let report = pair.hub.report("shop").await?;
+        if report["reason"] == "InvalidVersion" { Ok(Some(())) } else { bail!("{report}") }
     })
     .await?;
     ensure!(add_on.status().await?.phase == Some(Phase::Available));
@@ -202,7 +204,7 @@ pub async fn what_cannot_be_assigned_is_told_and_changes_nothing(_: &Bed) -> Res
     Ok(())
 }
 
-pub async fn a_plain_template_is_an_inline_bundle(_: &Bed) -> Result<()> {
+pub async fn a_template_with_plain_manifests_becomes_an_inline_bundle(_: &Shared) -> Result<()> {
     let pair = Pair::start("plain").await?;
     let manifests = json!([
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}},
@@ -216,7 +218,7 @@ pub async fn a_plain_template_is_an_inline_bundle(_: &Bed) -> Result<()> {
     Ok(())
 }
 
-pub async fn a_deletion_that_is_seen_uninstalls_and_an_absence_does_not(_: &Bed) -> Result<()> {
+pub async fn an_observed_deletion_uninstalls_and_an_absence_does_not(_: &Shared) -> Result<()> {
     let pair = Pair::start("deleted").await?;
     let add_on = pair.managed.add_on("shop");
     pair.template("1.0.0", READY).await?;
@@ -226,21 +228,21 @@ pub async fn a_deletion_that_is_seen_uninstalls_and_an_absence_does_not(_: &Bed)
     pair.managed.stop_agent().await?;
     pair.hub.unassign("shop").await?;
     pair.start_agent().await?;
-    let orphaned = |status: &lifecycle::ManagedAddOnStatus| {
+    let is_orphaned = |status: &lifecycle::ManagedAddOnStatus| {
         status.conditions.iter().any(|c| c.type_ == "Orphaned" && c.status == "True")
     };
-    add_on.until("to be orphaned", orphaned).await?;
-    ensure!(add_on.image("shop", "web").await?.is_some(), "an absence uninstalled it");
+    add_on.until("to be orphaned", is_orphaned).await?;
+    ensure!(add_on.image("shop", "web").await?.is_some(), "uninstalled because of an absence");
 
     pair.hub.assign("shop", "shop-1.0.0").await?;
-    add_on.until("to be assigned again", |status| !orphaned(status)).await?;
+    add_on.until("to be assigned again", |status| !is_orphaned(status)).await?;
     pair.hub.unassign("shop").await?;
     add_on.until_gone().await?;
     ensure!(add_on.object("v1", "Namespace", "", "shop").await?.is_none());
     Ok(())
 }
 
-pub async fn a_managed_add_on_of_others_is_left_alone(_: &Bed) -> Result<()> {
+pub async fn a_managed_add_on_that_hub_sync_did_not_write_is_left_alone(_: &Shared) -> Result<()> {
     let pair = Pair::start("others").await?;
     let add_on = pair.managed.add_on("shop");
     add_on.assign(&spec("1.0.0", READY)).await?;
@@ -254,44 +256,44 @@ pub async fn a_managed_add_on_of_others_is_left_alone(_: &Bed) -> Result<()> {
     Ok(())
 }
 
-pub async fn the_hub_may_come_later_and_its_credentials_may_change(_: &Bed) -> Result<()> {
+pub async fn the_hub_may_appear_later_and_its_credentials_may_change(_: &Shared) -> Result<()> {
     let (hub, managed) =
         tokio::try_join!(Hub::start("later-hub", "edge"), Managed::start("later"))?;
     let nobody = hub.plane.kubeconfig("nobody", &[])?;
     let kubeconfig = nobody.with_file_name("hub.kubeconfig");
     let path = kubeconfig.to_string_lossy();
     managed.start_agent(&["--hub-kubeconfig", &path, "--cluster-name", "edge"]).await?;
-    // Without the file the agent works for whoever assigns locally.
+    // Without the file the agent takes local assignments.
     let local = managed.add_on("local");
     local.assign(&Spec::inline("1.0.0", &Bundle::new().namespace("local"))).await?;
     local.until_available("1.0.0").await?;
 
     hub.template("shop", "shop-1.0.0", &spec("1.0.0", READY)).await?;
     hub.assign("shop", "shop-1.0.0").await?;
-    std::fs::write(&kubeconfig, refused_kubeconfig())?;
-    until("the agent to refuse exec", HEARD, || async {
+    std::fs::write(&kubeconfig, exec_kubeconfig())?;
+    until("the agent to reject exec", REPORT_TIMEOUT, || async {
         Ok(managed.agent_log().contains("unsupported exec in the kubeconfig").then_some(()))
     })
     .await?;
     std::fs::copy(&nobody, &kubeconfig)?;
-    until("the hub to refuse nobody", HEARD, || async {
-        let refused = hub.plane.audit()?.iter().any(|event| {
+    until("the hub to refuse nobody", REPORT_TIMEOUT, || async {
+        let is_refused = hub.plane.audit()?.iter().any(|event| {
             event.pointer("/user/username").is_some_and(|user| user == "nobody")
                 && event.pointer("/responseStatus/code").is_some_and(|code| code == 403)
         });
-        Ok(refused.then_some(()))
+        Ok(is_refused.then_some(()))
     })
     .await?;
     std::fs::copy(hub.kubeconfig()?, &kubeconfig)?;
     managed.add_on("shop").until_available("1.0.0").await?;
-    until("the metric to say connected", HEARD, || async {
+    until("the metric to show the connection", REPORT_TIMEOUT, || async {
         let metrics = managed.metrics().await?;
         Ok(metrics.contains("addon_agent_hub_connected 1").then_some(()))
     })
     .await
 }
 
-fn refused_kubeconfig() -> String {
+fn exec_kubeconfig() -> String {
     json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "hub",
         "clusters": [{"name": "hub", "cluster": {"server": "https://127.0.0.1:1"}}],

@@ -1,4 +1,4 @@
-//! Deleting a `ManagedAddOn`.
+//! The deletion of a `ManagedAddOn`.
 
 use anyhow::{Context, Result, ensure};
 use lifecycle::Phase;
@@ -6,12 +6,12 @@ use serde_json::json;
 use testbed::bundle::{Bundle, READY, Spec, workload};
 use testbed::wait::until;
 
-use crate::LONG;
-use crate::harness::Bed;
-use crate::prerequisites::{custom, definition};
+use crate::TIMEOUT;
+use crate::harness::Shared;
+use crate::prerequisites::{crd, custom_resource};
 
-pub async fn uninstall_removes_everything_in_reverse_order(bed: &Bed) -> Result<()> {
-    let managed = bed.managed().await?;
+pub async fn uninstall_removes_everything_in_reverse_order(shared: &Shared) -> Result<()> {
+    let managed = shared.managed().await?;
     let add_on = managed.add_on("removed");
     let bundle =
         Bundle::new().namespace("removed").config("settings", "1").deployment("web", READY);
@@ -22,13 +22,13 @@ pub async fn uninstall_removes_everything_in_reverse_order(bed: &Bed) -> Result<
     ensure!(add_on.object("v1", "Namespace", "", "removed").await?.is_none());
     let deletes: Vec<String> = deletions(&managed.plane.audit()?, "removed");
     ensure!(deletes == ["deployments", "configmaps", "namespaces"], "{deletes:?}");
-    let ours = "--selector lifecycle.open-cluster-management.io/addon=removed --output name";
-    let secrets = format!("get secrets --namespace open-cluster-management-agent-addon {ours}");
-    ensure!(managed.kubectl(&secrets).await?.is_empty(), "a retained release is left behind");
+    let selector = "--selector lifecycle.open-cluster-management.io/addon=removed --output name";
+    let secrets = format!("get secrets --namespace open-cluster-management-agent-addon {selector}");
+    ensure!(managed.kubectl(&secrets).await?.is_empty(), "a retained release was not removed");
     Ok(())
 }
 
-/// What the installer deleted in or of a namespace, in order.
+/// Returns the resources that the installer deleted in a namespace, and the namespace itself, in order.
 fn deletions(audit: &[serde_json::Value], namespace: &str) -> Vec<String> {
     let text = |event: &serde_json::Value, pointer: &str| {
         event.pointer(pointer).and_then(|v| v.as_str()).unwrap_or_default().to_owned()
@@ -47,8 +47,10 @@ fn deletions(audit: &[serde_json::Value], namespace: &str) -> Vec<String> {
         .collect()
 }
 
-pub async fn what_holds_data_or_is_others_stays(bed: &Bed) -> Result<()> {
-    let managed = bed.managed().await?;
+pub async fn objects_with_data_and_foreign_objects_survive_an_uninstall(
+    shared: &Shared,
+) -> Result<()> {
+    let managed = shared.managed().await?;
     let add_on = managed.add_on("guarded");
     let volume = json!({
         "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "guarded"},
@@ -65,67 +67,73 @@ pub async fn what_holds_data_or_is_others_stays(bed: &Bed) -> Result<()> {
             "resources": {"requests": {"storage": "1Mi"}},
         },
     });
-    let shared =
+    let shared_namespace =
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "guarded-shared"}});
-    let bundle = Bundle::new().namespace("guarded").object(shared).config("settings", "1");
+    let bundle =
+        Bundle::new().namespace("guarded").object(shared_namespace).config("settings", "1");
     let with_data = bundle.clone().object(claim);
     let spec = |version, bundle| Spec::inline(version, bundle).namespace("guarded");
     add_on.assign(&spec("1.0.0", &with_data)).await?;
     add_on.until_available("1.0.0").await?;
     managed.kubectl("create configmap others --namespace guarded-shared").await?;
 
-    // Dropped from the bundle, the claim stays; so does it on removal.
+    // The claim stays when a version drops it, and when the add-on is removed.
     add_on.assign(&spec("1.1.0", &bundle)).await?;
     add_on.until_available("1.1.0").await?;
     ensure!(add_on.object("v1", "PersistentVolumeClaim", "guarded", "data").await?.is_some());
     add_on.delete().await?;
     add_on.until_gone().await?;
-    ensure!(add_on.config("guarded", "settings").await?.is_none(), "left behind");
-    let about = "--field-selector reason=Kept,regarding.name=guarded";
-    let events = format!("get events.events.k8s.io --all-namespaces {about} --output json");
+    ensure!(add_on.config("guarded", "settings").await?.is_none(), "not removed");
+    let selector = "--field-selector reason=Kept,regarding.name=guarded";
+    let events = format!("get events.events.k8s.io --all-namespaces {selector} --output json");
     let events = managed.kubectl(&events).await?;
     ensure!(events.contains("PersistentVolumeClaim guarded/data ("), "{events}");
     ensure!(events.contains("Namespace guarded-shared ("), "{events}");
     for namespace in ["guarded", "guarded-shared"] {
-        let kept = add_on.object("v1", "Namespace", "", namespace).await?;
-        ensure!(kept.is_some_and(|kept| kept.pointer("/metadata/deletionTimestamp").is_none()));
+        let existing = add_on.object("v1", "Namespace", "", namespace).await?;
+        ensure!(existing.is_some_and(|it| it.pointer("/metadata/deletionTimestamp").is_none()));
     }
     ensure!(add_on.object("v1", "PersistentVolumeClaim", "guarded", "data").await?.is_some());
     Ok(())
 }
 
-pub async fn what_is_going_anyway_keeps_no_namespace(bed: &Bed) -> Result<()> {
-    let managed = bed.managed().await?;
+pub async fn pods_that_are_still_terminating_do_not_keep_a_namespace(
+    shared: &Shared,
+) -> Result<()> {
+    let managed = shared.managed().await?;
     let add_on = managed.add_on("lingering");
-    // Its pods take their time, as on a real node.
+    // Its pods take time to end, as on a real node.
     let mut web = workload("Deployment", "web", READY);
     web["spec"]["template"]["metadata"]["finalizers"] = json!(["example.com/slow"]);
     let bundle = Bundle::new().namespace("lingering").object(web);
     add_on.assign(&Spec::inline("1.0.0", &bundle).namespace("lingering")).await?;
     add_on.until_available("1.0.0").await?;
     add_on.delete().await?;
-    until("the namespace to be deleted, too", LONG, || async {
+    until("the namespace to be deleted too", TIMEOUT, || async {
         let namespace = add_on.object("v1", "Namespace", "", "lingering").await?;
-        let namespace = namespace.context("it is gone before its pods")?;
+        let namespace = namespace.context("the namespace was removed before its pods")?;
         Ok(namespace.pointer("/metadata/deletionTimestamp").map(drop))
     })
     .await?;
     let pod = managed.kubectl("get pods --namespace lingering --output name").await?;
-    let free = json!({"metadata": {"finalizers": null}});
-    let patch = format!("patch {} --namespace lingering --type merge --patch {free}", pod.trim());
+    let finalizers = json!({"metadata": {"finalizers": null}});
+    let patch =
+        format!("patch {} --namespace lingering --type merge --patch {finalizers}", pod.trim());
     managed.kubectl(&patch).await?;
     add_on.until_gone().await?;
     ensure!(add_on.object("v1", "Namespace", "", "lingering").await?.is_none());
     Ok(())
 }
 
-pub async fn an_operator_outlives_what_a_later_version_gave_it(bed: &Bed) -> Result<()> {
+pub async fn an_operator_is_removed_after_a_custom_resource_of_a_later_version(
+    shared: &Shared,
+) -> Result<()> {
     let (name, group) = ("outlives", "outlives.example.com");
-    let managed = bed.managed().await?;
+    let managed = shared.managed().await?;
     let add_on = managed.add_on(name);
-    let operator = Bundle::new().namespace(name).object(definition("Gear", group));
+    let operator = Bundle::new().namespace(name).object(crd("Gear", group));
     let operator = operator.deployment("operator", READY);
-    let mut gear = custom("Gear", group, "main");
+    let mut gear = custom_resource("Gear", group, "main");
     gear["metadata"]["finalizers"] = json!(["example.com/held"]);
     let with_gear = operator.clone().object(gear);
     let spec =
@@ -135,21 +143,27 @@ pub async fn an_operator_outlives_what_a_later_version_gave_it(bed: &Bed) -> Res
     add_on.assign(&spec("1.1.0", &with_gear)).await?;
     add_on.until_available("1.1.0").await?;
     add_on.delete().await?;
-    let blocks = |message: &String| message.contains("example.com/held");
+    let names_blocker = |message: &String| message.contains("example.com/held");
     add_on
-        .until("to say what blocks", |status| status.message.as_ref().is_some_and(blocks))
+        .until("to name the object that blocks", |status| {
+            status.message.as_ref().is_some_and(names_blocker)
+        })
         .await?;
-    ensure!(add_on.image(name, "operator").await?.is_some(), "nobody is left to let it go");
-    let free = json!({"metadata": {"finalizers": null}});
-    let patch = format!("patch gear.{group} main --namespace {name} --type merge --patch {free}");
+    ensure!(
+        add_on.image(name, "operator").await?.is_some(),
+        "the operator was removed before its custom resource"
+    );
+    let finalizers = json!({"metadata": {"finalizers": null}});
+    let patch =
+        format!("patch gear.{group} main --namespace {name} --type merge --patch {finalizers}");
     managed.kubectl(&patch).await?;
     add_on.until_gone().await?;
-    ensure!(add_on.image(name, "operator").await?.is_none(), "left behind");
+    ensure!(add_on.image(name, "operator").await?.is_none(), "not removed");
     Ok(())
 }
 
-pub async fn removing_says_what_blocks(bed: &Bed) -> Result<()> {
-    let managed = bed.managed().await?;
+pub async fn the_status_names_the_object_that_blocks_a_removal(shared: &Shared) -> Result<()> {
+    let managed = shared.managed().await?;
     let add_on = managed.add_on("blocked");
     let mut map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "stuck"}});
     map["metadata"]["finalizers"] = json!(["example.com/nobody"]);
@@ -158,19 +172,19 @@ pub async fn removing_says_what_blocks(bed: &Bed) -> Result<()> {
     add_on.until_available("1.0.0").await?;
     add_on.delete().await?;
     let status = add_on
-        .until("to say what blocks", |status| {
+        .until("to name the object that blocks", |status| {
             status.message.as_ref().is_some_and(|message| message.contains("example.com/nobody"))
         })
         .await?;
     ensure!(status.phase == Some(Phase::Removing));
-    let free = json!({"metadata": {"finalizers": null}});
+    let finalizers = json!({"metadata": {"finalizers": null}});
     let patch = "patch configmap stuck --namespace blocked --type merge";
-    managed.kubectl(&format!("{patch} --patch {free}")).await?;
+    managed.kubectl(&format!("{patch} --patch {finalizers}")).await?;
     add_on.until_gone().await
 }
 
-pub async fn orphan_leaves_everything(bed: &Bed) -> Result<()> {
-    let managed = bed.managed().await?;
+pub async fn deletion_policy_orphan_leaves_everything(shared: &Shared) -> Result<()> {
+    let managed = shared.managed().await?;
     let add_on = managed.add_on("orphan");
     let bundle = Bundle::new().namespace("orphan").config("settings", "1");
     let spec = Spec::inline("1.0.0", &bundle).namespace("orphan").policy("deletion", "Orphan");

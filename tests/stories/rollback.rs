@@ -1,4 +1,4 @@
-//! What Kubernetes itself puts in the way of going back.
+//! Rollbacks in which Kubernetes itself is an obstacle.
 
 use anyhow::{Context, Result, ensure};
 use lifecycle::{Phase, Reason};
@@ -7,28 +7,30 @@ use testbed::AddOn;
 use testbed::bundle::{Bundle, JOB, NEVER_READY, READY, Spec, workload};
 use testbed::wait::until;
 
-use crate::LONG;
-use crate::harness::Bed;
-use crate::prerequisites::{custom, definition};
+use crate::TIMEOUT;
+use crate::harness::Shared;
+use crate::prerequisites::{crd, custom_resource};
 
 fn spec(name: &str, version: &str, bundle: &Bundle) -> Spec {
     Spec::inline(version, bundle).namespace(name)
 }
 
-/// Of a version that never becomes healthy: it is not waited for long. The way back has five minutes.
-fn bad(name: &str, version: &str, bundle: &Bundle) -> Spec {
+/// Returns a version that never becomes healthy, with a short time-out. Its rollback has five minutes.
+fn failing(name: &str, version: &str, bundle: &Bundle) -> Spec {
     spec(name, version, bundle).policy("timeout", "6s")
 }
 
-async fn images_of_pods(bed: &Bed, name: &str) -> Result<String> {
+async fn pod_images(shared: &Shared, name: &str) -> Result<String> {
     let images = "jsonpath={.items[*].spec.containers[0].image}";
     let pods = format!("get pods --namespace {name} --output {images}");
-    bed.managed().await?.kubectl(&pods).await
+    shared.managed().await?.kubectl(&pods).await
 }
 
-pub async fn a_stateful_set_is_freed_of_pods_that_never_become_ready(bed: &Bed) -> Result<()> {
+pub async fn pods_that_never_become_ready_do_not_block_a_stateful_set(
+    shared: &Shared,
+) -> Result<()> {
     let name = "sets";
-    let add_on = bed.managed().await?.add_on(name);
+    let add_on = shared.managed().await?.add_on(name);
     let bundle = |image| {
         let mut set = workload("StatefulSet", "db", image);
         set["spec"]["replicas"] = json!(2);
@@ -36,25 +38,25 @@ pub async fn a_stateful_set_is_freed_of_pods_that_never_become_ready(bed: &Bed) 
     };
     add_on.assign(&spec(name, "1.0.0", &bundle(READY))).await?;
     add_on.until_available("1.0.0").await?;
-    add_on.assign(&bad(name, "1.1.0", &bundle(NEVER_READY))).await?;
+    add_on.assign(&failing(name, "1.1.0", &bundle(NEVER_READY))).await?;
     add_on.until_phase(Phase::RolledBack).await?;
-    ensure!(images_of_pods(bed, name).await? == format!("{READY} {READY}"));
-    // So it is on the way forward, where a third version takes the place of one that is stuck.
+    ensure!(pod_images(shared, name).await? == format!("{READY} {READY}"));
+    // The same holds for an upgrade that supersedes a stuck version.
     add_on.assign(&spec(name, "1.2.0", &bundle(NEVER_READY))).await?;
-    until("a pod to be stuck", LONG, || async {
-        Ok(images_of_pods(bed, name).await?.contains(NEVER_READY).then_some(()))
+    until("a pod to be stuck", TIMEOUT, || async {
+        Ok(pod_images(shared, name).await?.contains(NEVER_READY).then_some(()))
     })
     .await?;
     let other = bundle(READY).config("settings", "other");
     add_on.assign(&spec(name, "1.3.0", &other)).await?;
     add_on.until_available("1.3.0").await?;
-    ensure!(images_of_pods(bed, name).await? == format!("{READY} {READY}"));
+    ensure!(pod_images(shared, name).await? == format!("{READY} {READY}"));
     Ok(())
 }
 
-pub async fn a_deployment_is_recreate_again(bed: &Bed) -> Result<()> {
+pub async fn a_deployment_returns_to_the_strategy_recreate(shared: &Shared) -> Result<()> {
     let name = "recreated";
-    let add_on = bed.managed().await?.add_on(name);
+    let add_on = shared.managed().await?.add_on(name);
     let bundle = |image, strategy: Option<Value>| {
         let mut web = workload("Deployment", "web", image);
         web["spec"]["strategy"] = strategy.unwrap_or(Value::Null);
@@ -63,18 +65,18 @@ pub async fn a_deployment_is_recreate_again(bed: &Bed) -> Result<()> {
     let recreate = || Some(json!({"type": "Recreate"}));
     add_on.assign(&spec(name, "1.0.0", &bundle(READY, recreate()))).await?;
     add_on.until_available("1.0.0").await?;
-    add_on.assign(&bad(name, "1.1.0", &bundle(NEVER_READY, None))).await?;
+    add_on.assign(&failing(name, "1.1.0", &bundle(NEVER_READY, None))).await?;
     add_on.until_phase(Phase::RolledBack).await?;
     ensure!(strategy(&add_on, name).await? == "Recreate");
     ensure!(add_on.image(name, "web").await?.as_deref() == Some(READY));
-    // So it is on the way forward.
+    // The same holds for an upgrade.
     add_on.assign(&spec(name, "1.2.0", &bundle(READY, None))).await?;
     add_on.until_available("1.2.0").await?;
     ensure!(strategy(&add_on, name).await? == "RollingUpdate");
     add_on.assign(&spec(name, "1.3.0", &bundle(READY, recreate()))).await?;
     add_on.until_available("1.3.0").await?;
     ensure!(strategy(&add_on, name).await? == "Recreate");
-    // What contradicts itself is not deleted for that.
+    // A strategy that contradicts itself is rejected, not replaced.
     let both = json!({"type": "Recreate", "rollingUpdate": {"maxSurge": 1}});
     add_on.assign(&spec(name, "1.4.0", &bundle(READY, Some(both)))).await?;
     let status = add_on.until_phase(Phase::Rejected).await?;
@@ -89,9 +91,11 @@ async fn strategy(add_on: &AddOn, namespace: &str) -> Result<String> {
     Ok(strategy.unwrap_or_default().to_owned())
 }
 
-pub async fn a_claim_that_grew_stays_and_the_rest_goes_back(bed: &Bed) -> Result<()> {
+pub async fn a_claim_that_grew_stays_and_everything_else_is_rolled_back(
+    shared: &Shared,
+) -> Result<()> {
     let name = "grown";
-    let managed = bed.managed().await?;
+    let managed = shared.managed().await?;
     let add_on = managed.add_on(name);
     managed.plane.apply_yaml(VOLUME).await?;
     let bundle = |image, size: &str| {
@@ -106,8 +110,8 @@ pub async fn a_claim_that_grew_stays_and_the_rest_goes_back(bed: &Bed) -> Result
     };
     add_on.assign(&spec(name, "1.0.0", &bundle(READY, "1Gi"))).await?;
     add_on.until_available("1.0.0").await?;
-    let bad = bad(name, "1.1.0", &bundle(NEVER_READY, "2Gi"));
-    add_on.assign(&bad.policy("onUnsafe", "Proceed")).await?;
+    let failing = failing(name, "1.1.0", &bundle(NEVER_READY, "2Gi"));
+    add_on.assign(&failing.policy("onUnsafe", "Proceed")).await?;
     let status = add_on.until_phase(Phase::RolledBack).await?;
     let message = status.message.unwrap_or_default();
     ensure!(status.reason.as_deref() == Some("RollbackIncomplete"), "{message}");
@@ -133,9 +137,9 @@ spec:
   hostPath: {path: /nowhere}
 ";
 
-pub async fn a_job_of_the_version_that_failed_is_ended(bed: &Bed) -> Result<()> {
+pub async fn a_job_of_the_failed_version_is_ended(shared: &Shared) -> Result<()> {
     let name = "migrated";
-    let add_on = bed.managed().await?.add_on(name);
+    let add_on = shared.managed().await?.add_on(name);
     let bundle = |image, web| {
         let pods = json!({
             "restartPolicy": "Never", "containers": [{"name": "main", "image": image}],
@@ -149,50 +153,57 @@ pub async fn a_job_of_the_version_that_failed_is_ended(bed: &Bed) -> Result<()> 
     let job = || add_on.object("batch/v1", "Job", name, "migrate");
     add_on.assign(&spec(name, "1.0.0", &bundle(JOB, READY))).await?;
     add_on.until_available("1.0.0").await?;
-    add_on.assign(&bad(name, "1.1.0", &bundle(NEVER_READY, NEVER_READY))).await?;
+    add_on.assign(&failing(name, "1.1.0", &bundle(NEVER_READY, NEVER_READY))).await?;
     add_on.until_phase(Phase::RolledBack).await?;
-    ensure!(job().await?.is_none(), "what failed runs beside the old version");
-    // The next version's own, which differs from both, stays when the old ones are pruned.
+    ensure!(job().await?.is_none(), "the Job of the failed version still runs");
+    // The next version's Job differs from both and stays when the old ones are pruned.
     let next = bundle(JOB, READY).config("settings", "next");
     add_on.assign(&spec(name, "1.2.0", &next)).await?;
     add_on.until_available("1.2.0").await?;
     let other = bundle("registry.example.com/job:2", READY);
     add_on.assign(&spec(name, "1.3.0", &other)).await?;
     add_on.until_available("1.3.0").await?;
-    ensure!(job().await?.is_some(), "it was taken for an old one");
+    ensure!(job().await?.is_some(), "the Job of the current version was pruned");
     Ok(())
 }
 
-pub async fn an_operator_outlives_what_it_cares_for(bed: &Bed) -> Result<()> {
+pub async fn an_operator_is_pruned_after_its_custom_resource(shared: &Shared) -> Result<()> {
     let name = "cared-for";
-    let managed = bed.managed().await?;
+    let managed = shared.managed().await?;
     let add_on = managed.add_on(name);
     let old = Bundle::new().namespace(name).config("settings", "1");
-    let mut gear = custom("Gear", "care.example.com", "main");
+    let mut gear = custom_resource("Gear", "care.example.com", "main");
     gear["metadata"]["finalizers"] = json!(["care.example.com/held"]);
-    let gears = definition("Gear", "care.example.com");
+    let gears = crd("Gear", "care.example.com");
     let new = old.clone().object(gears).object(gear).deployment("operator", NEVER_READY);
     add_on.assign(&spec(name, "1.0.0", &old)).await?;
     add_on.until_available("1.0.0").await?;
-    add_on.assign(&bad(name, "1.1.0", &new)).await?;
-    let waits = |message: &str| message.contains("Gear") && message.contains("to be gone");
-    let waiting = add_on
-        .until("to wait for the finalizer", |status| status.message.as_deref().is_some_and(waits));
+    add_on.assign(&failing(name, "1.1.0", &new)).await?;
+    let is_waiting = |message: &str| message.contains("Gear") && message.contains("to be gone");
+    let waiting = add_on.until("to wait for the finalizer", |status| {
+        status.message.as_deref().is_some_and(is_waiting)
+    });
     waiting.await?;
-    ensure!(add_on.image(name, "operator").await?.is_some(), "nobody is left to let it go");
-    let free = json!({"metadata": {"finalizers": null}});
-    let patch =
-        format!("patch gear.care.example.com main --namespace {name} --type merge --patch {free}");
+    ensure!(
+        add_on.image(name, "operator").await?.is_some(),
+        "the operator was removed before its custom resource"
+    );
+    let finalizers = json!({"metadata": {"finalizers": null}});
+    let patch = format!(
+        "patch gear.care.example.com main --namespace {name} --type merge --patch {finalizers}"
+    );
     managed.kubectl(&patch).await?;
     add_on.until_phase(Phase::RolledBack).await?;
-    ensure!(add_on.image(name, "operator").await?.is_none(), "left behind");
+    ensure!(add_on.image(name, "operator").await?.is_none(), "not removed");
     Ok(())
 }
 
-pub async fn what_is_not_served_any_more_is_told(bed: &Bed) -> Result<()> {
+pub async fn an_api_version_that_is_not_served_any_more_makes_a_rollback_unsafe(
+    shared: &Shared,
+) -> Result<()> {
     let (name, group) = ("unserved", "unserved.example.com");
-    let add_on = bed.managed().await?.add_on(name);
-    install_dial(bed, &add_on, group).await?;
+    let add_on = shared.managed().await?.add_on(name);
+    install_dial(shared, &add_on, group).await?;
     add_on.assign(&dial(name, group, "v1", "1.1.0")).await?;
     let status = add_on.until_phase(Phase::Waiting).await?;
     let message = status.message.unwrap_or_default();
@@ -201,37 +212,40 @@ pub async fn what_is_not_served_any_more_is_told(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-pub async fn what_is_not_served_any_more_is_removed(bed: &Bed) -> Result<()> {
+pub async fn an_object_of_an_api_version_that_is_not_served_any_more_is_removed(
+    shared: &Shared,
+) -> Result<()> {
     let (name, group) = ("unserved-gone", "unserved-gone.example.com");
-    let add_on = bed.managed().await?.add_on(name);
-    install_dial(bed, &add_on, group).await?;
+    let add_on = shared.managed().await?.add_on(name);
+    install_dial(shared, &add_on, group).await?;
     add_on.delete().await?;
     add_on.until_gone().await?;
     let dial = add_on.object(&format!("{group}/v1"), "Dial", name, "main").await?;
-    ensure!(dial.is_none(), "left behind: {dial:?}");
+    ensure!(dial.is_none(), "not removed: {dial:?}");
     Ok(())
 }
 
-/// Version 1.0.0 has a Dial in an old version, which ceases to be served while the agent remembers it.
-async fn install_dial(bed: &Bed, add_on: &AddOn, group: &str) -> Result<()> {
-    let managed = bed.managed().await?;
-    let mut dials = definition("Dial", group);
+/// Installs version 1.0.0 with a Dial in an old API version. That version ceases to be served while the agent remembers
+/// it.
+async fn install_dial(shared: &Shared, add_on: &AddOn, group: &str) -> Result<()> {
+    let managed = shared.managed().await?;
+    let mut dials = crd("Dial", group);
     dials["spec"]["versions"][0]["served"] = json!(true);
     managed.plane.apply_yaml(&dials.to_string()).await?;
     add_on.assign(&dial(&add_on.name, group, "v1alpha1", "1.0.0")).await?;
     add_on.until_available("1.0.0").await?;
     dials["spec"]["versions"][0]["served"] = json!(false);
     managed.plane.apply_yaml(&dials.to_string()).await?;
-    // What is served is told a moment after the definition changed.
-    until("the old version to be served no more", LONG, || async {
-        let answer = managed.kubectl(&format!("get --raw /apis/{group}/v1alpha1")).await;
-        Ok(answer.is_err_and(|error| error.to_string().contains("NotFound")).then_some(()))
+    // API discovery follows a change of the CRD a moment later.
+    until("the old API version not to be served any more", TIMEOUT, || async {
+        let response = managed.kubectl(&format!("get --raw /apis/{group}/v1alpha1")).await;
+        Ok(response.is_err_and(|error| error.to_string().contains("NotFound")).then_some(()))
     })
     .await
 }
 
 fn dial(name: &str, group: &str, served: &str, version: &str) -> Spec {
-    let mut dial = custom("Dial", group, "main");
+    let mut dial = custom_resource("Dial", group, "main");
     dial["apiVersion"] = json!(format!("{group}/{served}"));
     let bundle = Bundle::new().namespace(name).object(dial);
     spec(name, version, &bundle).policy("timeout", "90s")

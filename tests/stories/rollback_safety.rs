@@ -1,14 +1,14 @@
-//! What is judged of going back before the first write, and what going back leaves as it is.
+//! Rollback safety: the judgement before the first write, and the objects that a rollback leaves as they are.
 
 use anyhow::{Context, Result, ensure};
 use lifecycle::{ManagedAddOnStatus, Phase};
 use serde_json::{Value, json};
 use testbed::bundle::{Bundle, NEVER_READY, READY, Spec};
 
-use crate::at_rest::{shown, watchful};
-use crate::harness::Bed;
+use crate::at_rest::{condition, start_watchful};
+use crate::harness::Shared;
 
-/// Kinds are cluster-scoped, so each story has a group of its own.
+/// The API group of one story. CRDs are cluster-scoped, so each story has its own.
 struct Kind(&'static str);
 
 impl Kind {
@@ -16,7 +16,7 @@ impl Kind {
         format!("{}.example.com", self.0)
     }
 
-    fn definition(&self, versions: &[Value]) -> Value {
+    fn crd(&self, versions: &[Value]) -> Value {
         json!({
             "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
             "metadata": {"name": format!("boxes.{}", self.group())},
@@ -27,11 +27,11 @@ impl Kind {
         })
     }
 
-    /// An object that is not the add-on's.
+    /// Returns a foreign object.
     fn object(&self, spec: Value) -> Value {
         json!({
             "apiVersion": format!("{}/v1", self.group()), "kind": "Box",
-            "metadata": {"name": "theirs", "namespace": "default"}, "spec": spec,
+            "metadata": {"name": "foreign", "namespace": "default"}, "spec": spec,
         })
     }
 }
@@ -44,49 +44,52 @@ fn version(name: &str, storage: bool, fields: &[&str]) -> Value {
     json!({"name": name, "served": true, "storage": storage, "schema": {"openAPIV3Schema": schema}})
 }
 
-fn bundle(name: &str, setting: &str, definition: Value) -> Bundle {
-    Bundle::new().namespace(name).config("settings", setting).object(definition)
+fn bundle(name: &str, setting: &str, crd: Value) -> Bundle {
+    Bundle::new().namespace(name).config("settings", setting).object(crd)
 }
 
 fn spec(name: &str, version: &str, bundle: &Bundle) -> Spec {
     Spec::inline(version, bundle).namespace(name)
 }
 
-fn judged(status: &ManagedAddOnStatus) -> String {
-    shown(status, "RollbackSafe")
+/// Returns status and reason of the condition `RollbackSafe`.
+fn rollback_safe(status: &ManagedAddOnStatus) -> String {
+    condition(status, "RollbackSafe")
 }
 
-pub async fn a_definition_that_would_harm_living_objects_is_refused(bed: &Bed) -> Result<()> {
+pub async fn a_crd_that_would_lose_data_of_existing_objects_is_rejected(
+    shared: &Shared,
+) -> Result<()> {
     let (name, kind) = ("narrowed", Kind("narrowed"));
-    let managed = bed.managed().await?;
+    let managed = shared.managed().await?;
     let add_on = managed.add_on(name);
-    let wide = kind.definition(&[version("v1", true, &["size", "color"])]);
-    let narrow = kind.definition(&[version("v1", true, &["size"])]);
+    let wide = kind.crd(&[version("v1", true, &["size", "color"])]);
+    let narrow = kind.crd(&[version("v1", true, &["size"])]);
     add_on.assign(&spec(name, "1.0.0", &bundle(name, "old", wide))).await?;
     let status = add_on.until_available("1.0.0").await?;
-    ensure!(judged(&status) == "absent", "an install is judged");
+    ensure!(rollback_safe(&status) == "absent", "an install has a rollback safety");
     managed.plane.apply_yaml(&kind.object(json!({"color": "secret red"})).to_string()).await?;
     add_on.assign(&spec(name, "1.1.0", &bundle(name, "new", narrow))).await?;
     let status = add_on.until_phase(Phase::Rejected).await?;
     let message = status.message.unwrap_or_default();
     ensure!(status.reason.as_deref() == Some("DefinitionNarrowed"), "{message}");
-    ensure!(message.contains("Box default/theirs would lose spec.color"), "{message}");
+    ensure!(message.contains("Box default/foreign would lose spec.color"), "{message}");
     ensure!(!message.contains("red"), "{message}");
     ensure!(add_on.config(name, "settings").await?.as_deref() == Some("old"));
-    // Without that object the definition may change freely.
+    // Without that object the CRD may change.
     managed.plane.apply_yaml(&kind.object(json!({"size": "small"})).to_string()).await?;
     add_on.annotate("retry", Some("now")).await?;
     let status = add_on.until_available("1.1.0").await?;
-    ensure!(judged(&status) == "True NoKnownRisk", "{status:?}");
+    ensure!(rollback_safe(&status) == "True NoKnownRisk", "{status:?}");
     Ok(())
 }
 
-pub async fn going_back_leaves_a_definition_whose_objects_would_lose_fields(_: &Bed) -> Result<()> {
+pub async fn a_rollback_keeps_a_crd_whose_objects_would_lose_fields(_: &Shared) -> Result<()> {
     let (name, kind) = ("widened", Kind("widened"));
-    let managed = watchful("widened").await?;
+    let managed = start_watchful("widened").await?;
     let add_on = managed.add_on(name);
-    let narrow = kind.definition(&[version("v1", true, &["size"])]);
-    let wide = kind.definition(&[version("v1", true, &["size", "color"])]);
+    let narrow = kind.crd(&[version("v1", true, &["size"])]);
+    let wide = kind.crd(&[version("v1", true, &["size", "color"])]);
     let good = bundle(name, "old", narrow).deployment("web", READY);
     add_on.assign(&spec(name, "1.0.0", &good)).await?;
     add_on.until_available("1.0.0").await?;
@@ -99,75 +102,90 @@ pub async fn going_back_leaves_a_definition_whose_objects_would_lose_fields(_: &
     let status = add_on.until_phase(Phase::RolledBack).await?;
     let message = status.message.unwrap_or_default();
     ensure!(status.reason.as_deref() == Some("RollbackIncomplete"), "{message}");
-    ensure!(message.contains("Box default/theirs would lose spec.color"), "{message}");
-    ensure!(add_on.config(name, "settings").await?.as_deref() == Some("old"), "the rest goes back");
+    ensure!(message.contains("Box default/foreign would lose spec.color"), "{message}");
+    ensure!(
+        add_on.config(name, "settings").await?.as_deref() == Some("old"),
+        "the other objects were not rolled back"
+    );
     ensure!(add_on.image(name, "web").await?.as_deref() == Some(READY));
     let api = format!("{}/v1", kind.group());
-    let theirs = add_on.object(&api, "Box", "default", "theirs").await?.context("it is gone")?;
-    ensure!(theirs.pointer("/spec/color") == Some(&json!("red")), "it lost a field: {theirs}");
-    // The repair of what others change leaves it as it is, too, and tells of nothing.
-    let looked = |status: &ManagedAddOnStatus| shown(status, "Drifted") != "absent";
-    let status = add_on.until("to be looked after", looked).await?;
-    ensure!(shown(&status, "Drifted").starts_with("False"), "{:?}", status.conditions);
-    // Nor is it narrowed by a version that is like the old one.
+    let foreign = add_on
+        .object(&api, "Box", "default", "foreign")
+        .await?
+        .context("the foreign object is gone")?;
+    ensure!(foreign.pointer("/spec/color") == Some(&json!("red")), "it lost a field: {foreign}");
+    // The repair of drift leaves the CRD as it is, too, and reports no drift.
+    let has_condition = |status: &ManagedAddOnStatus| condition(status, "Drifted") != "absent";
+    let status = add_on.until("to be checked for drift", has_condition).await?;
+    ensure!(condition(&status, "Drifted").starts_with("False"), "{:?}", status.conditions);
+    // A version with the old CRD is rejected.
     add_on.assign(&spec(name, "1.0.1", &good.config("more", "1"))).await?;
     let status = add_on.until_phase(Phase::Rejected).await?;
     ensure!(status.reason.as_deref() == Some("DefinitionNarrowed"), "{status:?}");
     Ok(())
 }
 
-/// 1.0.0 stores objects as v1, of which there is one; 1.1.0 stores them as v2.
-async fn with_another_storage(bed: &Bed, name: &'static str, image: &str) -> Result<Bundle> {
+/// Installs 1.0.0, which stores objects as v1, with one object. Returns the bundle of 1.1.0, which stores them as v2.
+async fn install_and_change_storage(
+    shared: &Shared,
+    name: &'static str,
+    image: &str,
+) -> Result<Bundle> {
     let kind = Kind(name);
-    let managed = bed.managed().await?;
+    let managed = shared.managed().await?;
     let add_on = managed.add_on(name);
-    let old = kind.definition(&[version("v1", true, &["size"])]);
+    let old = kind.crd(&[version("v1", true, &["size"])]);
     let good = bundle(name, "old", old).deployment("web", READY);
     add_on.assign(&spec(name, "1.0.0", &good)).await?;
     add_on.until_available("1.0.0").await?;
     managed.plane.apply_yaml(&kind.object(json!({"size": "small"})).to_string()).await?;
     let both = [version("v1", false, &["size"]), version("v2", true, &["size"])];
-    Ok(bundle(name, "new", kind.definition(&both)).deployment("web", image))
+    Ok(bundle(name, "new", kind.crd(&both)).deployment("web", image))
 }
 
-pub async fn what_cannot_be_gone_back_from_waits_for_a_word(bed: &Bed) -> Result<()> {
+pub async fn an_upgrade_without_a_safe_rollback_waits_for_consent(shared: &Shared) -> Result<()> {
     let name = "unsafe";
-    let new = with_another_storage(bed, name, READY).await?;
-    let add_on = bed.managed().await?.add_on(name);
+    let new = install_and_change_storage(shared, name, READY).await?;
+    let add_on = shared.managed().await?.add_on(name);
     add_on.assign(&spec(name, "1.1.0", &new)).await?;
     let status = add_on.until_phase(Phase::Waiting).await?;
     ensure!(status.reason.as_deref() == Some("RollbackUnsafe"), "{status:?}");
-    ensure!(judged(&status) == "False RollbackUnsafe", "{status:?}");
+    ensure!(rollback_safe(&status) == "False RollbackUnsafe", "{status:?}");
     let message = status.message.unwrap_or_default();
     ensure!(
         message.contains("boxes.unsafe.example.com would store its objects as v2"),
         "{message}"
     );
-    ensure!(add_on.config(name, "settings").await?.as_deref() == Some("old"), "it was written");
-    add_on.annotate("retry", Some("go on")).await?;
+    ensure!(add_on.config(name, "settings").await?.as_deref() == Some("old"), "1.1.0 was applied");
+    add_on.annotate("retry", Some("consent")).await?;
     let status = add_on.until_available("1.1.0").await?;
-    ensure!(judged(&status) == "False RollbackUnsafe", "{status:?}");
+    ensure!(rollback_safe(&status) == "False RollbackUnsafe", "{status:?}");
     Ok(())
 }
 
-pub async fn whoever_says_proceed_goes_back_as_far_as_it_goes(bed: &Bed) -> Result<()> {
+pub async fn an_unsafe_rollback_with_consent_restores_as_much_as_possible(
+    shared: &Shared,
+) -> Result<()> {
     let name = "proceeds";
-    let new = with_another_storage(bed, name, NEVER_READY).await?;
-    let add_on = bed.managed().await?.add_on(name);
+    let new = install_and_change_storage(shared, name, NEVER_READY).await?;
+    let add_on = shared.managed().await?.add_on(name);
     let bad = spec(name, "1.1.0", &new).policy("timeout", "4s").policy("onUnsafe", "Proceed");
     add_on.assign(&bad).await?;
     let status = add_on.until_phase(Phase::RolledBack).await?;
     let message = status.message.clone().unwrap_or_default();
     ensure!(status.reason.as_deref() == Some("RollbackIncomplete"), "{message}");
     ensure!(message.contains("CustomResourceDefinition boxes.proceeds.example.com"), "{message}");
-    ensure!(judged(&status) == "False RollbackUnsafe", "{status:?}");
-    ensure!(add_on.config(name, "settings").await?.as_deref() == Some("old"), "the rest goes back");
+    ensure!(rollback_safe(&status) == "False RollbackUnsafe", "{status:?}");
+    ensure!(
+        add_on.config(name, "settings").await?.as_deref() == Some("old"),
+        "the other objects were not rolled back"
+    );
     Ok(())
 }
 
-pub async fn what_the_check_warns_of_stops_nothing(bed: &Bed) -> Result<()> {
+pub async fn warnings_of_the_check_stop_nothing(shared: &Shared) -> Result<()> {
     let name = "warned";
-    let managed = bed.managed().await?;
+    let managed = shared.managed().await?;
     let add_on = managed.add_on(name);
     let quota = json!({
         "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "few", "namespace": name},
@@ -186,7 +204,7 @@ pub async fn what_the_check_warns_of_stops_nothing(bed: &Bed) -> Result<()> {
     let old = Bundle::new().config("settings", "old").deployment("web", READY).object(fixed("old"));
     add_on.assign(&spec(name, "1.0.0", &old)).await?;
     add_on.until_available("1.0.0").await?;
-    // One pod is all that there is room for, and it is there.
+    // The quota has room for one pod, which runs already.
     let new = Bundle::new().config("settings", "new").deployment("web", READY).object(fixed("new"));
     let outdated = |name: &str| json!({"apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": name}, "subsets": []});
     let new = new.object(outdated("one")).object(outdated("two"));

@@ -1,14 +1,14 @@
-//! The main job: install, upgrade, and the way back that the agent finds by itself.
+//! The main task: install, upgrade, and automatic rollback.
 
 use anyhow::{Context, Result, ensure};
 use lifecycle::{OperationKind, OperationResult, Phase};
 use serde_json::json;
 use testbed::bundle::{Bundle, JOB, NEVER_READY, READY, Spec};
 
-use crate::harness::Bed;
+use crate::harness::Shared;
 
-pub async fn installs_upgrades_and_prunes(bed: &Bed) -> Result<()> {
-    let managed = bed.managed().await?;
+pub async fn an_add_on_is_installed_upgraded_and_pruned(shared: &Shared) -> Result<()> {
+    let managed = shared.managed().await?;
     let add_on = managed.add_on("upgrades");
     let old = Bundle::new()
         .namespace("upgrades")
@@ -35,8 +35,8 @@ pub async fn installs_upgrades_and_prunes(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-pub async fn rolls_back_what_does_not_become_ready(bed: &Bed) -> Result<()> {
-    let managed = bed.managed().await?;
+pub async fn a_version_that_never_becomes_ready_is_rolled_back(shared: &Shared) -> Result<()> {
+    let managed = shared.managed().await?;
     let add_on = managed.add_on("rollback");
     let bundle = |image| Bundle::new().namespace("rollback").deployment("web", image);
     let good = Spec::inline("1.5.0", &bundle(READY)).namespace("rollback");
@@ -53,12 +53,12 @@ pub async fn rolls_back_what_does_not_become_ready(bed: &Bed) -> Result<()> {
     ensure!(status.desired_version.as_deref() == Some("1.6.0"));
     ensure!(status.reason.as_deref() == Some("TimedOut"), "{:?}", status.reason);
     ensure!(add_on.image("rollback", "web").await?.as_deref() == Some(READY));
-    ensure!(add_on.config("rollback", "extra").await?.is_none(), "left behind");
+    ensure!(add_on.config("rollback", "extra").await?.is_none(), "not removed");
     Ok(())
 }
 
-pub async fn a_failed_first_install_removes_what_it_made(bed: &Bed) -> Result<()> {
-    let managed = bed.managed().await?;
+pub async fn a_failed_first_install_removes_its_objects(shared: &Shared) -> Result<()> {
+    let managed = shared.managed().await?;
     let add_on = managed.add_on("first");
     let bundle = Bundle::new().namespace("first").config("a", "1").deployment("web", NEVER_READY);
     let spec = Spec::inline("1.0.0", &bundle).namespace("first").policy("timeout", "3s");
@@ -68,13 +68,13 @@ pub async fn a_failed_first_install_removes_what_it_made(bed: &Bed) -> Result<()
     ensure!(status.result == Some(OperationResult::Failed));
     ensure!(status.completion_time.is_some() && status.current_version.is_none());
     ensure!(status.message.unwrap_or_default().contains("Deployment first/web"));
-    ensure!(add_on.config("first", "a").await?.is_none(), "left behind");
-    ensure!(add_on.image("first", "web").await?.is_none(), "left behind");
+    ensure!(add_on.config("first", "a").await?.is_none(), "not removed");
+    ensure!(add_on.image("first", "web").await?.is_none(), "not removed");
     Ok(())
 }
 
-pub async fn one_that_fails_does_not_slow_another(bed: &Bed) -> Result<()> {
-    let managed = bed.managed().await?;
+pub async fn a_failing_add_on_does_not_delay_another(shared: &Shared) -> Result<()> {
+    let managed = shared.managed().await?;
     let (bad, good) = (managed.add_on("slow"), managed.add_on("quick"));
     let spec = |name: &str, image| {
         let bundle = Bundle::new().namespace(name).deployment("web", image);
@@ -88,8 +88,8 @@ pub async fn one_that_fails_does_not_slow_another(bed: &Bed) -> Result<()> {
     Ok(())
 }
 
-pub async fn a_job_runs_once_and_not_again_on_the_way_back(bed: &Bed) -> Result<()> {
-    let managed = bed.managed().await?;
+pub async fn a_job_runs_once_and_not_again_in_a_rollback(shared: &Shared) -> Result<()> {
+    let managed = shared.managed().await?;
     let add_on = managed.add_on("jobs");
     let job = json!({
         "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "migrate"},
@@ -107,12 +107,17 @@ pub async fn a_job_runs_once_and_not_again_on_the_way_back(bed: &Bed) -> Result<
 
     add_on.assign(&spec("1.1.0", &bad).policy("timeout", "3s")).await?;
     add_on.until_phase(Phase::RolledBack).await?;
-    ensure!(add_on.object("batch/v1", "Job", "jobs", "migrate").await?.is_none(), "run again");
+    ensure!(
+        add_on.object("batch/v1", "Job", "jobs", "migrate").await?.is_none(),
+        "the Job ran again"
+    );
     Ok(())
 }
 
-pub async fn a_job_that_ran_and_is_gone_is_not_run_by_the_next_version(bed: &Bed) -> Result<()> {
-    let managed = bed.managed().await?;
+pub async fn a_finished_and_deleted_job_is_not_run_again_by_the_next_version(
+    shared: &Shared,
+) -> Result<()> {
+    let managed = shared.managed().await?;
     let add_on = managed.add_on("ran");
     let spec = |version, command: &str| {
         let job = json!({
@@ -130,24 +135,27 @@ pub async fn a_job_that_ran_and_is_gone_is_not_run_by_the_next_version(bed: &Bed
     managed.kubectl("delete job migrate --namespace ran").await?;
     add_on.assign(&spec("1.1.0", "one")).await?;
     add_on.until_available("1.1.0").await?;
-    ensure!(add_on.object("batch/v1", "Job", "ran", "migrate").await?.is_none(), "run again");
+    ensure!(
+        add_on.object("batch/v1", "Job", "ran", "migrate").await?.is_none(),
+        "the Job ran again"
+    );
     add_on.assign(&spec("1.2.0", "two")).await?;
     add_on.until_available("1.2.0").await?;
     ensure!(
         add_on.object("batch/v1", "Job", "ran", "migrate").await?.is_some(),
-        "another template"
+        "a changed Job did not run"
     );
     Ok(())
 }
 
-pub async fn custom_resources_come_with_their_definition(bed: &Bed) -> Result<()> {
-    let managed = bed.managed().await?;
+pub async fn custom_resources_are_installed_together_with_their_crd(shared: &Shared) -> Result<()> {
+    let managed = shared.managed().await?;
     let add_on = managed.add_on("customs");
     let backend = json!({
         "apiVersion": "stories.example.com/v1", "kind": "Backend",
         "metadata": {"name": "main"}, "spec": {"size": 1},
     });
-    let definition = json!({
+    let crd = json!({
         "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
         "metadata": {"name": "backends.stories.example.com"},
         "spec": {
@@ -161,8 +169,8 @@ pub async fn custom_resources_come_with_their_definition(bed: &Bed) -> Result<()
             }}],
         },
     });
-    // In the order that only staging can make right.
-    let bundle = Bundle::new().object(backend).object(definition).namespace("customs");
+    // In the wrong order, which waves correct.
+    let bundle = Bundle::new().object(backend).object(crd).namespace("customs");
     let spec = Spec::inline("1.0.0", &bundle).namespace("customs");
     add_on.assign(&spec).await?;
     add_on.until_phase(Phase::Verifying).await?;

@@ -1,4 +1,4 @@
-//! The samples are taken by real API servers, and the rule by which OCM sees success says what it should.
+//! The samples: real API servers accept them, and the rule by which OCM detects success is correct.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use testbed::wait::until;
 use testbed::{ControlPlane, Hub};
 
-use crate::harness::Bed;
+use crate::harness::Shared;
 
 const CRD: &str = include_str!("../../manifests/agent/crd.yaml");
 const POLICY: &str = include_str!("../../manifests/hub/admission.yaml");
@@ -21,10 +21,10 @@ const SAMPLES: [&str; 4] = [
     include_str!("../../manifests/samples/stand-alone.yaml"),
 ];
 
-/// A policy is in force some seconds after it was written.
-const IN_FORCE: Duration = Duration::from_secs(60);
+/// Longest time until a new admission policy takes effect.
+const POLICY_TIMEOUT: Duration = Duration::from_secs(60);
 
-pub async fn the_samples_are_taken_and_their_rule_is_right(_: &Bed) -> Result<()> {
+pub async fn the_samples_are_accepted_and_their_rule_is_correct(_: &Shared) -> Result<()> {
     let hub = Hub::start("samples", "cluster1").await?;
     hub.plane.apply_yaml(POLICY).await?;
     hub.plane.apply_yaml(CRD).await?;
@@ -34,15 +34,12 @@ pub async fn the_samples_are_taken_and_their_rule_is_right(_: &Bed) -> Result<()
     let templates = documents(TEMPLATES)?;
     let rules: Vec<&Value> =
         templates.iter().map(|it| &it["spec"]["agentSpec"]["manifestConfigs"]).collect();
-    ensure!(
-        rules.windows(2).all(|two| two[0] == two[1]),
-        "the rule is not the same in each version"
-    );
+    ensure!(rules.windows(2).all(|two| two[0] == two[1]), "the rule differs between versions");
     for template in &templates {
-        hub.plane.apply_yaml(&carried(template).to_string()).await?;
+        hub.plane.apply_yaml(&rendered(template).to_string()).await?;
     }
     let rule = rules[0].pointer("/0/conditionRules/0/celExpressions/0").and_then(Value::as_str);
-    the_rule_is_true_only_when_it_is_there(&hub.plane, rule.context("no rule")?).await
+    check_rule(&hub.plane, rule.context("no rule")?).await
 }
 
 fn documents(yaml: &str) -> Result<Vec<Value>> {
@@ -50,18 +47,19 @@ fn documents(yaml: &str) -> Result<Vec<Value>> {
     Ok(serde_saphyr::from_multiple_with_options(yaml, options)?)
 }
 
-/// The ManagedAddOn as the klusterlet gets it.
-fn carried(template: &Value) -> Value {
+/// Returns the ManagedAddOn of a template, as the klusterlet gets it.
+fn rendered(template: &Value) -> Value {
     let mut add_on = template["spec"]["agentSpec"]["workload"]["manifests"][0].clone();
     add_on["spec"]["values"]["REGION"] = json!("eu-1");
     add_on
 }
 
-/// The API server judges it, with the CEL that the klusterlet has too: a status for which it is false is refused.
-async fn the_rule_is_true_only_when_it_is_there(plane: &ControlPlane, rule: &str) -> Result<()> {
-    plane.apply_yaml(&judge(rule)).await?;
+/// Lets the API server evaluate the rule, with the same CEL as the klusterlet: it refuses a status for which the rule is
+/// false.
+async fn check_rule(plane: &ControlPlane, rule: &str) -> Result<()> {
+    plane.apply_yaml(&policy(rule)).await?;
     let add_ons: Api<ManagedAddOn> = Api::all(plane.admin());
-    let says = |status: Value| {
+    let evaluate = |status: Value| {
         let patch = Patch::Merge(json!({"status": status}));
         let add_ons = add_ons.clone();
         async move {
@@ -75,32 +73,32 @@ async fn the_rule_is_true_only_when_it_is_there(plane: &ControlPlane, rule: &str
             }
         }
     };
-    until("the rule to be in force", IN_FORCE, || async {
-        if says(json!({"phase": "Pending"})).await? {
+    until("the policy to take effect", POLICY_TIMEOUT, || async {
+        if evaluate(json!({"phase": "Pending"})).await? {
             bail!("not yet")
         }
         Ok(Some(()))
     })
     .await?;
     let generation = add_ons.get("metrics").await?.metadata.generation;
-    let there = |phase: &str, version: &str, observed: Option<i64>| json!({"phase": phase, "currentVersion": version, "observedGeneration": observed});
-    for (status, expected) in [
+    let status = |phase: &str, version: &str, observed: Option<i64>| json!({"phase": phase, "currentVersion": version, "observedGeneration": observed});
+    for (case, expected) in [
         (json!({"observedGeneration": null}), false),
-        (there("Verifying", "1.5.0", generation), false),
-        (there("RolledBack", "1.4.0", generation), false),
-        (there("Available", "1.4.0", generation), false),
-        (there("Available", "1.5.0", generation.map(|it| it - 1)), false),
-        (there("Available", "1.5.0", generation), true),
+        (status("Verifying", "1.5.0", generation), false),
+        (status("RolledBack", "1.4.0", generation), false),
+        (status("Available", "1.4.0", generation), false),
+        (status("Available", "1.5.0", generation.map(|it| it - 1)), false),
+        (status("Available", "1.5.0", generation), true),
     ] {
-        ensure!(says(status.clone()).await? == expected, "{status} should be {expected}");
+        ensure!(evaluate(case.clone()).await? == expected, "{case} should be {expected}");
     }
     Ok(())
 }
 
-fn judge(rule: &str) -> String {
+fn policy(rule: &str) -> String {
     let api = "admissionregistration.k8s.io/v1";
     let policy = json!({
-        "apiVersion": api, "kind": "ValidatingAdmissionPolicy", "metadata": {"name": "judge"},
+        "apiVersion": api, "kind": "ValidatingAdmissionPolicy", "metadata": {"name": "rule"},
         "spec": {
             "matchConstraints": {"resourceRules": [{
                 "apiGroups": ["lifecycle.open-cluster-management.io"], "apiVersions": ["*"],
@@ -110,8 +108,8 @@ fn judge(rule: &str) -> String {
         },
     });
     let binding = json!({
-        "apiVersion": api, "kind": "ValidatingAdmissionPolicyBinding", "metadata": {"name": "judge"},
-        "spec": {"policyName": "judge", "validationActions": ["Deny"]},
+        "apiVersion": api, "kind": "ValidatingAdmissionPolicyBinding", "metadata": {"name": "rule"},
+        "spec": {"policyName": "rule", "validationActions": ["Deny"]},
     });
     format!("{policy}\n---\n{binding}\n")
 }

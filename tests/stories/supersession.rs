@@ -1,21 +1,21 @@
-//! New assignments while another is under way.
+//! New assignments while a rollout is in progress.
 
 use anyhow::{Result, ensure};
 use lifecycle::{OperationKind, OperationResult, Phase};
 use serde_json::json;
 use testbed::bundle::{Bundle, NEVER_READY, READY, Spec};
 
-use crate::harness::Bed;
+use crate::harness::Shared;
 
 fn spec(name: &str, version: &str, image: &str) -> Spec {
     let bundle = Bundle::new().namespace(name).deployment("web", image);
-    // What only this version brings has to go when another takes its place.
+    // Each version has an object of its own, which has to be removed when another version supersedes it.
     let bundle = bundle.config(&format!("only-{version}"), version);
     Spec::inline(version, &bundle).namespace(name)
 }
 
-pub async fn a_third_version_takes_the_place_of_one_under_way(bed: &Bed) -> Result<()> {
-    let add_on = bed.managed().await?.add_on("third");
+pub async fn a_third_version_supersedes_the_one_in_progress(shared: &Shared) -> Result<()> {
+    let add_on = shared.managed().await?.add_on("third");
     add_on.assign(&spec("third", "1.0.0", READY)).await?;
     add_on.until_available("1.0.0").await?;
     add_on.assign(&spec("third", "1.1.0", NEVER_READY)).await?;
@@ -23,8 +23,8 @@ pub async fn a_third_version_takes_the_place_of_one_under_way(bed: &Bed) -> Resu
     add_on.assign(&spec("third", "1.2.0", READY)).await?;
     let status = add_on.until_available("1.2.0").await?;
     ensure!(status.previous_version.as_deref() == Some("1.0.0"));
-    for gone in ["only-1.0.0", "only-1.1.0"] {
-        ensure!(add_on.config("third", gone).await?.is_none(), "{gone} is left behind");
+    for name in ["only-1.0.0", "only-1.1.0"] {
+        ensure!(add_on.config("third", name).await?.is_none(), "{name} was not removed");
     }
     let superseded = status
         .history
@@ -34,8 +34,10 @@ pub async fn a_third_version_takes_the_place_of_one_under_way(bed: &Bed) -> Resu
     Ok(())
 }
 
-pub async fn going_back_to_where_we_came_from_rolls_back_at_once(bed: &Bed) -> Result<()> {
-    let add_on = bed.managed().await?.add_on("return");
+pub async fn assigning_the_previous_version_during_an_upgrade_rolls_back_at_once(
+    shared: &Shared,
+) -> Result<()> {
+    let add_on = shared.managed().await?.add_on("return");
     let good = spec("return", "1.0.0", READY);
     add_on.assign(&good).await?;
     add_on.until_available("1.0.0").await?;
@@ -46,14 +48,14 @@ pub async fn going_back_to_where_we_came_from_rolls_back_at_once(bed: &Bed) -> R
     ensure!(status.operation == Some(OperationKind::Rollback));
     ensure!(status.result == Some(OperationResult::Succeeded));
     ensure!(add_on.image("return", "web").await?.as_deref() == Some(READY));
-    ensure!(add_on.config("return", "only-1.1.0").await?.is_none(), "left behind");
+    ensure!(add_on.config("return", "only-1.1.0").await?.is_none(), "not removed");
     Ok(())
 }
 
-pub async fn another_values_set_is_an_upgrade_and_a_policy_alone_starts_nothing(
-    bed: &Bed,
+pub async fn other_values_are_an_upgrade_and_another_policy_starts_nothing(
+    shared: &Shared,
 ) -> Result<()> {
-    let add_on = bed.managed().await?.add_on("values");
+    let add_on = shared.managed().await?.add_on("values");
     let bundle = Bundle::new().namespace("values").config("region", "in ${REGION}");
     let spec = |region| {
         Spec::inline("1.0.0", &bundle).namespace("values").with("values", json!({"REGION": region}))
@@ -63,7 +65,7 @@ pub async fn another_values_set_is_an_upgrade_and_a_policy_alone_starts_nothing(
     ensure!(add_on.config("values", "region").await?.as_deref() == Some("in eu-1"));
 
     add_on.assign(&spec("eu-1").policy("timeout", "50s")).await?;
-    let same = add_on.until("to have seen the policy", |_| true).await?;
+    let same = add_on.until("to observe the policy", |_| true).await?;
     ensure!(same.history == first.history && same.phase == Some(Phase::Available));
 
     add_on.assign(&spec("eu-2")).await?;

@@ -1,4 +1,4 @@
-//! OCM's premature completion: it records that a version is in place although its `ManagedAddOn` does not say so. Pure.
+//! OCM's premature completion: it records that a version is in place although its `ManagedAddOn` does not show it. Pure.
 //!
 //! Now and then the klusterlet reports the old version's health for the new one. OCM's rollout then counts the cluster as
 //! done, and with a soak the cluster keeps its place in the rollout for ever.

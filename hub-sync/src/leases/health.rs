@@ -1,6 +1,6 @@
 //! The health leases, by which OCM's registration agent sees that a stand-alone add-on is available. Pure.
 //!
-//! A health lease says whether the add-on works, not whether its newest version is in place. So it is renewed during a
+//! A health lease shows whether the add-on works, not whether its newest version is in place. So it is renewed during a
 //! rollout over a version that works: OCM waits five minutes, a rollout may take fifteen, and a cluster whose add-on turns
 //! unavailable in every upgrade drops out of placements that select on it. Renewal ends when a rollout or a rollback
 //! failed for good, when the current version became unhealthy, and on removal. Before the first version it has not begun.

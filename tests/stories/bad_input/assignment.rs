@@ -1,21 +1,21 @@
-//! Assignments that are wrong in themselves, or that ask for a step that is not allowed.
+//! Assignments that are invalid, or that ask for an upgrade or downgrade that is not allowed.
 
 use anyhow::{Result, ensure};
 use lifecycle::Reason;
 use serde_json::{Value, json};
 use testbed::bundle::Spec;
 
-use super::running_add_on::{NEW, OLD, Running};
-use crate::harness::Bed;
+use super::running_add_on::{NEW, OLD, RunningAddOn};
+use crate::harness::Shared;
 
-pub async fn the_api_refuses_what_is_no_assignment(bed: &Bed) -> Result<()> {
-    let running = Running::start(bed, "no-assignment").await?;
-    let good = Spec::inline(NEW, &running.good("new"));
+pub async fn the_api_server_refuses_invalid_assignments(shared: &Shared) -> Result<()> {
+    let running = RunningAddOn::start(shared, "no-assignment").await?;
+    let good = Spec::inline(NEW, &running.working_bundle("new"));
     let inline = good.0["source"]["inline"].clone();
     let http = |sha256: &str| json!({"http": {"url": "http://example.com/", "sha256": sha256}});
     let oci = |digest| json!({"oci": {"repository": "example.com/a", "digest": digest}});
     for version in ["latest", "v1.2.3", "1.2", "1.02.3", "1.2.3-", "1.2.3 ", ""] {
-        refused_by_the_api(&running, good.clone().with("version", json!(version)), "version")
+        expect_api_refusal(&running, good.clone().with("version", json!(version)), "version")
             .await?;
     }
     let digest = "a".repeat(64);
@@ -30,13 +30,13 @@ pub async fn the_api_refuses_what_is_no_assignment(bed: &Bed) -> Result<()> {
         (oci(json!(format!("sha512:{digest}"))), "digest"),
         (oci(json!(null)), "digest"),
     ] {
-        refused_by_the_api(&running, good.clone().with("source", source), field).await?;
+        expect_api_refusal(&running, good.clone().with("source", source), field).await?;
     }
     for repository in ["https://example.com/a", "example.com/a:v1", "addons/a", "example.com/A"] {
         let digest = format!("sha256:{digest}");
         let source = json!({"oci": {"repository": repository, "digest": digest}});
         let words = "not a registry and repository";
-        refused_by_the_api(&running, good.clone().with("source", source), words).await?;
+        expect_api_refusal(&running, good.clone().with("source", source), words).await?;
     }
     for (field, value) in [
         ("soak", json!("soon")),
@@ -54,31 +54,31 @@ pub async fn the_api_refuses_what_is_no_assignment(bed: &Bed) -> Result<()> {
         ("windows", json!([{"schedule": "0 2 * * 6", "duration": "a while"}])),
         ("windows", json!([{"schedule": "0 2 * * 6"}])),
     ] {
-        refused_by_the_api(&running, good.clone().policy(field, value), field).await?;
+        expect_api_refusal(&running, good.clone().policy(field, value), field).await?;
     }
-    running.mended().await
+    running.upgrade().await
 }
 
-pub async fn the_api_refuses_the_reserved_name(bed: &Bed) -> Result<()> {
-    let running = Running::start(bed, "reserved-name").await?;
+pub async fn the_api_server_refuses_reserved_names(shared: &Shared) -> Result<()> {
+    let running = RunningAddOn::start(shared, "reserved-name").await?;
     let reserved = running.managed.add_on("managed-cluster-lease");
-    let answer = reserved.assign(&Spec::inline(NEW, &running.good("new"))).await;
-    let refusal = answer.err().map(|error| format!("{error:#}")).unwrap_or_default();
+    let result = reserved.assign(&Spec::inline(NEW, &running.working_bundle("new"))).await;
+    let refusal = result.err().map(|error| format!("{error:#}")).unwrap_or_default();
     ensure!(
         refusal.contains("the names managed-cluster-lease and addon-lifecycle-agent are reserved"),
         "{refusal}"
     );
     ensure!(reserved.get().await?.is_none());
-    running.untouched().await
+    running.ensure_untouched().await
 }
 
-/// Three such loops over a hundred things would take seconds.
+/// Three nested loops over a hundred elements would take seconds.
 const NESTED: &str = "object.a.all(x, object.a.all(y, x != y))";
 
-/// What the API's patterns let through and no one can act on.
-pub async fn refuses_fields_without_meaning(bed: &Bed) -> Result<()> {
-    let running = Running::start(bed, "no-meaning").await?;
-    let good = Spec::inline(NEW, &running.good("new"));
+/// The fields match the patterns of the API, but they make no sense.
+pub async fn meaningless_fields_are_rejected(shared: &Shared) -> Result<()> {
+    let running = RunningAddOn::start(shared, "no-meaning").await?;
+    let good = Spec::inline(NEW, &running.working_bundle("new"));
     let inline = |manifests| json!({"inline": {"manifests": manifests}});
     let huge = "99999999999999999999.0.0";
     let bad = Reason::InvalidAssignment;
@@ -109,69 +109,78 @@ pub async fn refuses_fields_without_meaning(bed: &Bed) -> Result<()> {
         (good.clone().policy("windows", window("0 2 * * 6", "0s", "UTC")), bad, "from one minute"),
         (good.clone().policy("windows", window("0 2 * * 6", "4h", "Mars/Base")), bad, "Mars/Base"),
     ] {
-        running.refuses(&spec, reason, &[word]).await?;
+        running.expect_rejection(&spec, reason, &[word]).await?;
     }
-    running.mended().await
+    running.upgrade().await
 }
 
-pub async fn refuses_a_step_down_that_the_policy_forbids(bed: &Bed) -> Result<()> {
-    let running = Running::start(bed, "step-down").await?;
-    let older = Spec::inline("1.3.0", &running.good("older"));
+pub async fn a_downgrade_that_the_policy_forbids_is_rejected(shared: &Shared) -> Result<()> {
+    let running = RunningAddOn::start(shared, "step-down").await?;
+    let older = Spec::inline("1.3.0", &running.working_bundle("older"));
     let words = ["1.3.0", OLD];
-    running.refuses(&older, Reason::DowngradeNotAllowed, &words).await?;
+    running.expect_rejection(&older, Reason::DowngradeNotAllowed, &words).await?;
     let never = older.clone().policy("downgrades", "Never");
-    running.refuses(&never, Reason::DowngradeNotAllowed, &["1.3.0", OLD, "Never"]).await?;
-    let prerelease = Spec::inline("1.4.0-rc.1", &running.good("older"));
-    running.refuses(&prerelease, Reason::DowngradeNotAllowed, &["1.4.0-rc.1"]).await?;
-    running.goes_on_to(&older.policy("downgrades", "Any"), "older").await
+    running.expect_rejection(&never, Reason::DowngradeNotAllowed, &["1.3.0", OLD, "Never"]).await?;
+    let prerelease = Spec::inline("1.4.0-rc.1", &running.working_bundle("older"));
+    running.expect_rejection(&prerelease, Reason::DowngradeNotAllowed, &["1.4.0-rc.1"]).await?;
+    running.upgrade_to(&older.policy("downgrades", "Any"), "older").await
 }
 
-pub async fn refuses_a_step_up_that_the_policy_forbids(bed: &Bed) -> Result<()> {
-    let running = Running::start(bed, "step-up").await?;
+pub async fn an_upgrade_that_the_policy_forbids_is_rejected(shared: &Shared) -> Result<()> {
+    let running = RunningAddOn::start(shared, "step-up").await?;
     for (version, upgrades) in
         [("2.0.0", "Minor"), ("2.0.0", "Patch"), ("1.5.0", "Patch"), ("1.4.1", "None")]
     {
-        let spec = Spec::inline(version, &running.good("new")).policy("upgrades", upgrades);
-        running.refuses(&spec, Reason::UpgradeNotAllowed, &[OLD, version, upgrades]).await?;
+        let spec =
+            Spec::inline(version, &running.working_bundle("new")).policy("upgrades", upgrades);
+        running
+            .expect_rejection(&spec, Reason::UpgradeNotAllowed, &[OLD, version, upgrades])
+            .await?;
     }
-    let patch = Spec::inline("1.4.1", &running.good("new")).policy("upgrades", "Patch");
-    running.goes_on_to(&patch, "new").await
+    let patch = Spec::inline("1.4.1", &running.working_bundle("new")).policy("upgrades", "Patch");
+    running.upgrade_to(&patch, "new").await
 }
 
-pub async fn refuses_a_version_that_cannot_follow_the_running_one(bed: &Bed) -> Result<()> {
-    let running = Running::start(bed, "upgrade-from").await?;
-    let follows =
-        |range: &str| Spec::inline(NEW, &running.good("new")).with("upgradeFrom", json!(range));
+pub async fn a_version_that_cannot_follow_the_current_one_is_rejected(
+    shared: &Shared,
+) -> Result<()> {
+    let running = RunningAddOn::start(shared, "upgrade-from").await?;
+    let follows = |range: &str| {
+        Spec::inline(NEW, &running.working_bundle("new")).with("upgradeFrom", json!(range))
+    };
     let words = [">=1.2.0, <1.4.0", OLD];
-    running.refuses(&follows(words[0]), Reason::UpgradePathNotSupported, &words).await?;
-    running.goes_on_to(&follows(">=1.2.0, <1.5.0"), "new").await
+    running.expect_rejection(&follows(words[0]), Reason::UpgradePathNotSupported, &words).await?;
+    running.upgrade_to(&follows(">=1.2.0, <1.5.0"), "new").await
 }
 
-pub async fn refuses_a_version_for_another_kubernetes(bed: &Bed) -> Result<()> {
-    let running = Running::start(bed, "kubernetes-range").await?;
-    let needs = |range: Value| Spec::inline(NEW, &running.good("new")).with("kubernetes", range);
+pub async fn a_version_for_another_kubernetes_is_rejected(shared: &Shared) -> Result<()> {
+    let running = RunningAddOn::start(shared, "kubernetes-range").await?;
+    let needs =
+        |range: Value| Spec::inline(NEW, &running.working_bundle("new")).with("kubernetes", range);
     let server = running.managed.plane.admin().apiserver_version().await?;
     let server = server.git_version.trim_start_matches('v').to_owned();
     let words = [">=1.99", server.as_str()];
-    running.refuses(&needs(json!(">=1.99")), Reason::KubernetesNotSupported, &words).await?;
-    running.goes_on_to(&needs(json!(">=1.28, <2")), "new").await
+    running
+        .expect_rejection(&needs(json!(">=1.99")), Reason::KubernetesNotSupported, &words)
+        .await?;
+    running.upgrade_to(&needs(json!(">=1.28, <2")), "new").await
 }
 
-pub async fn refuses_the_running_version_with_other_content(bed: &Bed) -> Result<()> {
-    let running = Running::start(bed, "other-content").await?;
-    let same = Spec::inline(OLD, &running.good("new"));
-    running.refuses(&same, Reason::DigestChanged, &[OLD, "sha256:"]).await?;
-    running.mended().await?;
-    // The version before is known here too.
+pub async fn the_current_version_with_other_content_is_rejected(shared: &Shared) -> Result<()> {
+    let running = RunningAddOn::start(shared, "other-content").await?;
+    let same = Spec::inline(OLD, &running.working_bundle("new"));
+    running.expect_rejection(&same, Reason::DigestChanged, &[OLD, "sha256:"]).await?;
+    running.upgrade().await?;
+    // The content of the previous version is known too.
     running.assign(&same).await?;
     let status = running.add_on.until_phase(lifecycle::Phase::Rejected).await?;
     ensure!(status.reason.as_deref() == Some(Reason::DigestChanged.name()), "{:?}", status.message);
     Ok(())
 }
 
-async fn refused_by_the_api(running: &Running<'_>, spec: Spec, word: &str) -> Result<()> {
-    let answer = running.assign(&spec).await;
-    let refusal = answer.err().map(|error| format!("{error:#}")).unwrap_or_default();
-    ensure!(refusal.contains(word), "{} was answered with {refusal:?}", spec.0);
-    running.untouched().await
+async fn expect_api_refusal(running: &RunningAddOn<'_>, spec: Spec, word: &str) -> Result<()> {
+    let result = running.assign(&spec).await;
+    let refusal = result.err().map(|error| format!("{error:#}")).unwrap_or_default();
+    ensure!(refusal.contains(word), "the response to {} was {refusal:?}", spec.0);
+    running.ensure_untouched().await
 }

@@ -1,36 +1,39 @@
-//! Fields that cannot be changed on a living object: refused where data could be lost, else the object is replaced.
+//! Changes of immutable fields: rejected where data could be lost, otherwise the object is replaced.
 
 use anyhow::{Result, ensure};
 use lifecycle::Reason;
 use serde_json::{Value, json};
 use testbed::bundle::{Bundle, JOB, READY, Spec};
 
-use super::running_add_on::{NEW, Running, good, uid};
-use crate::harness::Bed;
+use super::running_add_on::{NEW, RunningAddOn, uid, working_bundle};
+use crate::harness::Shared;
 
-pub async fn refuses_to_change_what_holds_data(bed: &Bed) -> Result<()> {
+pub async fn an_immutable_change_of_an_object_with_data_is_rejected(shared: &Shared) -> Result<()> {
     let name = "holds-data";
     let bundle = |setting, service, mode| {
-        good(name, setting).object(stateful_set(service)).object(claim(mode))
+        working_bundle(name, setting).object(stateful_set(service)).object(claim(mode))
     };
-    // Nobody provisions volumes here.
-    bed.managed().await?.plane.apply_yaml(VOLUME).await?;
-    let running = Running::with(bed, name, bundle("old", "db", "ReadWriteOnce")).await?;
-    let claimed = running.object("v1", "PersistentVolumeClaim", "data").await?;
+    // The test bed has no provisioner of volumes.
+    shared.managed().await?.plane.apply_yaml(VOLUME).await?;
+    let running = RunningAddOn::with(shared, name, bundle("old", "db", "ReadWriteOnce")).await?;
+    let claim_before = running.object("v1", "PersistentVolumeClaim", "data").await?;
     let changed = Spec::inline(NEW, &bundle("new", "other", "ReadWriteOnce"));
     let words = ["StatefulSet holds-data/db"];
-    running.refuses(&changed, Reason::ImmutableField, &words).await?;
+    running.expect_rejection(&changed, Reason::ImmutableField, &words).await?;
     let changed = Spec::inline(NEW, &bundle("new", "other", "ReadWriteMany"));
     let words =
         ["2 findings", "StatefulSet holds-data/db", "PersistentVolumeClaim holds-data/data"];
-    running.refuses(&changed, Reason::ImmutableField, &words).await?;
-    ensure!(running.object("v1", "PersistentVolumeClaim", "data").await? == claimed);
-    running.goes_on_to(&Spec::inline(NEW, &bundle("new", "db", "ReadWriteOnce")), "new").await
+    running.expect_rejection(&changed, Reason::ImmutableField, &words).await?;
+    ensure!(running.object("v1", "PersistentVolumeClaim", "data").await? == claim_before);
+    running.upgrade_to(&Spec::inline(NEW, &bundle("new", "db", "ReadWriteOnce")), "new").await
 }
 
-pub async fn replaces_what_loses_nothing_by_it(bed: &Bed) -> Result<()> {
+pub async fn objects_without_data_are_replaced_by_an_immutable_change(
+    shared: &Shared,
+) -> Result<()> {
     let name = "replaced";
-    let running = Running::with(bed, name, replaceable(good(name, "old"), "one")).await?;
+    let running =
+        RunningAddOn::with(shared, name, replaceable(working_bundle(name, "old"), "one")).await?;
     let kinds = [
         ("v1", "ConfigMap", "fixed"),
         ("v1", "Secret", "fixed"),
@@ -43,25 +46,25 @@ pub async fn replaces_what_loses_nothing_by_it(bed: &Bed) -> Result<()> {
         before.push(running.object(api_version, kind, name).await?);
     }
     let settings = running.object("v1", "ConfigMap", "settings").await?;
-    let new = replaceable(running.good("new"), "two");
-    running.goes_on_to(&Spec::inline(NEW, &new), "new").await?;
+    let new = replaceable(running.working_bundle("new"), "two");
+    running.upgrade_to(&Spec::inline(NEW, &new), "new").await?;
     for ((api_version, kind, name), before) in kinds.into_iter().zip(&before) {
         let now = running.object(api_version, kind, name).await?;
         ensure!(uid(&now) != uid(before), "{kind} {name} is the same object: {now:#}");
-        ensure!(words(&now).contains("two"), "{kind} {name} is as before: {now:#}");
+        ensure!(content(&now).contains("two"), "{kind} {name} is as before: {now:#}");
     }
     ensure!(uid(&running.object("v1", "ConfigMap", "settings").await?) == uid(&settings));
     Ok(())
 }
 
-/// The object but for its metadata; a Secret's data as it was written.
-fn words(object: &Value) -> String {
+/// Returns an object without metadata as text, with the data of a Secret decoded.
+fn content(object: &Value) -> String {
     let mut object = object.clone();
     object["metadata"] = json!(null);
     object.to_string().replace("dHdv", "two")
 }
 
-/// One of each kind that may be replaced, with the field that cannot change set to `value`.
+/// Returns one object of each kind that may be replaced, with its immutable field set to `value`.
 fn replaceable(bundle: Bundle, value: &str) -> Bundle {
     let named = |name| json!({"name": name});
     let pods = |image: &str| {

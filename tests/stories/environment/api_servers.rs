@@ -1,4 +1,4 @@
-//! The API servers under the agent: killed at any moment, older than they were, and the time that stands still.
+//! Faults of the API servers: killed at any moment, frozen, or restored from a backup; and a frozen agent.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,19 +15,19 @@ use testbed::webhook::Webhook;
 use testbed::{AddOn, Hub, Managed};
 use tokio::time::Instant;
 
-use super::{rollbacks, spec, writes};
-use crate::LONG;
-use crate::harness::Bed;
+use super::{is_write_of, rollbacks, spec};
+use crate::TIMEOUT;
+use crate::harness::Shared;
 
-/// Kills the API server in the middle of the first write of each of the values.
-async fn killing_webhook(managed: &Arc<Managed>, values: &'static [&str]) -> Result<Webhook> {
-    let left: Mutex<BTreeSet<&str>> = Mutex::new(values.iter().copied().collect());
-    let plane = Arc::downgrade(managed);
-    let webhook = Webhook::start(move |asked| {
-        let mut left = left.lock().unwrap_or_else(PoisonError::into_inner);
-        let hit = left.iter().copied().find(|value| writes(asked, value));
-        if let (Some(value), Some(managed)) = (hit, plane.upgrade()) {
-            left.remove(value);
+/// Starts a webhook that kills the API server in the middle of the first write of each of the values.
+async fn start_killing_webhook(managed: &Arc<Managed>, values: &'static [&str]) -> Result<Webhook> {
+    let remaining: Mutex<BTreeSet<&str>> = Mutex::new(values.iter().copied().collect());
+    let weak = Arc::downgrade(managed);
+    let webhook = Webhook::start(move |request| {
+        let mut remaining = remaining.lock().unwrap_or_else(PoisonError::into_inner);
+        let hit = remaining.iter().copied().find(|value| is_write_of(request, value));
+        if let (Some(value), Some(managed)) = (hit, weak.upgrade()) {
+            remaining.remove(value);
             managed.plane.kill_api().ok();
         }
         true
@@ -37,30 +37,33 @@ async fn killing_webhook(managed: &Arc<Managed>, values: &'static [&str]) -> Res
     Ok(webhook)
 }
 
-/// The API server has died or dies soon; the agent misses it, and it comes back.
-async fn misses_it(managed: &Managed) -> Result<()> {
-    until("the API server to be dead", LONG, || async {
+/// Waits until the API server is dead and the agent has noticed, and starts it again.
+async fn restart_killed_api(managed: &Managed) -> Result<()> {
+    until("the API server to be dead", TIMEOUT, || async {
         Ok(managed.plane.api_has_ended()?.then_some(()))
     })
     .await?;
-    is_missed(managed).await?;
+    until_outage_logged(managed).await?;
     managed.plane.start_api().await
 }
 
-async fn is_missed(managed: &Managed) -> Result<()> {
-    // Where it was away for long, the agent waits for its lease first.
-    let words = ["the API server cannot be used", "cannot acquire the agent lease yet"];
-    let missed = || {
+/// Waits until the agent has logged twice that the API server cannot be used.
+async fn until_outage_logged(managed: &Managed) -> Result<()> {
+    // After a long outage the agent waits for its lease first.
+    let messages = ["the API server cannot be used", "cannot acquire the agent lease yet"];
+    let count = || {
         let log = managed.agent_log();
-        words.iter().map(|words| log.matches(words).count()).sum::<usize>()
+        messages.iter().map(|message| log.matches(message).count()).sum::<usize>()
     };
-    let before = missed();
-    until("the agent to miss it", LONG, || async { Ok((missed() > before + 1).then_some(())) })
-        .await
+    let before = count();
+    until("the agent to log the outage", TIMEOUT, || async {
+        Ok((count() > before + 1).then_some(()))
+    })
+    .await
 }
 
-/// Half open: connections stay and requests hang, for longer than the version may take.
-pub async fn an_api_server_that_answers_nothing_fails_nothing(_: &Bed) -> Result<()> {
+/// Connections stay open and requests hang, for longer than the time-out of the version.
+pub async fn an_api_server_that_does_not_respond_fails_no_rollout(_: &Shared) -> Result<()> {
     let managed = Managed::start_with_agent("frozen-api").await?;
     let add_on = managed.add_on("shop");
     add_on.assign(&spec("shop", "1.0.0", READY)).await?;
@@ -70,7 +73,7 @@ pub async fn an_api_server_that_answers_nothing_fails_nothing(_: &Bed) -> Result
     add_on.until_phase(Phase::Verifying).await?;
     managed.plane.freeze_api()?;
     let frozen = Instant::now();
-    is_missed(&managed).await?;
+    until_outage_logged(&managed).await?;
     outlast(frozen, Duration::from_secs(20)).await;
     managed.plane.thaw_api()?;
     let status = add_on.until_available("1.1.0").await?;
@@ -78,20 +81,20 @@ pub async fn an_api_server_that_answers_nothing_fails_nothing(_: &Bed) -> Result
     Ok(())
 }
 
-pub async fn an_api_server_killed_anywhere_fails_nothing(_: &Bed) -> Result<()> {
+pub async fn an_api_server_that_is_killed_at_any_moment_fails_no_rollout(_: &Shared) -> Result<()> {
     let managed = Arc::new(Managed::start_with_agent("killed-api").await?);
     let add_on = managed.add_on("shop");
     add_on.assign(&spec("shop", "1.0.0", READY)).await?;
     add_on.until_available("1.0.0").await?;
-    let _webhook = killing_webhook(&managed, &["1.0.0", "1.1.0"]).await?;
+    let _webhook = start_killing_webhook(&managed, &["1.0.0", "1.1.0"]).await?;
     let bad = spec("shop", "1.1.0", NEVER_READY);
     add_on.assign(&bad.clone().policy("timeout", "10m")).await?;
-    misses_it(&managed).await.context("in Applying")?;
+    restart_killed_api(&managed).await.context("during the apply")?;
     add_on.until_phase(Phase::Verifying).await?;
     managed.plane.kill_api()?;
-    misses_it(&managed).await.context("in Verifying")?;
+    restart_killed_api(&managed).await.context("during verification")?;
     add_on.assign(&bad.policy("timeout", "1s")).await?;
-    misses_it(&managed).await.context("on the way back")?;
+    restart_killed_api(&managed).await.context("during the rollback")?;
     let status = add_on.until_phase(Phase::RolledBack).await?;
     ensure!(rollbacks(&status) == 1, "{:?}", status.history);
     ensure!(status.history.iter().all(|entry| entry.reason != "CrashLoop"));
@@ -100,16 +103,16 @@ pub async fn an_api_server_killed_anywhere_fails_nothing(_: &Bed) -> Result<()> 
     Ok(())
 }
 
-/// Without pods: the controllers of a test bed do not notice that they know more than their API server.
-fn plain(version: &str) -> Spec {
+/// Returns a version without pods: the controllers do not notice that they know more than a restored API server.
+fn without_pods(version: &str) -> Spec {
     let bundle = Bundle::new().namespace("shop").config("v", version);
     let bundle = bundle.config(&format!("only-{version}"), version);
     Spec::inline(version, &bundle).namespace("shop")
 }
 
 async fn until_value(add_on: &AddOn, expected: &str) -> Result<()> {
-    // A watch that is ahead of its server tells nothing, and the next list may be a minute away.
-    until(&format!("v to be {expected}"), 2 * LONG, || async {
+    // A watch that is ahead of its server reports nothing, and the next list may be a minute away.
+    until(&format!("v to be {expected}"), 2 * TIMEOUT, || async {
         match add_on.config("shop", "v").await? {
             Some(value) if value == expected => Ok(Some(())),
             value => bail!("{value:?}"),
@@ -118,13 +121,13 @@ async fn until_value(add_on: &AddOn, expected: &str) -> Result<()> {
     .await
 }
 
-pub async fn an_older_etcd_is_gone_on_from(_: &Bed) -> Result<()> {
+pub async fn a_restored_older_etcd_is_continued_from(_: &Shared) -> Result<()> {
     let managed = Managed::start_with_agent("older").await?;
     let add_on = managed.add_on("shop");
-    add_on.assign(&plain("1.0.0")).await?;
+    add_on.assign(&without_pods("1.0.0")).await?;
     add_on.until_available("1.0.0").await?;
     let settled = managed.plane.back_up().await?;
-    add_on.assign(&plain("1.1.0").policy("soak", "20s")).await?;
+    add_on.assign(&without_pods("1.1.0").policy("soak", "20s")).await?;
     add_on.until_phase(Phase::Verifying).await?;
     let midway = managed.plane.back_up().await?;
     add_on.until_available("1.1.0").await?;
@@ -137,8 +140,11 @@ pub async fn an_older_etcd_is_gone_on_from(_: &Bed) -> Result<()> {
     managed.plane.restore(&settled).await?;
     managed.kubectl("delete configmap v --namespace shop").await?;
     until_value(&add_on, "1.0.0").await?;
-    ensure!(add_on.config("shop", "only-1.1.0").await?.is_none(), "1.1.0 came back");
-    add_on.assign(&plain("1.2.0")).await?;
+    ensure!(
+        add_on.config("shop", "only-1.1.0").await?.is_none(),
+        "an object of 1.1.0 was restored"
+    );
+    add_on.assign(&without_pods("1.2.0")).await?;
     let status = add_on.until_available("1.2.0").await?;
     ensure!(status.previous_version.as_deref() == Some("1.0.0"));
     ensure!(add_on.config("shop", "only-1.0.0").await?.is_none(), "not pruned");
@@ -147,7 +153,7 @@ pub async fn an_older_etcd_is_gone_on_from(_: &Bed) -> Result<()> {
     Ok(())
 }
 
-pub async fn a_hub_restored_from_an_old_backup_uninstalls_nothing(_: &Bed) -> Result<()> {
+pub async fn a_hub_restored_from_an_old_backup_uninstalls_nothing(_: &Shared) -> Result<()> {
     let (hub, managed) =
         tokio::try_join!(Hub::start("restored-hub", "edge"), Managed::start("restored"))?;
     let kubeconfig = hub.kubeconfig()?;
@@ -161,26 +167,27 @@ pub async fn a_hub_restored_from_an_old_backup_uninstalls_nothing(_: &Bed) -> Re
     add_on.until_available("1.0.0").await?;
 
     hub.plane.restore(&before).await?;
-    // A watch that goes on does not tell of it; one that begins does.
+    // Only a new watch shows the restored state.
     managed.kill_agent()?;
     managed.start_agent(&more).await?;
-    let orphaned = |status: &ManagedAddOnStatus| {
+    let is_orphaned = |status: &ManagedAddOnStatus| {
         status.conditions.iter().any(|it| it.type_ == "Orphaned" && it.status == "True")
     };
-    add_on.until("to be orphaned", orphaned).await?;
+    add_on.until("to be orphaned", is_orphaned).await?;
     ensure!(add_on.image("shop", "web").await?.as_deref() == Some(READY), "uninstalled");
     hub.assign("shop", "shop-1.0.0").await?;
-    let status = add_on.until("to be assigned again", |status| !orphaned(status)).await?;
+    let status = add_on.until("to be assigned again", |status| !is_orphaned(status)).await?;
     ensure!(status.phase == Some(Phase::Available) && status.history.len() == 1);
     Ok(())
 }
 
+/// Returns the seconds that the state has spent.
 fn spent(status: &ManagedAddOnStatus) -> Option<u64> {
     status.rollout.as_ref()?.pointer("/state/spent")?.as_u64()
 }
 
-/// A suspended machine, a stopped container: what nobody looked at is not counted against a version.
-pub async fn time_in_which_the_agent_stood_still_is_not_counted(_: &Bed) -> Result<()> {
+/// Time without observations does not count against a version: the machine may be suspended or the container stopped.
+pub async fn time_in_which_the_agent_was_frozen_is_not_counted(_: &Shared) -> Result<()> {
     let managed = Managed::start_with_agent("still").await?;
     let add_on = managed.add_on("shop");
     add_on.assign(&spec("shop", "1.0.0", READY)).await?;
@@ -190,20 +197,20 @@ pub async fn time_in_which_the_agent_stood_still_is_not_counted(_: &Bed) -> Resu
     managed.freeze_agent()?;
     let leases: Api<Lease> =
         Api::namespaced(managed.plane.admin(), "open-cluster-management-agent-addon");
-    until("the agent to have been still for longer than its time", LONG, || async {
+    until("the agent to be frozen for longer than the time-out", TIMEOUT, || async {
         let lease = leases.get("addon-lifecycle-agent").await?;
         let renewed = lease.spec.and_then(|spec| spec.renew_time).context("no time")?;
-        let still = Timestamp::now().duration_since(renewed.0);
-        Ok((still > SignedDuration::from_secs(35)).then_some(()))
+        let frozen = Timestamp::now().duration_since(renewed.0);
+        Ok((frozen > SignedDuration::from_secs(35)).then_some(()))
     })
     .await?;
     managed.thaw_agent()?;
-    let looked = until("a look after that", LONG, || async {
+    let observed = until("the next observation", TIMEOUT, || async {
         let status = add_on.status().await?;
         Ok((spent(&status) > spent(&before)).then_some(status))
     })
     .await?;
-    ensure!(looked.phase == Some(Phase::Verifying), "{}", testbed::summarize(&looked));
+    ensure!(observed.phase == Some(Phase::Verifying), "{}", testbed::summarize(&observed));
     add_on.assign(&spec("shop", "1.2.0", READY)).await?;
     let status = add_on.until_available("1.2.0").await?;
     ensure!(rollbacks(&status) == 0, "{:?}", status.history);

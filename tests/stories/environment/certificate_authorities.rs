@@ -1,4 +1,4 @@
-//! Whom the agent believes that serves bundles over https.
+//! The certificate authorities that the agent trusts for bundles over https.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -7,52 +7,64 @@ use anyhow::Result;
 use testbed::file_server::{Behavior, FileServer};
 use testbed::{AddOn, Managed};
 
-use super::{is_refused, served};
-use crate::harness::Bed;
+use super::{expect_pull_failure, served_spec};
+use crate::harness::Shared;
 
-pub async fn those_in_its_bundle_are_believed_as_it_is_at_each_pull(_: &Bed) -> Result<()> {
-    let (files, stranger) = (secure().await?, secure().await?);
+pub async fn the_ca_bundle_is_read_again_at_each_pull(_: &Shared) -> Result<()> {
+    let (files, untrusted) = (start_secure().await?, start_secure().await?);
     let managed = Managed::start("authorities").await?;
     let trusted = managed.plane.write("trusted.pem", &files.ca_certificate()?)?;
     managed.start_agent(&["--ca-bundle", &trusted.to_string_lossy()]).await?;
     let add_on = managed.add_on("shop");
-    add_on.assign(&served(&files, "1.0.0")).await?;
+    add_on.assign(&served_spec(&files, "1.0.0")).await?;
     add_on.until_available("1.0.0").await?;
 
-    is_refused(&add_on, &served(&stranger, "1.1.0"), "invalid peer certificate", "1.0.0").await?;
-    fs::write(&trusted, files.ca_certificate()? + &stranger.ca_certificate()?)?;
-    goes_on(&add_on, "it is trusted now", "1.1.0").await?;
+    expect_pull_failure(
+        &add_on,
+        &served_spec(&untrusted, "1.1.0"),
+        "invalid peer certificate",
+        "1.0.0",
+    )
+    .await?;
+    fs::write(&trusted, files.ca_certificate()? + &untrusted.ca_certificate()?)?;
+    retry(&add_on, "it is trusted", "1.1.0").await?;
 
     fs::write(&trusted, "no certificate")?;
-    is_refused(&add_on, &served(&files, "1.2.0"), "no certificate in PEM format", "1.1.0").await?;
+    expect_pull_failure(
+        &add_on,
+        &served_spec(&files, "1.2.0"),
+        "no certificate in PEM format",
+        "1.1.0",
+    )
+    .await?;
     fs::write(&trusted, files.ca_certificate()?)?;
-    goes_on(&add_on, "it has one", "1.2.0").await?;
+    retry(&add_on, "the file has a certificate", "1.2.0").await?;
 
     fs::remove_file(&trusted)?;
-    is_refused(&add_on, &served(&files, "1.3.0"), "No such file", "1.2.0").await?;
+    expect_pull_failure(&add_on, &served_spec(&files, "1.3.0"), "No such file", "1.2.0").await?;
     fs::write(&trusted, files.ca_certificate()?)?;
-    goes_on(&add_on, "it is back", "1.3.0").await
+    retry(&add_on, "the file is back", "1.3.0").await
 }
 
-/// A signed URL would go over the open network.
-pub async fn none_of_them_leads_it_to_plain_http(_: &Bed) -> Result<()> {
-    let (files, plain) = (secure().await?, FileServer::start().await?);
+/// A redirection to plain http would send a signed URL unencrypted.
+pub async fn a_redirection_from_https_to_http_is_rejected(_: &Shared) -> Result<()> {
+    let (files, plain) = (start_secure().await?, FileServer::start().await?);
     let managed = Managed::start("plain-http").await?;
     let trusted = managed.plane.write("trusted.pem", &files.ca_certificate()?)?;
     managed.start_agent(&["--ca-bundle", &trusted.to_string_lossy()]).await?;
     let add_on = managed.add_on("shop");
-    add_on.assign(&served(&files, "1.0.0")).await?;
+    add_on.assign(&served_spec(&files, "1.0.0")).await?;
     add_on.until_available("1.0.0").await?;
-    let (leading, _) = (served(&files, "1.1.0"), served(&plain, "1.1.0"));
+    let (redirected, _) = (served_spec(&files, "1.1.0"), served_spec(&plain, "1.1.0"));
     files.serve("/1.1.0", b"", Behavior::Redirect(plain.url("/1.1.0")));
-    is_refused(&add_on, &leading, "redirected from https to http", "1.0.0").await
+    expect_pull_failure(&add_on, &redirected, "redirected from https to http", "1.0.0").await
 }
 
-async fn goes_on(add_on: &AddOn, why: &str, to: &str) -> Result<()> {
+async fn retry(add_on: &AddOn, why: &str, to: &str) -> Result<()> {
     add_on.annotate("retry", Some(why)).await?;
     add_on.until_available(to).await.map(drop)
 }
 
-async fn secure() -> Result<FileServer> {
+async fn start_secure() -> Result<FileServer> {
     FileServer::start_secure(Ipv4Addr::LOCALHOST).await
 }

@@ -1,4 +1,4 @@
-//! The wall clock is put wrong under a running agent, by ten years and back.
+//! The wall clock of a running agent jumps by ten years and back.
 
 use std::time::{Duration, Instant};
 
@@ -12,15 +12,15 @@ use testbed::wait::until;
 use testbed::{Hub, Managed};
 
 use super::spec;
-use crate::LONG;
-use crate::harness::Bed;
+use crate::TIMEOUT;
+use crate::harness::Shared;
 
 const TEN_YEARS: i64 = 10 * 365 * 24 * 60 * 60;
 
-/// More than any rollout here needs, and nothing beside ten years.
+/// Longer than any rollout here, and much shorter than ten years.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-pub async fn a_jump_of_ten_years_ends_no_rollout_early_or_late(_: &Bed) -> Result<()> {
+pub async fn a_jump_of_ten_years_ends_no_rollout_early_or_late(_: &Shared) -> Result<()> {
     let (hub, managed) =
         tokio::try_join!(Hub::start("clock-hub", "edge"), Managed::start("clock"))?;
     let clock = WallClock::new(&managed.plane)?;
@@ -29,19 +29,19 @@ pub async fn a_jump_of_ten_years_ends_no_rollout_early_or_late(_: &Bed) -> Resul
     assign(&hub, &spec("shop", "1.0.0", READY)).await?;
     add_on.until_available("1.0.0").await?;
 
-    // Ahead, while a version soaks that may take a minute.
-    let begun = Instant::now();
+    // Forward, during a soak.
+    let started = Instant::now();
     assign(&hub, &spec("shop", "1.1.0", READY).policy("soak", "6s")).await?;
     add_on.until_phase(Phase::Verifying).await?;
     clock.set_offset(TEN_YEARS)?;
     let status = add_on.until_available("1.1.0").await?;
-    ensure!(begun.elapsed() > Duration::from_secs(6), "the soak was cut short");
+    ensure!(started.elapsed() > Duration::from_secs(6), "the soak was cut short");
     let upgrade = status.history.first().context("no history")?;
     ensure!(upgrade.result == OperationResult::Succeeded, "{upgrade:?}");
     ensure!(!is_ahead(Some(&upgrade.started_time)), "{upgrade:?}");
-    ensure!(is_ahead(upgrade.completion_time.as_ref()), "the clock was not put: {upgrade:?}");
+    ensure!(is_ahead(upgrade.completion_time.as_ref()), "the clock was not changed: {upgrade:?}");
 
-    // Back, while one fails: it has its own seconds, and does not end before it began.
+    // Back, during a failing verification: its time-out counts seconds spent, and it does not end before it started.
     let bad = spec("shop", "1.2.0", NEVER_READY);
     assign(&hub, &bad.clone().policy("timeout", "10m")).await?;
     add_on.until_phase(Phase::Verifying).await?;
@@ -51,12 +51,12 @@ pub async fn a_jump_of_ten_years_ends_no_rollout_early_or_late(_: &Bed) -> Resul
     let status = add_on.until_phase(Phase::RolledBack).await?;
     ensure!(status.current_version.as_deref() == Some("1.1.0"), "{status:?}");
     for entry in &status.history {
-        let ended = entry.completion_time.as_ref();
-        ensure!(Some(&entry.started_time) <= ended, "ended before it began: {entry:?}");
+        let completed = entry.completion_time.as_ref();
+        ensure!(Some(&entry.started_time) <= completed, "completed before it started: {entry:?}");
     }
-    until_told(&hub, "RolledBack").await?;
+    until_reported(&hub, "RolledBack").await?;
 
-    // Another agent takes over from one whose clock was ahead, and its own is right.
+    // An agent with the right clock takes over from one whose clock was ahead.
     clock.set_offset(TEN_YEARS)?;
     assign(&hub, &spec("shop", "1.3.0", READY)).await?;
     add_on.until_available("1.3.0").await?;
@@ -66,7 +66,7 @@ pub async fn a_jump_of_ten_years_ends_no_rollout_early_or_late(_: &Bed) -> Resul
     assign(&hub, &spec("shop", "1.4.0", READY)).await?;
     let status = add_on.until_available("1.4.0").await?;
     ensure!(!is_ahead(status.completion_time.as_ref()), "{status:?}");
-    until_told(&hub, "Available").await
+    until_reported(&hub, "Available").await
 }
 
 async fn assign(hub: &Hub, spec: &Spec) -> Result<()> {
@@ -86,10 +86,10 @@ fn is_ahead(time: Option<&Time>) -> bool {
     time.is_some_and(|time| time.0 > Timestamp::now() + DAY)
 }
 
-async fn until_told(hub: &Hub, phase: &str) -> Result<()> {
-    until(&format!("the hub to hear of {phase}"), LONG, || async {
-        let told = hub.report("shop").await?;
-        if told["phase"] == phase { Ok(Some(())) } else { bail!("{told}") }
+async fn until_reported(hub: &Hub, phase: &str) -> Result<()> {
+    until(&format!("a report of {phase} on the hub"), TIMEOUT, || async {
+        let report = hub.report("shop").await?;
+        if report["phase"] == phase { Ok(Some(())) } else { bail!("{report}") }
     })
     .await
 }

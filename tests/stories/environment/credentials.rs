@@ -1,4 +1,4 @@
-//! Rights that are taken in mid-rollout and given back, and credentials that change under the agent.
+//! Permissions that are revoked during a rollout and granted again, and credentials that change while the agent runs.
 
 use std::fs;
 use std::sync::Arc;
@@ -12,74 +12,77 @@ use testbed::{AddOn, Hub, Managed};
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 
-use super::{rollbacks, spec, writes};
-use crate::LONG;
-use crate::harness::Bed;
+use super::{is_write_of, rollbacks, spec};
+use crate::TIMEOUT;
+use crate::harness::Shared;
 
-const TAKE: &str = "delete clusterrolebinding addon-installer";
-const AGENTS_RIGHTS: &str = include_str!("../../../manifests/agent/rbac.yaml");
+/// The command that revokes the permissions of the account.
+const REVOKE: &str = "delete clusterrolebinding addon-installer";
+const AGENT_RBAC: &str = include_str!("../../../manifests/agent/rbac.yaml");
 const NAMESPACE: &str = "open-cluster-management-agent-addon";
 
-async fn until_told(add_on: &AddOn) -> Result<()> {
-    until("the status to say what is forbidden", LONG, || async {
+async fn until_forbidden(add_on: &AddOn) -> Result<()> {
+    until("the status to name the missing permission", TIMEOUT, || async {
         let message = add_on.status().await?.message.unwrap_or_default();
         if message.contains("forbidden") { Ok(Some(())) } else { bail!("{message}") }
     })
     .await
 }
 
-pub async fn rights_that_are_taken_and_given_back_lose_nothing(_: &Bed) -> Result<()> {
+pub async fn permissions_that_are_revoked_and_granted_again_lose_nothing(_: &Shared) -> Result<()> {
     let managed = Managed::start_with_agent("rights").await?;
     let add_on = managed.add_on("shop");
     add_on.assign(&spec("shop", "1.0.0", READY)).await?;
     add_on.until_available("1.0.0").await?;
 
-    // On the way back.
+    // During a rollback.
     let bad = spec("shop", "1.1.0", NEVER_READY).policy("timeout", "3s");
     add_on.assign(&bad.clone().policy("soak", "10m")).await?;
     add_on.until_phase(Phase::RollingBack).await?;
-    managed.kubectl(TAKE).await?;
-    until_told(&add_on).await?;
+    managed.kubectl(REVOKE).await?;
+    until_forbidden(&add_on).await?;
     managed.grant_rights().await?;
     add_on.assign(&bad).await?;
     let status = add_on.until_phase(Phase::RolledBack).await?;
     ensure!(rollbacks(&status) == 1, "{:?}", status.history);
     ensure!(add_on.config("shop", "v").await?.as_deref() == Some("1.0.0"));
 
-    // While its health is looked at.
+    // During verification.
     add_on.assign(&spec("shop", "1.2.0", READY).policy("soak", "10m")).await?;
     add_on.until_phase(Phase::Verifying).await?;
-    managed.kubectl(TAKE).await?;
-    until_told(&add_on).await?;
+    managed.kubectl(REVOKE).await?;
+    until_forbidden(&add_on).await?;
     managed.grant_rights().await?;
     add_on.assign(&spec("shop", "1.2.0", READY)).await?;
     add_on.until_available("1.2.0").await?;
 
-    // The agent's own.
+    // The agent's own permissions.
     add_on.assign(&spec("shop", "1.3.0", READY).policy("soak", "10m")).await?;
     add_on.until_phase(Phase::Verifying).await?;
     managed.kubectl("delete clusterrolebinding addon-agent").await?;
-    until("the agent to say so", LONG, || async {
+    until("the agent to log it", TIMEOUT, || async {
         Ok(managed.agent_log().contains("the API server cannot be used").then_some(()))
     })
     .await?;
-    managed.plane.apply_yaml(AGENTS_RIGHTS).await?;
+    managed.plane.apply_yaml(AGENT_RBAC).await?;
     add_on.assign(&spec("shop", "1.3.0", READY)).await?;
     let status = add_on.until_available("1.3.0").await?;
     ensure!(rollbacks(&status) == 1, "{:?}", status.history);
     Ok(())
 }
 
-/// Half of it is written when the account loses its rights: nothing is left half done once they are back.
-pub async fn rights_that_are_taken_in_mid_apply_are_rolled_back_from(_: &Bed) -> Result<()> {
+/// The account loses its permissions in the middle of an apply. Once they are granted again, the rollback completes.
+pub async fn permissions_that_are_revoked_during_an_apply_lead_to_a_rollback(
+    _: &Shared,
+) -> Result<()> {
     let managed = Arc::new(Managed::start_with_agent("half-rights").await?);
     let add_on = managed.add_on("shop");
     add_on.assign(&spec("shop", "1.0.0", READY)).await?;
     add_on.until_available("1.0.0").await?;
-    let taker = Arc::downgrade(&managed);
-    let webhook = Webhook::start(move |asked| {
-        if let Some(managed) = taker.upgrade().filter(|_| writes(asked, "1.1.0")) {
-            block_in_place(|| Handle::current().block_on(managed.kubectl(TAKE))).ok();
+    let weak = Arc::downgrade(&managed);
+    let webhook = Webhook::start(move |request| {
+        if let Some(managed) = weak.upgrade().filter(|_| is_write_of(request, "1.1.0")) {
+            block_in_place(|| Handle::current().block_on(managed.kubectl(REVOKE))).ok();
         }
         true
     });
@@ -87,7 +90,7 @@ pub async fn rights_that_are_taken_in_mid_apply_are_rolled_back_from(_: &Bed) ->
     webhook.watch(&managed.plane, "shop").await?;
     add_on.assign(&spec("shop", "1.1.0", READY)).await?;
     add_on.until_phase(Phase::RollingBack).await?;
-    until_told(&add_on).await?;
+    until_forbidden(&add_on).await?;
     managed.grant_rights().await?;
     let status = add_on.until_phase(Phase::RolledBack).await?;
     let failed = status.history.iter().find(|it| it.operation == OperationKind::Upgrade);
@@ -97,17 +100,17 @@ pub async fn rights_that_are_taken_in_mid_apply_are_rolled_back_from(_: &Bed) ->
     Ok(())
 }
 
-/// A token that ends with the Secret it is bound to.
-async fn token(managed: &Managed, secret: &str) -> Result<String> {
+/// Creates a token that is valid as long as the Secret to which it is bound.
+async fn create_token(managed: &Managed, secret: &str) -> Result<String> {
     managed.kubectl(&format!("create secret generic {secret} --namespace {NAMESPACE}")).await?;
     let bound = format!("--bound-object-kind Secret --bound-object-name {secret}");
     let create = format!("create token addon-agent --namespace {NAMESPACE} {bound}");
     Ok(managed.kubectl(&create).await?.trim().to_owned())
 }
 
-pub async fn a_renewed_token_is_taken_up_in_mid_rollout(_: &Bed) -> Result<()> {
+pub async fn a_renewed_token_is_used_during_a_rollout(_: &Shared) -> Result<()> {
     let mut managed = Managed::start("tokens").await?;
-    let file = managed.plane.write("token", &token(&managed, "first").await?)?;
+    let file = managed.plane.write("token", &create_token(&managed, "first").await?)?;
     managed.use_token(&file)?;
     managed.start_agent(&[]).await?;
     let add_on = managed.add_on("shop");
@@ -115,17 +118,19 @@ pub async fn a_renewed_token_is_taken_up_in_mid_rollout(_: &Bed) -> Result<()> {
     add_on.until_available("1.0.0").await?;
     add_on.assign(&spec("shop", "1.1.0", READY).policy("soak", "10s")).await?;
     add_on.until_phase(Phase::Verifying).await?;
-    fs::write(&file, token(&managed, "second").await?)?;
+    fs::write(&file, create_token(&managed, "second").await?)?;
     managed.kubectl(&format!("delete secret first --namespace {NAMESPACE}")).await?;
     add_on.until_available("1.1.0").await?;
-    // By now the first one is refused.
+    // The first token is refused by this time.
     add_on.assign(&spec("shop", "1.2.0", READY)).await?;
     let status = add_on.until_available("1.2.0").await?;
     ensure!(rollbacks(&status) == 0, "{:?}", status.history);
     Ok(())
 }
 
-pub async fn hub_credentials_that_break_are_missed_by_nobody(_: &Bed) -> Result<()> {
+pub async fn hub_credentials_that_become_unusable_do_not_interrupt_the_connection(
+    _: &Shared,
+) -> Result<()> {
     let (hub, managed) =
         tokio::try_join!(Hub::start("broken-hub", "edge"), Managed::start("broken"))?;
     let good = fs::read(hub.kubeconfig()?)?;
@@ -140,16 +145,16 @@ pub async fn hub_credentials_that_break_are_missed_by_nobody(_: &Bed) -> Result<
     };
     assign("1.0.0").await?;
 
-    // Half written, the connection that is there goes on.
+    // With an incomplete file the existing connection continues.
     fs::write(&file, &good[..good.len() / 2])?;
-    until("the agent to refuse half a file", LONG, || async {
+    until("the agent to reject an incomplete file", TIMEOUT, || async {
         Ok(managed.agent_log().contains("cannot use the hub's kubeconfig").then_some(()))
     })
     .await?;
     assign("1.1.0").await.context("with half a kubeconfig")?;
     fs::remove_file(&file)?;
     assign("1.2.0").await.context("without a kubeconfig")?;
-    // Another certificate for the same.
+    // Another certificate for the same identity.
     fs::copy(hub.kubeconfig()?, &file)?;
     assign("1.3.0").await.context("with a new certificate")
 }

@@ -1,4 +1,4 @@
-//! Many at once, and those who change their minds.
+//! Many add-ons at once, and assignments that change often.
 
 use anyhow::{Result, ensure};
 use futures::future::try_join_all;
@@ -7,27 +7,27 @@ use testbed::Managed;
 use testbed::bundle::{Bundle, NEVER_READY, READY, Spec};
 
 use super::{rollbacks, spec};
-use crate::harness::Bed;
+use crate::harness::Shared;
 
 const MANY: usize = 50;
 
-/// One of many; one of them is poisoned.
-fn one(number: usize, version: &str) -> Spec {
+/// Returns the version of one add-on of many. From 1.1.0 on one of them fails.
+fn spec_of(number: usize, version: &str) -> Spec {
     let bundle = Bundle::new().config(&format!("v{number}"), version);
-    let poisoned = number == MANY / 2 && version != "1.0.0";
-    let bundle = if poisoned { bundle.deployment("poison", NEVER_READY) } else { bundle };
+    let is_failing = number == MANY / 2 && version != "1.0.0";
+    let bundle = if is_failing { bundle.deployment("failing", NEVER_READY) } else { bundle };
     let spec = Spec::inline(version, &bundle).namespace("crowd");
-    if poisoned { spec.policy("timeout", "6s") } else { spec }
+    if is_failing { spec.policy("timeout", "6s") } else { spec }
 }
 
-pub async fn one_of_fifty_that_is_poisoned_harms_no_other(bed: &Bed) -> Result<()> {
-    let managed = bed.managed().await?;
+pub async fn one_failing_add_on_of_fifty_harms_no_other(shared: &Shared) -> Result<()> {
+    let managed = shared.managed().await?;
     let namespace = "{apiVersion: v1, kind: Namespace, metadata: {name: crowd}}";
     managed.plane.apply_yaml(namespace).await?;
     let all: Vec<_> = (0..MANY).map(|n| (n, managed.add_on(&format!("crowd-{n}")))).collect();
     for version in ["1.0.0", "1.1.0"] {
         try_join_all(all.iter().map(|(n, add_on)| {
-            let spec = one(*n, version);
+            let spec = spec_of(*n, version);
             async move { add_on.assign(&spec).await }
         }))
         .await?;
@@ -44,8 +44,8 @@ pub async fn one_of_fifty_that_is_poisoned_harms_no_other(bed: &Bed) -> Result<(
     Ok(())
 }
 
-pub async fn an_assignment_that_flaps_ends_where_it_ends(bed: &Bed) -> Result<()> {
-    let add_on = bed.managed().await?.add_on("flaps");
+pub async fn a_flapping_assignment_ends_in_its_last_version(shared: &Shared) -> Result<()> {
+    let add_on = shared.managed().await?.add_on("flaps");
     let assign = async |version| add_on.assign(&spec("flaps", version, READY)).await;
     assign("1.0.0").await?;
     add_on.until_available("1.0.0").await?;
@@ -62,23 +62,25 @@ pub async fn an_assignment_that_flaps_ends_where_it_ends(bed: &Bed) -> Result<()
     Ok(())
 }
 
-pub async fn deleted_in_mid_rollout_and_made_anew_it_is_installed(bed: &Bed) -> Result<()> {
-    let add_on = bed.managed().await?.add_on("anew");
-    add_on.assign(&spec("anew", "1.0.0", READY)).await?;
+pub async fn an_add_on_that_was_deleted_during_a_rollout_and_recreated_is_installed(
+    shared: &Shared,
+) -> Result<()> {
+    let add_on = shared.managed().await?.add_on("recreated");
+    add_on.assign(&spec("recreated", "1.0.0", READY)).await?;
     add_on.until_available("1.0.0").await?;
-    add_on.assign(&spec("anew", "1.1.0", NEVER_READY)).await?;
+    add_on.assign(&spec("recreated", "1.1.0", NEVER_READY)).await?;
     add_on.until_phase(Phase::Verifying).await?;
     add_on.delete().await?;
     add_on.until_gone().await?;
-    add_on.assign(&spec("anew", "1.2.0", READY)).await?;
+    add_on.assign(&spec("recreated", "1.2.0", READY)).await?;
     let status = add_on.until_available("1.2.0").await?;
     ensure!(status.operation == Some(OperationKind::Install), "{:?}", status.history);
     ensure!(status.history.len() == 1 && status.previous_version.is_none());
     Ok(())
 }
 
-/// With a second of grace, as when a node is drained in a hurry.
-pub async fn ended_in_any_phase_it_goes_on(_: &Bed) -> Result<()> {
+/// The agent is stopped by SIGTERM, as when its node is drained.
+pub async fn an_agent_that_was_stopped_in_any_phase_continues(_: &Shared) -> Result<()> {
     let managed = Managed::start_with_agent("drained").await?;
     let add_on = managed.add_on("shop");
     add_on.assign(&spec("shop", "1.0.0", READY)).await?;

@@ -1,4 +1,4 @@
-//! No room for a bundle's temporary file, and no descriptors left.
+//! No space for a bundle's temporary file, and no file descriptors left.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -10,65 +10,67 @@ use testbed::Managed;
 use testbed::file_server::FileServer;
 use testbed::wait::until;
 
-use super::{is_refused, served};
-use crate::LONG;
-use crate::harness::Bed;
+use super::{expect_pull_failure, served_spec};
+use crate::TIMEOUT;
+use crate::harness::Shared;
 
-pub async fn no_room_for_a_bundle_is_told_and_the_running_version_stays(_: &Bed) -> Result<()> {
+pub async fn without_disk_space_a_version_is_rejected_and_the_current_one_stays(
+    _: &Shared,
+) -> Result<()> {
     let managed = Managed::start("no-room").await?;
     let files = FileServer::start().await?;
-    let room = managed.plane.write("beside-the-room", "")?.with_file_name("room");
-    fs::create_dir(&room)?;
-    managed.start_agent_with_tmpdir(&room).await?;
+    let folder = managed.plane.write("next-to-the-folder", "")?.with_file_name("temporary");
+    fs::create_dir(&folder)?;
+    managed.start_agent_with_tmpdir(&folder).await?;
     let add_on = managed.add_on("shop");
-    add_on.assign(&served(&files, "1.0.0")).await?;
+    add_on.assign(&served_spec(&files, "1.0.0")).await?;
     add_on.until_available("1.0.0").await?;
-    let words = "could not write the bundle to a temporary file";
+    let message = "could not write the bundle to a temporary file";
 
-    // The folder is gone.
-    fs::remove_dir(&room)?;
-    is_refused(&add_on, &served(&files, "1.1.0"), words, "1.0.0").await?;
-    fs::create_dir(&room)?;
-    add_on.annotate("retry", Some("there is room")).await?;
+    // The folder does not exist.
+    fs::remove_dir(&folder)?;
+    expect_pull_failure(&add_on, &served_spec(&files, "1.1.0"), message, "1.0.0").await?;
+    fs::create_dir(&folder)?;
+    add_on.annotate("retry", Some("the folder exists")).await?;
     add_on.until_available("1.1.0").await?;
 
-    // It takes no files.
-    fs::remove_dir(&room)?;
-    symlink("/proc", &room)?;
-    is_refused(&add_on, &served(&files, "1.2.0"), words, "1.1.0").await?;
-    fs::remove_file(&room)?;
-    fs::create_dir(&room)?;
-    add_on.annotate("retry", Some("it takes files")).await?;
+    // The folder is read-only.
+    fs::remove_dir(&folder)?;
+    symlink("/proc", &folder)?;
+    expect_pull_failure(&add_on, &served_spec(&files, "1.2.0"), message, "1.1.0").await?;
+    fs::remove_file(&folder)?;
+    fs::create_dir(&folder)?;
+    add_on.annotate("retry", Some("the folder is writable")).await?;
     add_on.until_available("1.2.0").await?;
 
-    // It is full after some bytes.
+    // The folder is full after some bytes.
     managed.limit_agent(Resource::Fsize, Some(16))?;
-    is_refused(&add_on, &served(&files, "1.3.0"), words, "1.2.0").await?;
+    expect_pull_failure(&add_on, &served_spec(&files, "1.3.0"), message, "1.2.0").await?;
     managed.limit_agent(Resource::Fsize, None)?;
-    add_on.annotate("retry", Some("it is empty")).await?;
+    add_on.annotate("retry", Some("there is space")).await?;
     add_on.until_available("1.3.0").await?;
-    ensure!(fs::read_dir(&room)?.next().is_none(), "something is left behind");
+    ensure!(fs::read_dir(&folder)?.next().is_none(), "a temporary file was not removed");
     Ok(())
 }
 
-pub async fn without_descriptors_it_waits_and_goes_on(_: &Bed) -> Result<()> {
+pub async fn without_file_descriptors_the_agent_waits_and_continues(_: &Shared) -> Result<()> {
     let managed = Managed::start_with_agent("descriptors").await?;
     let files = FileServer::start().await?;
     let add_on = managed.add_on("shop");
-    add_on.assign(&served(&files, "1.0.0")).await?;
+    add_on.assign(&served_spec(&files, "1.0.0")).await?;
     add_on.until_available("1.0.0").await?;
     managed.limit_agent(Resource::Nofile, Some(8))?;
-    add_on.assign(&served(&files, "1.1.0")).await?;
-    until("the agent to say what it lacks", LONG, || async {
+    add_on.assign(&served_spec(&files, "1.1.0")).await?;
+    until("the agent to log the missing descriptors", TIMEOUT, || async {
         let log = managed.agent_log();
-        if log.contains("Too many open files") { Ok(Some(())) } else { bail!("not said") }
+        if log.contains("Too many open files") { Ok(Some(())) } else { bail!("not logged") }
     })
     .await?;
     ensure!(add_on.config("shop", "v").await?.as_deref() == Some("1.0.0"));
-    ensure!(managed.agent_exit_status()?.is_none(), "it ended");
+    ensure!(managed.agent_exit_status()?.is_none(), "the agent exited");
     managed.limit_agent(Resource::Nofile, None)?;
-    let asked = "to be refused, or to have been late enough";
-    let status = add_on.until(asked, |it| it.phase.is_some_and(Phase::is_settled)).await?;
+    let settled = "to be rejected, or to be late enough to succeed";
+    let status = add_on.until(settled, |it| it.phase.is_some_and(Phase::is_settled)).await?;
     if status.phase == Some(Phase::Rejected) {
         add_on.annotate("retry", Some("there are descriptors")).await?;
     }
