@@ -9,8 +9,8 @@ use anyhow::Context;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{Api, ListParams, Patch, PatchParams};
 use kube::core::{ObjectMeta, PartialObjectMeta};
-use lifecycle::ManagedAddOn;
 use lifecycle::names::FINALIZER;
+use lifecycle::{KnownKind, ManagedAddOn};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
@@ -58,7 +58,7 @@ pub async fn run(args: ReleaseFinalizers) -> anyhow::Result<()> {
 fn pod_reference(args: &ReleaseFinalizers) -> Option<OwnerReference> {
     Some(OwnerReference {
         api_version: "v1".to_owned(),
-        kind: "Pod".to_owned(),
+        kind: KnownKind::Pod.name().to_owned(),
         name: args.pod_name.clone()?,
         uid: args.pod_uid.clone()?,
         ..OwnerReference::default()

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use lifecycle::health::{Health, HealthContext, HealthStatus, Rules, assess_with};
-use lifecycle::{Object, printable};
+use lifecycle::{KnownKind, Object, printable};
 use serde::Serialize;
 
 use crate::table;
@@ -49,7 +49,7 @@ impl<'a> Row<'a> {
 /// Assesses each object, by its rule if one applies. The file does not say when an object was applied, so its grace periods
 /// begin at its creation.
 pub fn assess_all<'a>(objects: &'a [Object], rules: &Rules, now: Timestamp) -> Vec<Row<'a>> {
-    let (pods, nodes) = (select(objects, "Pod"), select(objects, "Node"));
+    let (pods, nodes) = (select(objects, KnownKind::Pod), select(objects, KnownKind::Node));
     let assess = |object| {
         rules.assess(object).unwrap_or_else(|| {
             let context = HealthContext {
@@ -65,10 +65,8 @@ pub fn assess_all<'a>(objects: &'a [Object], rules: &Rules, now: Timestamp) -> V
     objects.iter().map(|object| Row::new(object, assess(object))).collect()
 }
 
-/// The objects of a kind of the core group.
-fn select(objects: &[Object], kind: &str) -> Vec<Object> {
-    let selected = objects.iter().filter(|object| (object.group(), object.kind()) == ("", kind));
-    selected.cloned().collect()
+fn select(objects: &[Object], kind: KnownKind) -> Vec<Object> {
+    objects.iter().filter(|object| object.is(kind)).cloned().collect()
 }
 
 /// Zero for an object that was never created, as in a manifest.

@@ -31,7 +31,7 @@ fn parse_documents(bytes: &[u8]) -> anyhow::Result<Vec<Value>> {
         bytes.len() as u64 <= MAX_BUNDLE_BYTES,
         "input is larger than {MAX_BUNDLE_BYTES} bytes"
     );
-    yaml::documents(bytes).map_err(|fault| anyhow::anyhow!(fault.message))
+    yaml::parse_file(bytes).map_err(|fault| anyhow::anyhow!(fault.message))
 }
 
 /// Parses the objects of all documents and lists.

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 pub use changes::{Change, Narrowing, changes};
 
+use crate::kind::KnownKind;
 use crate::object::Object;
 
 /// The API server knows these of every object, and a status is told again by whoever told it.
@@ -43,7 +44,7 @@ pub struct Version {
 impl Definition {
     /// `None` for what is not a definition that could be read.
     pub fn read(object: &Object) -> Option<Self> {
-        if object.kind() != "CustomResourceDefinition" {
+        if !object.is(KnownKind::CustomResourceDefinition) {
             return None;
         }
         let text = |pointer| object.0.pointer(pointer).and_then(Value::as_str).map(str::to_owned);

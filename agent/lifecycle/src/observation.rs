@@ -15,7 +15,7 @@ use crate::ledger::failure::Failure;
 use crate::ledger::left_behind::{KeptObject, Leftover};
 use crate::ledger::operation::AssignmentKey;
 use crate::ledger::retained::{Retained, RetainedState};
-use crate::plan::Wave;
+use crate::plan::waves::Wave;
 use crate::reason::Fault;
 use crate::rollback_safety::RollbackSafety;
 use crate::spec::assignment::{Assignment, Policy};

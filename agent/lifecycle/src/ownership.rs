@@ -1,3 +1,4 @@
-//! Which living objects belong to an add-on, and which were there before it.
+//! Ownership: the stamp on objects that a release wrote, and the adoption of objects that existed before.
 
 pub mod adoption;
+pub mod stamp;

@@ -1,5 +1,6 @@
-//! The order in which objects are written and removed.
+//! The order in which objects are written and removed, and which removals are not made.
 
-mod waves;
-
-pub use waves::*;
+pub mod jobs;
+pub mod removal;
+pub mod replacement;
+pub mod waves;

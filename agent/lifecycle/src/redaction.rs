@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
 
+use crate::kind::KnownKind;
 use crate::object::Object;
 
 const REDACTED: &str = "***";
@@ -47,7 +48,7 @@ impl Redaction {
     /// Collects the values of all Secrets among these objects: whole, line by line, in plain text and in base64. Values of
     /// less than six bytes are left out.
     pub fn from_secrets<'a>(objects: impl IntoIterator<Item = &'a Object>) -> Self {
-        let secrets = objects.into_iter().filter(|object| object.kind() == "Secret");
+        let secrets = objects.into_iter().filter(|object| object.is(KnownKind::Secret));
         let values: BTreeSet<String> = secrets.flat_map(secret_values).collect();
         let mut values: Vec<String> = values.into_iter().collect();
         values.sort_by_key(|value| std::cmp::Reverse(value.len()));

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bundle::hook::Hook;
 use crate::crd_compat::{Change, Definition, changes};
+use crate::kind::KnownKind;
 use crate::names::annotation;
 use crate::object::{Object, ObjectKey};
 use crate::reason::{Fault, Reason};
@@ -115,10 +116,10 @@ pub fn judge(prospect: &RollbackContext<'_>) -> RollbackSafety {
         return RollbackSafety { blockers: vec![Blocker::ReleaseNotRetained], ..safety };
     };
     for (old, new) in pairs(from, prospect.target) {
-        match old.kind() {
-            "CustomResourceDefinition" => definition(prospect, old, new, &mut safety),
-            "PersistentVolumeClaim" => claim(old, new, &mut safety),
-            _ => {}
+        if old.is(KnownKind::CustomResourceDefinition) {
+            definition(prospect, old, new, &mut safety);
+        } else if old.is(KnownKind::PersistentVolumeClaim) {
+            claim(old, new, &mut safety);
         }
     }
     safety.blockers.extend(prospect.unserved.iter().map(unserved));

@@ -6,7 +6,7 @@ mod scene;
 use std::fs;
 use std::path::PathBuf;
 
-use lifecycle::plan::Wave;
+use lifecycle::plan::waves::Wave;
 use lifecycle::{Deletion, ManagedAddOnStatus, Phase, Reason, RollbackStep, Rollout, State};
 use scene::{Scene, hold};
 use serde_json::Value;

@@ -7,8 +7,9 @@ mod late;
 mod replace;
 mod write;
 
-use lifecycle::plan::{Wave, has_run, is_job};
-use lifecycle::{Direction, Fault, KeptObject, Object};
+use lifecycle::plan::jobs::has_run;
+use lifecycle::plan::waves::Wave;
+use lifecycle::{Direction, Fault, KeptObject, KnownKind, Object};
 
 use crate::cluster::access::{Access, join_bounded};
 use crate::cluster::living::LivingObject;
@@ -60,7 +61,7 @@ fn objects_of(release: &ResolvedRelease, wave: Wave, direction: Direction) -> Ve
     let objects = release.objects.iter();
     objects
         .filter(|object| object.wave() == wave && object.hook().is_none())
-        .filter(|object| !(direction == Direction::Rollback && is_job(&object.manifest)))
+        .filter(|object| !(direction == Direction::Rollback && object.manifest.is(KnownKind::Job)))
         .collect()
 }
 

@@ -7,7 +7,7 @@ mod warnings;
 
 use std::collections::BTreeSet;
 
-use lifecycle::plan::refuse_shrunk;
+use lifecycle::plan::removal::reject_shrunk;
 use lifecycle::{ActionableBy, CheckReport, Fault, ObjectKey, Reason, RollbackSafety};
 
 use crate::cluster::bundle_provides::BundleProvides;
@@ -56,7 +56,7 @@ pub async fn check(
     let mut findings = Vec::new();
     findings.extend(find_duplicate(&release.objects));
     if let Some(running) = baseline.running().filter(|_| !options.allow_shrink) {
-        findings.extend(refuse_shrunk(release.objects.len(), running.objects.len()).err());
+        findings.extend(reject_shrunk(release.objects.len(), running.objects.len()).err());
     }
     let foreign = foreign_objects(&release.objects, &trials);
     let (warnings, api_warnings) = judge_all(release, trials, &mut findings)?;

@@ -7,8 +7,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::api::ListParams;
 use lifecycle::at_rest::{ForeignFields, Repairs, find_foreign_fields};
 use lifecycle::names::label;
-use lifecycle::plan::{Wave, is_job};
-use lifecycle::{Fault, ObjectKey, Rollout};
+use lifecycle::plan::waves::Wave;
+use lifecycle::{Fault, KnownKind, ObjectKey, Rollout};
 
 use crate::actions::apply::{mark_adopted, write};
 use crate::cluster::access::{Access, join_bounded};
@@ -79,7 +79,8 @@ impl Repair<'_> {
     /// unless it was deleted.
     fn is_untouched(&self, object: &ResolvedObject, listed: &Listed) -> bool {
         let key = object.key();
-        is_job(&object.manifest) || listed.contains_key(&key) && self.rollout.is_kept(&key)
+        object.manifest.is(KnownKind::Job)
+            || listed.contains_key(&key) && self.rollout.is_kept(&key)
     }
 
     /// Notes the versions of objects without writing any.

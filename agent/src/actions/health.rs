@@ -12,9 +12,9 @@ use lifecycle::health::{
     Graces, Health, HealthStatus, PreexistingFailure, Rules, Tolerance, ToleratedFailure, Verdict,
     assess,
 };
-use lifecycle::plan::{Wave, is_job};
+use lifecycle::plan::waves::Wave;
 use lifecycle::redaction::Redaction;
-use lifecycle::{Object, ObjectKey};
+use lifecycle::{KnownKind, Object, ObjectKey};
 
 use crate::actions::hooks;
 use crate::cluster::access::{Access, join_bounded};
@@ -59,7 +59,7 @@ pub struct HealthOptions<'a> {
 pub async fn check_health(release: &ResolvedRelease, options: &HealthOptions<'_>) -> Verdict {
     let counted = release.objects.iter().filter(|object| object.hook().is_none());
     let counted = counted
-        .filter(|object| options.jobs != JobPolicy::Ignored || !is_job(&object.manifest))
+        .filter(|object| options.jobs != JobPolicy::Ignored || !object.manifest.is(KnownKind::Job))
         .collect();
     let mut examined = examine(&release.access, counted, is_counted, options).await;
     let tolerated = tolerate(&mut examined, options);
@@ -73,7 +73,9 @@ pub async fn check_health(release: &ResolvedRelease, options: &HealthOptions<'_>
 }
 
 fn is_counted(examined: &Examined<'_>, options: &HealthOptions<'_>) -> bool {
-    options.jobs != JobPolicy::IfPresent || examined.living.is_some() || !is_job(examined.manifest)
+    options.jobs != JobPolicy::IfPresent
+        || examined.living.is_some()
+        || !examined.manifest.is(KnownKind::Job)
 }
 
 /// Tolerates preexisting failures, and returns them.

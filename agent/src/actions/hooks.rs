@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lifecycle::Fault;
-use lifecycle::bundle::hook::{Hook, HookRun, is_of, job};
+use lifecycle::bundle::hook::{Hook, HookRun, is_of_run, prepare_job};
 use lifecycle::health::{HookStatus, assess_hooks};
 
 use crate::actions::apply::replace;
@@ -54,10 +54,10 @@ async fn start(
 ) -> Result<(), Fault> {
     let living = read_owned(access, object, false).await?;
     let job_before = living.as_ref().and_then(LivingObject::content);
-    if job_before.is_some_and(|job| is_of(job, run)) {
+    if job_before.is_some_and(|job| is_of_run(job, run)) {
         return Ok(());
     }
     tracing::info!(hook = %object.key(), "starting a hook");
-    let manifest = job(&object.manifest, run, timeout);
+    let manifest = prepare_job(&object.manifest, run, timeout);
     replace(access, &ResolvedObject { manifest, ..object.clone() }, living.as_ref()).await
 }

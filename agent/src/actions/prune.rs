@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use kube::api::PropagationPolicy;
 use lifecycle::names::label;
 use lifecycle::ownership::adoption;
-use lifecycle::plan::{guard, removals, withdrawals};
+use lifecycle::plan::removal::{guard, removals, withdrawals};
 use lifecycle::{Fault, Leftover, Object, ObjectKey};
 
 use crate::cluster::access::{Access, delete_by_uid};

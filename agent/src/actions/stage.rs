@@ -35,7 +35,7 @@ async fn parse(
     let add_on = add_on.to_owned();
     let parse = move || {
         let Assignment { release, shape, .. } = assignment;
-        let objects = bundle::read_files(&files, &shape.values, &shape.namespace)?;
+        let objects = bundle::read_objects(&files, &shape.values, &shape.namespace)?;
         Ok(Content { add_on, release, shape, objects })
     };
     tokio::task::spawn_blocking(parse)

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use lifecycle::bundle::oci_manifest::is_registry;
+use lifecycle::bundle::repository::is_registry;
 
 use super::path;
 use crate::actions::pull::PullSettings;

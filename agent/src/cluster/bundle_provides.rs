@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use lifecycle::{Object, Reason};
+use lifecycle::{KnownKind, Object, Reason};
 
 /// The namespaces, kinds and roles that a bundle brings.
 #[derive(Default)]
@@ -18,14 +18,12 @@ impl<'a> FromIterator<&'a Object> for BundleProvides {
     fn from_iter<I: IntoIterator<Item = &'a Object>>(manifests: I) -> Self {
         let mut provides = Self::default();
         for manifest in manifests {
-            match manifest.kind() {
-                "Namespace" => _ = provides.namespaces.insert(manifest.name().to_owned()),
-                "CustomResourceDefinition" => provides.kinds.extend(defined_kind(manifest)),
-                "Role" | "ClusterRole" => {
-                    let role = (manifest.kind().to_owned(), manifest.name().to_owned());
-                    provides.roles.insert(role);
-                }
-                _ => {}
+            if manifest.is(KnownKind::Namespace) {
+                provides.namespaces.insert(manifest.name().to_owned());
+            } else if manifest.is(KnownKind::CustomResourceDefinition) {
+                provides.kinds.extend(defined_kind(manifest));
+            } else if manifest.is(KnownKind::Role) || manifest.is(KnownKind::ClusterRole) {
+                provides.roles.insert((manifest.kind().to_owned(), manifest.name().to_owned()));
             }
         }
         provides

@@ -1,7 +1,7 @@
 //! Turns errors of the API server into faults: the one place that judges what a refusal means.
 
 use kube::core::Status;
-use lifecycle::{Fault, ObjectKey, Reason};
+use lifecycle::{Fault, KnownKind, ObjectKey, Reason};
 
 /// Replaces the API server's message about a Secret, which may quote its values.
 const WITHHELD: &str = "refused; the API server's message may quote the Secret and is withheld: \
@@ -13,7 +13,7 @@ pub fn to_object_fault(key: &ObjectKey, error: &kube::Error) -> Fault {
         return Fault::transient(Reason::CheckFailed, format!("{key}: {error}"));
     };
     let (reason, transient) = judge(status);
-    let message = if key.kind == "Secret" { WITHHELD } else { &status.message };
+    let message = if key.is(KnownKind::Secret) { WITHHELD } else { &status.message };
     Fault { transient, ..Fault::new(reason, format!("{key}: {message}")) }
 }
 

@@ -5,7 +5,7 @@ use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use lifecycle::bundle::ignored_fields;
-use lifecycle::plan::Stamp;
+use lifecycle::ownership::stamp::Stamp;
 use lifecycle::{Fault, Object};
 
 use crate::cluster::access::Access;
@@ -41,7 +41,7 @@ impl ResolvedRelease {
             };
             let namespace = manifest.namespace().unwrap_or(&content.shape.namespace).to_owned();
             manifest.set_namespace(is_namespaced.then_some(namespace.as_str()));
-            stamp.put(&mut manifest);
+            stamp.mark(&mut manifest);
             let ignored_fields = Vec::new();
             objects.push(ResolvedObject { manifest, kind, other_version, ignored_fields });
         }

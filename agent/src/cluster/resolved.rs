@@ -1,8 +1,8 @@
 //! An object of a release as this cluster takes it: kind looked up, namespace filled in, stamped.
 
 use lifecycle::bundle::hook::Hook;
-use lifecycle::plan::Wave;
-use lifecycle::{Fault, Object, ObjectKey, Reason};
+use lifecycle::plan::waves::Wave;
+use lifecycle::{Fault, KnownKind, Object, ObjectKey, Reason};
 
 use crate::cluster::kinds::Kind;
 
@@ -30,7 +30,7 @@ impl ResolvedObject {
 
     /// Returns the wave that applies the object.
     pub fn wave(&self) -> Wave {
-        Wave::of(self.manifest.group(), self.manifest.kind())
+        self.manifest.wave()
     }
 
     /// Returns the moment at which the object is run; `None` for one that is applied in a wave.
@@ -39,7 +39,7 @@ impl ResolvedObject {
     }
 
     pub fn is_definition(&self) -> bool {
-        self.manifest.kind() == "CustomResourceDefinition"
+        self.manifest.is(KnownKind::CustomResourceDefinition)
     }
 
     /// Returns whether an act needs more of the living object than its metadata.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lifecycle::bundle::hook::{Hook, HookRun};
 use lifecycle::names::annotation;
-use lifecycle::plan::Wave;
+use lifecycle::plan::waves::Wave;
 use lifecycle::redaction::Redaction;
 use lifecycle::{
     Action, Assignment, CheckReport, Direction, Failure, Fault, Object, Outcome, Reason, Release,

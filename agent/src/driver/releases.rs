@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use lifecycle::plan::is_job;
-use lifecycle::{Fault, Object, ReleaseId};
+use lifecycle::{Fault, KnownKind, Object, ReleaseId};
 
 use super::Driver;
 use crate::cluster::access::Access;
@@ -57,10 +56,10 @@ impl Driver {
     pub(super) async fn running_jobs(&mut self) -> Result<Vec<Object>, Fault> {
         let Some(content) = self.load_running().await? else { return Ok(Vec::new()) };
         // To resolve a release, every kind in it is looked up.
-        if !content.objects.iter().any(is_job) {
+        if !content.objects.iter().any(|manifest| manifest.is(KnownKind::Job)) {
             return Ok(Vec::new());
         }
         let running = self.resolve(content).await?;
-        Ok(running.manifests().filter(|manifest| is_job(manifest)).cloned().collect())
+        Ok(running.manifests().filter(|manifest| manifest.is(KnownKind::Job)).cloned().collect())
     }
 }

@@ -1,7 +1,7 @@
 //! Removes objects of releases: after a rollout, after a rollback, and on uninstall.
 
 use lifecycle::names::annotation;
-use lifecycle::plan::Wave;
+use lifecycle::plan::waves::Wave;
 use lifecycle::{Fault, Leftover, Outcome, Release};
 
 use super::Driver;

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::Api;
 use kube::core::{ApiResource, DynamicObject};
 use lifecycle::health::{Verdict, find_stuck_pod, may_have_stuck_pod};
-use lifecycle::{Fault, Object, ReleaseId};
+use lifecycle::{Fault, KnownKind, Object, ReleaseId};
 
 use super::Driver;
 use crate::actions::health::list_pods;
@@ -53,7 +53,7 @@ impl Driver {
 }
 
 fn is_stateful_set(object: &Object) -> bool {
-    (object.group(), object.kind()) == ("apps", "StatefulSet")
+    object.is(KnownKind::StatefulSet)
 }
 
 async fn delete_stuck_pod(

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::kind::KnownKind;
 use crate::names::annotation;
 use crate::object::Object;
 
@@ -19,7 +20,7 @@ pub fn pointers<'a>(object: &Object, bundle: impl IntoIterator<Item = &'a Object
 
 fn scales(scaler: &Object, object: &Object) -> bool {
     let target = |field| scaler.0.pointer(field).and_then(Value::as_str).unwrap_or_default();
-    (scaler.group(), scaler.kind()) == ("autoscaling", "HorizontalPodAutoscaler")
+    scaler.is(KnownKind::HorizontalPodAutoscaler)
         && scaler.namespace() == object.namespace()
         && target("/spec/scaleTargetRef/kind") == object.kind()
         && target("/spec/scaleTargetRef/name") == object.name()
@@ -69,11 +70,7 @@ mod tests {
     #[test]
     fn named_fields_follow_the_living_object() {
         let mut ours = deployment(1);
-        ours.mark(
-            "annotations",
-            annotation::IGNORE_DIFFERENCES,
-            "/spec/replicas, /spec/paused, no",
-        );
+        ours.set_annotation(annotation::IGNORE_DIFFERENCES, "/spec/replicas, /spec/paused, no");
         let mut living = deployment(2);
         living.0["spec"]["paused"] = json!(true);
         let pointers = pointers(&ours, []);

@@ -1,62 +1,69 @@
-//! Reads multi-document YAML within tight limits, the way `kubectl` reads it.
+//! Reads multi-document YAML within tight limits, as `kubectl` reads it.
 
 use serde_json::Value;
 use serde_saphyr::{Options, UserMessageFormatter};
 
-use crate::bundle::limits::MAX_BUNDLE_BYTES;
+use super::limits::MAX_BUNDLE_BYTES;
 use crate::reason::{Fault, Reason};
 
 /// A file of a bundle.
 pub struct File {
-    /// For messages; absent where the bundle is one file.
+    /// Name for messages; absent if the bundle is one file.
     pub name: Option<String>,
+    /// Content as pulled.
     pub bytes: Vec<u8>,
 }
 
-/// Ends a document: the next one begins as if nothing had been before it.
-const END: &[u8] = b"...\n";
+/// Ends a document, so that the next one is read as the first one of a file.
+const DOCUMENT_END: &[u8] = b"...\n";
 
-/// Each document of all files, which are read as one: the limits are a bundle's. Empty ones are left out.
+/// Parses the documents of all files of a bundle, in order, without empty files. The limits are those of the bundle as a
+/// whole, so the files are read as one text.
 ///
 /// # Errors
-/// `BundleTooLarge` above `MAX_BUNDLE_BYTES`; `InvalidBundle` for what is no UTF-8, no YAML, an archive or over a limit. Of
-/// the content, the lines around a mistake are not repeated, nor are values.
-pub fn documents_of(files: &[File]) -> Result<Vec<Value>, Fault> {
+/// - `BundleTooLarge`: the files have more than [`MAX_BUNDLE_BYTES`].
+/// - `InvalidBundle`: a file is not UTF-8 or not YAML, has duplicate keys, is an archive or exceeds a limit of the parser.
+///
+/// The message repeats neither values nor the lines around an error, because they may be a Secret's.
+pub fn parse_files(files: &[File]) -> Result<Vec<Value>, Fault> {
     let length: u64 = files.iter().map(|file| file.bytes.len() as u64).sum();
     if length > MAX_BUNDLE_BYTES {
         let message = format!("the bundle is larger than {MAX_BUNDLE_BYTES} bytes");
         return Err(Fault::new(Reason::BundleTooLarge, message));
     }
     if files.iter().any(|file| is_archive(&file.bytes)) {
-        let message = "an archive; the YAML files are wanted as they are";
+        let message = "an archive; provide the YAML files themselves";
         return Err(Fault::new(Reason::InvalidBundle, message));
     }
     match files {
         [file] => parse(&file.bytes),
-        files => parse(&joined(files)),
+        files => parse(&join(files)),
     }
 }
 
-/// Each document of one file; as [`documents_of`].
-pub fn documents(bytes: &[u8]) -> Result<Vec<Value>, Fault> {
-    documents_of(&[File { name: None, bytes: bytes.to_vec() }])
+/// Parses the documents of one file.
+///
+/// # Errors
+/// As [`parse_files`].
+pub fn parse_file(bytes: &[u8]) -> Result<Vec<Value>, Fault> {
+    parse_files(&[File { name: None, bytes: bytes.to_vec() }])
 }
 
-fn joined(files: &[File]) -> Vec<u8> {
-    let length = files.iter().map(|file| file.bytes.len() + 1 + END.len()).sum();
-    let mut all = Vec::with_capacity(length);
+fn join(files: &[File]) -> Vec<u8> {
+    let length = files.iter().map(|file| file.bytes.len() + 1 + DOCUMENT_END.len()).sum();
+    let mut joined = Vec::with_capacity(length);
     for file in files {
-        all.extend_from_slice(without_mark(&file.bytes));
-        if !all.ends_with(b"\n") {
-            all.push(b'\n');
+        joined.extend_from_slice(strip_byte_order_mark(&file.bytes));
+        if !joined.ends_with(b"\n") {
+            joined.push(b'\n');
         }
-        all.extend_from_slice(END);
+        joined.extend_from_slice(DOCUMENT_END);
     }
-    all
+    joined
 }
 
-/// A byte order mark is one at the beginning only.
-fn without_mark(bytes: &[u8]) -> &[u8] {
+/// A byte order mark is legal only at the beginning of a text.
+fn strip_byte_order_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
 
@@ -64,27 +71,27 @@ fn parse(bytes: &[u8]) -> Result<Vec<Value>, Fault> {
     let text = std::str::from_utf8(bytes)
         .map_err(|e| Fault::new(Reason::InvalidBundle, format!("not UTF-8: {e}")))?;
     serde_saphyr::from_multiple_with_options(text, options()).map_err(|e| {
-        let said = e.render_with_formatter(&UserMessageFormatter);
-        Fault::new(Reason::InvalidBundle, format!("not YAML: {}", without_value(said)))
+        let message = e.render_with_formatter(&UserMessageFormatter);
+        Fault::new(Reason::InvalidBundle, format!("not YAML: {}", without_value(message)))
     })
 }
 
-/// A token such as 8e38291029 is a number to YAML, and too large a one; it may be a Secret's.
-fn without_value(said: String) -> String {
-    match said.split_once("` is not a finite number") {
+/// To YAML a token such as 8e38291029 is a number, and one that is too large. It may be a Secret's.
+fn without_value(message: String) -> String {
+    match message.split_once("` is not a finite number") {
         Some((_, place)) => format!("a value is not a finite number{place}; put it in quotes"),
-        None => said,
+        None => message,
     }
 }
 
-/// By the marks of gzip, Zstandard and tar: what packs manifests elsewhere.
+/// Detects gzip, Zstandard and tar, in which other tools pack manifests, by their magic numbers.
 fn is_archive(bytes: &[u8]) -> bool {
     bytes.starts_with(b"\x1f\x8b")
         || bytes.starts_with(b"\x28\xb5\x2f\xfd")
         || bytes.get(257..262) == Some(b"ustar")
 }
 
-/// Bounds: 8 MiB of input come first. Aliases are what makes small input large, so few are allowed; a depth of 64 is
+/// Limits beside that of 8 MiB of input. Few aliases are allowed, because they make small input large. A depth of 64 is
 /// twice what a CRD's schema needs.
 fn options() -> Options {
     serde_saphyr::options! {
@@ -99,7 +106,7 @@ fn options() -> Options {
         },
         // `defaultMode: 0644` means 420 to kubectl.
         legacy_octal_numbers: true,
-        // The lines around a mistake may be a Secret's.
+        // The lines around an error may be a Secret's.
         with_snippet: false,
     }
 }
@@ -113,7 +120,7 @@ mod tests {
     #[test]
     fn documents_are_read_as_kubectl_reads_them() {
         let text = b"\xef\xbb\xbf# comment\n---\na: 0644\nb: yes\n---\n---\nc: [1, x]\n";
-        let read = documents(text).unwrap();
+        let read = parse_file(text).unwrap();
         assert_eq!(read, [json!({"a": 420, "b": true}), json!({"c": [1, "x"]})]);
     }
 
@@ -122,8 +129,8 @@ mod tests {
     }
 
     #[test]
-    fn each_file_begins_anew() {
-        let read = documents_of(&files(&[
+    fn each_file_begins_with_a_new_document() {
+        let read = parse_files(&files(&[
             b"a: 1",
             b"# nothing",
             b"",
@@ -131,35 +138,35 @@ mod tests {
             b"\xef\xbb\xbfc: 3\n...\n",
             b"---\nd: 4\n---\ne: 5\n",
         ]));
-        let wanted = [
+        let expected = [
             json!({"a": 1}),
             json!({"b": "text\n"}),
             json!({"c": 3}),
             json!({"d": 4}),
             json!({"e": 5}),
         ];
-        assert_eq!(read.unwrap(), wanted);
+        assert_eq!(read.unwrap(), expected);
     }
 
     #[test]
-    fn what_is_in_one_file_is_nothing_to_another() {
+    fn the_content_of_one_file_does_not_affect_another() {
         let comment = format!("# {}ustar\n", "x".repeat(257 - 7));
-        assert_eq!(documents_of(&files(&[b"a: 1", comment.as_bytes()])).unwrap().len(), 1);
+        assert_eq!(parse_files(&files(&[b"a: 1", comment.as_bytes()])).unwrap().len(), 1);
         let half = vec![b'#'; 4 * 1024 * 1024];
-        assert_eq!(documents_of(&files(&[&half, &half])), Ok(vec![]));
-        let more = documents_of(&files(&[&half, &half, b"#"])).expect_err("too large");
-        assert_eq!(more.reason, Reason::BundleTooLarge);
+        assert_eq!(parse_files(&files(&[&half, &half])), Ok(vec![]));
+        let larger = parse_files(&files(&[&half, &half, b"#"])).expect_err("too large");
+        assert_eq!(larger.reason, Reason::BundleTooLarge);
     }
 
     #[test]
     fn the_limits_are_those_of_all_files_together() {
         let many = "---\na: 1\n".repeat(600);
-        let refused = documents_of(&files(&[many.as_bytes(), many.as_bytes()]));
-        assert_eq!(refused.err().map(|fault| fault.reason), Some(Reason::InvalidBundle));
+        let rejected = parse_files(&files(&[many.as_bytes(), many.as_bytes()]));
+        assert_eq!(rejected.err().map(|fault| fault.reason), Some(Reason::InvalidBundle));
     }
 
     #[test]
-    fn what_is_no_bounded_yaml_is_refused() {
+    fn everything_but_bounded_yaml_is_rejected() {
         let bomb = format!(
             "a: &a [x,x,x,x,x,x,x,x,x]\n{}",
             ('b'..='j')
@@ -177,22 +184,22 @@ mod tests {
             ("deep nesting", "[".repeat(10_000)),
             ("too many documents", "---\na: 1\n".repeat(1_100)),
         ] {
-            let refused = documents(text.as_bytes()).err().map(|fault| fault.reason);
-            assert_eq!(refused, Some(Reason::InvalidBundle), "{what}");
+            let rejected = parse_file(text.as_bytes()).err().map(|fault| fault.reason);
+            assert_eq!(rejected, Some(Reason::InvalidBundle), "{what}");
         }
         let huge = vec![b'a'; 50 * 1024 * 1024];
-        assert_eq!(documents(&huge).err().map(|f| f.reason), Some(Reason::BundleTooLarge));
-        assert_eq!(documents(b"\xff\xfe").err().map(|f| f.reason), Some(Reason::InvalidBundle));
+        assert_eq!(parse_file(&huge).err().map(|f| f.reason), Some(Reason::BundleTooLarge));
+        assert_eq!(parse_file(b"\xff\xfe").err().map(|f| f.reason), Some(Reason::InvalidBundle));
     }
 
     #[test]
-    fn a_mistake_is_told_without_the_lines_around_it() {
-        let fault = documents(b"a: hunter2\nb: 1\nb: hunter2").expect_err("a duplicate");
-        let told = "not YAML: duplicate mapping key `b` is not allowed here at line 3, column 1";
-        assert_eq!(fault.message, told);
-        let fault = documents(b"a: 1\npassword: 8e38291029\n").expect_err("no number");
-        let told =
+    fn an_error_is_reported_without_the_lines_around_it() {
+        let fault = parse_file(b"a: hunter2\nb: 1\nb: hunter2").expect_err("a duplicate");
+        let message = "not YAML: duplicate mapping key `b` is not allowed here at line 3, column 1";
+        assert_eq!(fault.message, message);
+        let fault = parse_file(b"a: 1\npassword: 8e38291029\n").expect_err("no number");
+        let message =
             "not YAML: a value is not a finite number at line 2, column 11; put it in quotes";
-        assert_eq!(fault.message, told);
+        assert_eq!(fault.message, message);
     }
 }

@@ -6,6 +6,7 @@ use super::context::HealthContext;
 use super::fields::is_terminating;
 use super::status::Health;
 use super::{builtin, daemon_set, generic, job, pods, workload};
+use crate::kind::KnownKind;
 use crate::object::Object;
 
 /// Returns the health of one living object by itself. `since_apply` is the time spent since it was applied.
@@ -26,25 +27,38 @@ pub fn assess_with(object: &Object, context: &HealthContext) -> Health {
 }
 
 fn assess_by_kind(object: &Object, context: &HealthContext) -> Health {
-    if workload::has_replica_counts(object) && generic::has_no_status(object) {
+    let Some(kind) = KnownKind::of(object) else {
+        return generic::assess_by_ready(object, context);
+    };
+    if kind.has_replicas() && generic::has_no_status(object) {
         return Health::in_progress("has no status yet");
     }
-    match (object.group(), object.kind()) {
-        ("apps", "Deployment") => workload::assess_deployment(object, context),
-        ("apps", "StatefulSet") => workload::assess_stateful_set(object, context),
-        ("apps", "DaemonSet") => daemon_set::assess_daemon_set(object, context),
-        ("apps", "ReplicaSet") | ("", "ReplicationController") => {
+    match kind {
+        KnownKind::Deployment => workload::assess_deployment(object, context),
+        KnownKind::StatefulSet => workload::assess_stateful_set(object, context),
+        KnownKind::DaemonSet => daemon_set::assess_daemon_set(object, context),
+        KnownKind::ReplicaSet | KnownKind::ReplicationController => {
             workload::assess_replica_set(object, context)
         }
-        ("", "Pod") => pods::assess_pod(object, context),
-        ("batch", "Job") => job::assess_job(object),
-        ("", "PersistentVolumeClaim") => builtin::assess_claim(object),
-        ("", "PersistentVolume") => builtin::assess_volume(object),
-        ("", "Service") => builtin::assess_service(object),
-        ("apiextensions.k8s.io", "CustomResourceDefinition") => builtin::assess_definition(object),
-        ("apiregistration.k8s.io", "APIService") => builtin::assess_api_service(object),
+        KnownKind::Pod => pods::assess_pod(object, context),
+        KnownKind::Job => job::assess_job(object),
+        KnownKind::PersistentVolumeClaim => builtin::assess_claim(object),
+        KnownKind::PersistentVolume => builtin::assess_volume(object),
+        KnownKind::Service => builtin::assess_service(object),
+        KnownKind::CustomResourceDefinition => builtin::assess_definition(object),
+        KnownKind::ApiService => builtin::assess_api_service(object),
         // Current as soon as their generation is observed.
-        ("batch", "CronJob") | ("policy", "PodDisruptionBudget") => Health::current(),
-        _ => generic::assess_by_ready(object, context),
+        KnownKind::CronJob | KnownKind::PodDisruptionBudget => Health::current(),
+        KnownKind::Namespace
+        | KnownKind::ServiceAccount
+        | KnownKind::Role
+        | KnownKind::ClusterRole
+        | KnownKind::RoleBinding
+        | KnownKind::ClusterRoleBinding
+        | KnownKind::ConfigMap
+        | KnownKind::Secret
+        | KnownKind::StorageClass
+        | KnownKind::Node
+        | KnownKind::HorizontalPodAutoscaler => generic::assess_by_ready(object, context),
     }
 }

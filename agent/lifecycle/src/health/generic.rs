@@ -5,8 +5,8 @@ use serde_json::Value;
 use super::context::HealthContext;
 use super::fields::{find_condition, number_at, outdated_conditions};
 use super::status::Health;
+use crate::kind::is_built_in;
 use crate::object::Object;
-use crate::plan::is_built_in;
 
 /// Returns the health that decides for every kind, if there is one: an older generation, or the conditions
 /// `Reconciling` and `Stalled` of kstatus.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::assess::assess;
 use super::fields::has_true;
 use super::status::HealthStatus;
-use crate::bundle::hook::{HookRun, is_of};
+use crate::bundle::hook::{HookRun, is_of_run};
 use crate::object::Object;
 
 /// How far the hooks of one operation are, all together. Each text names a Job.
@@ -30,7 +30,7 @@ pub fn assess_hooks<'a>(
     let (mut not_started, mut running) = (None, None);
     for (hook, living) in hooks {
         let key = hook.key();
-        let Some(living) = living.filter(|living| is_of(living, run)) else {
+        let Some(living) = living.filter(|living| is_of_run(living, run)) else {
             not_started.get_or_insert(key.to_string());
             continue;
         };

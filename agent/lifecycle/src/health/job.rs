@@ -2,8 +2,9 @@
 
 use super::fields::{find_condition, has_true, number_at, text_at};
 use super::status::Health;
+use crate::kind::KnownKind;
 use crate::object::Object;
-use crate::plan::{has_run, is_job};
+use crate::plan::jobs::has_run;
 
 /// As in kstatus, a Job is `Current` once it has started, before its result is known. A complete Job stays `Current`
 /// when it is applied again.
@@ -22,7 +23,7 @@ pub fn assess_absent(object: &Object, running: &[Object]) -> Health {
     if has_run(object, running) {
         return Health::current_with("has run for the previous version");
     }
-    if is_job(object) && number_at(object, "/spec/ttlSecondsAfterFinished").is_some() {
+    if object.is(KnownKind::Job) && number_at(object, "/spec/ttlSecondsAfterFinished").is_some() {
         return Health::current_with("has finished and was deleted after ttlSecondsAfterFinished");
     }
     Health::not_found()

@@ -6,6 +6,7 @@ use super::context::HealthContext;
 use super::fields::{append_reason, find_condition, has_true, is_terminating, strings_at, text_at};
 use super::pod_problems::{describe_problem, lasting_problem};
 use super::status::{Health, HealthStatus};
+use crate::kind::KnownKind;
 use crate::object::Object;
 
 /// A Pod is `Current` when it is ready or has succeeded, and `Failed` when it failed or a problem has outlasted its grace
@@ -54,18 +55,19 @@ fn with_pod(health: &Health, pod: &Object, problem: &str) -> String {
     format!("{} (pod {}: {problem})", health.message, pod.name())
 }
 
+/// Label of the pods of a Job: its name.
+const JOB_NAME: &str = "batch.kubernetes.io/job-name";
+
 /// Returns the labels by which the pods of an object are found. None for kinds without pods, and for a selector without
 /// labels.
 pub fn pod_labels(object: &Object) -> Option<BTreeMap<String, String>> {
-    let labels = match (object.group(), object.kind()) {
-        ("batch", "Job") => {
-            let label = "batch.kubernetes.io/job-name".to_owned();
-            BTreeMap::from([(label, object.name().to_owned())])
-        }
-        ("apps", "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet") => {
-            strings_at(object, "/spec/selector/matchLabels")?
-        }
-        _ => return None,
+    let kind = KnownKind::of(object)?;
+    let labels = if kind == KnownKind::Job {
+        BTreeMap::from([(JOB_NAME.to_owned(), object.name().to_owned())])
+    } else if kind.keeps_pods() {
+        strings_at(object, "/spec/selector/matchLabels")?
+    } else {
+        return None;
     };
     Some(labels).filter(|labels| !labels.is_empty())
 }
@@ -84,20 +86,20 @@ pub(super) fn pods_of<'a>(object: &Object, pods: &'a [Object]) -> impl Iterator<
 /// Returns whether a pod is known to be of the object's newest template.
 pub(super) fn is_of_newest(object: &Object, pod: &Object) -> bool {
     let owner = text_at(pod, "/metadata/ownerReferences/0/name");
-    match object.kind() {
-        "ReplicaSet" => owner == object.name(),
+    if object.is(KnownKind::ReplicaSet) {
+        owner == object.name()
+    } else if object.is(KnownKind::Deployment) {
         // The condition names the ReplicaSet that is rolled out.
-        "Deployment" => find_condition(object, "Progressing")
-            .is_some_and(|progressing| progressing.message.contains(&format!("\"{owner}\""))),
-        "StatefulSet" => {
-            let revision = text_at(object, "/status/updateRevision");
-            !revision.is_empty() && pod.label("controller-revision-hash") == Some(revision)
-        }
-        "DaemonSet" => {
-            let generation = object.annotation("deprecated.daemonset.template.generation");
-            generation.is_some() && pod.label("pod-template-generation") == generation
-        }
-        _ => false,
+        find_condition(object, "Progressing")
+            .is_some_and(|progressing| progressing.message.contains(&format!("\"{owner}\"")))
+    } else if object.is(KnownKind::StatefulSet) {
+        let revision = text_at(object, "/status/updateRevision");
+        !revision.is_empty() && pod.label("controller-revision-hash") == Some(revision)
+    } else {
+        let generation = object.annotation("deprecated.daemonset.template.generation");
+        object.is(KnownKind::DaemonSet)
+            && generation.is_some()
+            && pod.label("pod-template-generation") == generation
     }
 }
 

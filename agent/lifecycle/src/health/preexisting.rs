@@ -10,6 +10,7 @@ use super::fields::{count_at, number_at};
 use super::generic::assess_generation;
 use super::status::{Health, HealthStatus};
 use super::workload::{desired_replicas, updated_replicas};
+use crate::kind::KnownKind;
 use crate::object::{Object, ObjectKey};
 use crate::reason::printable;
 
@@ -134,26 +135,29 @@ impl PodCounts {
     /// None for kinds that do not count their pods.
     fn read(object: &Object) -> Option<Self> {
         let count = |pointer| count_at(object, pointer);
-        match (object.group(), object.kind()) {
-            ("apps", "Deployment") => Some(Self {
+        if object.is(KnownKind::Deployment) {
+            Some(Self {
                 desired: desired_replicas(object),
                 updated: count("/status/updatedReplicas"),
                 available: count("/status/availableReplicas"),
                 has_old_pods: count("/status/replicas") > count("/status/updatedReplicas"),
-            }),
-            ("apps", "StatefulSet") => Some(Self {
+            })
+        } else if object.is(KnownKind::StatefulSet) {
+            Some(Self {
                 desired: desired_replicas(object),
                 updated: updated_replicas(object),
                 available: count("/status/readyReplicas"),
                 has_old_pods: false,
-            }),
-            ("apps", "DaemonSet") => Some(Self {
+            })
+        } else if object.is(KnownKind::DaemonSet) {
+            Some(Self {
                 desired: number_at(object, "/status/desiredNumberScheduled")?,
                 updated: count("/status/updatedNumberScheduled"),
                 available: count("/status/numberAvailable"),
                 has_old_pods: false,
-            }),
-            _ => None,
+            })
+        } else {
+            None
         }
     }
 

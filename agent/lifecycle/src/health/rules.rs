@@ -6,6 +6,7 @@ mod limits;
 mod size;
 
 use crate::api::HealthRule;
+use crate::kind::KnownKind;
 use crate::object::Object;
 use crate::reason::{Fault, Reason};
 
@@ -72,7 +73,7 @@ impl Rules {
 impl Rule {
     fn compile(rule: &HealthRule) -> Result<Self, Fault> {
         // A Secret has no health, and no value of it may get into a message.
-        if (rule.api_version.as_str(), rule.kind.as_str()) == ("v1", "Secret") {
+        if rule.api_version == "v1" && rule.kind == KnownKind::Secret.name() {
             return Err(invalid(format!("{}: a Secret has no health", describe(rule))));
         }
         let texts = [

@@ -8,12 +8,13 @@ use jiff::Timestamp;
 
 use super::fields::{count_at, find_condition, has_true, is_terminating, parse_time, text_at};
 use super::workload::updated_replicas;
+use crate::kind::KnownKind;
 use crate::object::Object;
 
 /// Returns whether pods of an older template may keep the object from its newest one, so that its pods are worth a request.
 /// False for everything but a StatefulSet.
 pub fn may_have_stuck_pod(set: &Object) -> bool {
-    (set.group(), set.kind()) == ("apps", "StatefulSet")
+    set.is(KnownKind::StatefulSet)
         && text_at(set, "/spec/podManagementPolicy") != "Parallel"
         && text_at(set, "/spec/updateStrategy/type") != "OnDelete"
         && count_at(set, "/status/observedGeneration") >= count_at(set, "/metadata/generation")

@@ -5,13 +5,6 @@ use super::fields::{Condition, count_at, find_condition, number_at, text_at};
 use super::status::{Health, HealthStatus};
 use crate::object::Object;
 
-/// Returns whether the health of this kind is the counts of its replicas.
-pub(super) fn has_replica_counts(object: &Object) -> bool {
-    let kinds = ["Deployment", "StatefulSet", "ReplicaSet"];
-    object.group() == "apps" && kinds.contains(&object.kind())
-        || (object.group(), object.kind()) == ("", "ReplicationController")
-}
-
 /// A Deployment is `Failed` when its progress deadline is exceeded since the apply, or when pods are refused for longer
 /// than the grace period. Otherwise its counts decide.
 pub(super) fn assess_deployment(object: &Object, context: &HealthContext) -> Health {

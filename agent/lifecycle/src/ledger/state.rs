@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::Phase;
 use crate::health::ToleratedFailure;
-use crate::plan::Wave;
+use crate::plan::waves::Wave;
 use crate::reason::{Fault, Reason};
 use crate::spec::duration::millis;
 

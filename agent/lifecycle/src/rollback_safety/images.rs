@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::Unknown;
+use crate::kind::KnownKind;
 use crate::object::Object;
 
 /// What the nodes say of their images.
@@ -61,17 +62,11 @@ struct Image {
 
 /// A Job is not run again on the way back, so its images are not needed.
 fn of(object: &Object) -> Vec<Image> {
-    let pod = match (object.group(), object.kind()) {
-        ("apps", "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet") => {
-            "/spec/template/spec"
-        }
-        ("batch", "CronJob") => "/spec/jobTemplate/spec/template/spec",
-        ("", "Pod") => "/spec",
-        _ => return Vec::new(),
-    };
+    let kind = KnownKind::of(object).filter(|kind| *kind != KnownKind::Job);
+    let Some(template) = kind.and_then(KnownKind::pod_template) else { return Vec::new() };
     let containers = ["containers", "initContainers"]
         .into_iter()
-        .filter_map(|list| object.0.pointer(&format!("{pod}/{list}"))?.as_array());
+        .filter_map(|list| object.0.pointer(&format!("{template}/spec/{list}"))?.as_array());
     containers.flatten().filter_map(image).collect()
 }
 

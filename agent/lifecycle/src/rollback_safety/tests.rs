@@ -145,7 +145,7 @@ fn images_of_what_runs_are_looked_for_on_every_node_that_takes_pods() {
 fn a_hook_before_the_upgrade_may_write_what_cannot_be_undone() {
     let hook = |when: &str| {
         let mut job = object("batch/v1", "Job", "migrate", json!({}));
-        job.mark("annotations", annotation::HOOK, when);
+        job.set_annotation(annotation::HOOK, when);
         job
     };
     let unknown =

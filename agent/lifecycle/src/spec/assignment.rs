@@ -10,8 +10,8 @@ use crate::api::{
     Deletion, Downgrades, ManagedAddOnSpec, OnFailure, OnUnsafe, PolicySpec, Source, Upgrades,
 };
 use crate::bundle::limits::MAX_BUNDLE_BYTES;
-use crate::bundle::oci_manifest::Repository;
 use crate::bundle::release::{self, Release, ServiceAccount, Shape};
+use crate::bundle::repository::Repository;
 use crate::health::Rules;
 use crate::names::{DEFAULT_NAMESPACE, DEFAULT_SERVICE_ACCOUNT};
 use crate::reason::{Fault, Reason};

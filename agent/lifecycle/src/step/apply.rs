@@ -8,7 +8,7 @@ use super::view::View;
 use crate::ledger::rollout::Rollout;
 use crate::ledger::state::{State, Verification};
 use crate::observation::Outcome;
-use crate::plan::Wave;
+use crate::plan::waves::Wave;
 use crate::reason::{Fault, Reason};
 
 /// Attempts, some twenty seconds, in which a refusal to write what the check allowed may pass.

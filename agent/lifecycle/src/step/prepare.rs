@@ -11,7 +11,7 @@ use crate::health::HookStatus;
 use crate::ledger::rollout::Rollout;
 use crate::ledger::state::{RetryFrom, State};
 use crate::observation::{CheckReport, Outcome};
-use crate::plan::Wave;
+use crate::plan::waves::Wave;
 use crate::reason::{Fault, Reason};
 
 /// Attempts, about three minutes, after which a pull or a stage with transient faults counts as refused.

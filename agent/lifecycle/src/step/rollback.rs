@@ -12,7 +12,7 @@ use crate::ledger::operation::Operation;
 use crate::ledger::rollout::Rollout;
 use crate::ledger::state::{Rollback, RollbackStep, State};
 use crate::observation::Outcome;
-use crate::plan::Wave;
+use crate::plan::waves::Wave;
 use crate::reason::{Fault, Reason};
 
 /// Shortest timeout of a rollback. A short `policy.timeout` is meant for the new version.

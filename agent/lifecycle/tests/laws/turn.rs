@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use lifecycle::health::HookStatus;
 use lifecycle::health::Verdict;
-use lifecycle::plan::Wave;
+use lifecycle::plan::waves::Wave;
 use lifecycle::{
     Action, CheckReport, Deletion, Fault, OnFailure, OnUnsafe, Outcome, PeerState, Phase, Reason,
     RollbackSafety,

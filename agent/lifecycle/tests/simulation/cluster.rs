@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use lifecycle::health::HookStatus;
 use lifecycle::health::Verdict;
-use lifecycle::plan::Wave;
+use lifecycle::plan::waves::Wave;
 use lifecycle::{
     Action, CheckReport, Leftover, Outcome, Release, ReleaseId, Retained, RetainedState,
 };

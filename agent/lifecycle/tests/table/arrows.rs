@@ -1,6 +1,6 @@
 //! Every arrow forward, every refusal, and what an operation shows from its beginning to its end.
 
-use lifecycle::plan::Wave;
+use lifecycle::plan::waves::Wave;
 use lifecycle::{Phase, Reason};
 
 use crate::rolling_back;

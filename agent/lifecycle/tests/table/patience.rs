@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lifecycle::plan::Wave;
+use lifecycle::plan::waves::Wave;
 use lifecycle::{Outcome, Phase, Reason};
 
 use crate::MINUTES;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lifecycle::health::Verdict;
-use lifecycle::plan::Wave;
+use lifecycle::plan::waves::Wave;
 use lifecycle::{
     Deletion, ManagedAddOnStatus, Phase, Reason, Retained, RetainedState, RollbackStep, Rollout,
 };

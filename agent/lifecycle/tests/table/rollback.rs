@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lifecycle::plan::Wave;
+use lifecycle::plan::waves::Wave;
 use lifecycle::{Deletion, OnFailure, Phase, Reason, RollbackStep, Upgrades};
 
 use crate::scene::{Scene, hold};

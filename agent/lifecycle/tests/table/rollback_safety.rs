@@ -1,6 +1,6 @@
 //! The judgement whether a rollback would work, made before the first write, and what a rollback leaves as it is.
 
-use lifecycle::plan::Wave;
+use lifecycle::plan::waves::Wave;
 use lifecycle::{
     Blocker, Deletion, ManagedAddOnStatus, OnUnsafe, Outcome, Phase, Policy, Reason, Rollout,
 };

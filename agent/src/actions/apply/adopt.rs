@@ -29,7 +29,7 @@ pub fn mark_adopted<'a>(
         None => Cow::Borrowed(object),
         Some(adopter) => {
             let mut marked = object.clone();
-            marked.manifest.mark("annotations", annotation::TAKEN_OVER_BY, adopter);
+            marked.manifest.set_annotation(annotation::TAKEN_OVER_BY, adopter);
             Cow::Owned(marked)
         }
     }

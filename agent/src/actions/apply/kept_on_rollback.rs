@@ -1,7 +1,7 @@
 //! Objects that a rollback leaves as they are: the API server refuses their former form, or accepts it and drops fields of
 //! living objects.
 
-use lifecycle::{ActionableBy, Fault};
+use lifecycle::{ActionableBy, Fault, KnownKind};
 
 use crate::cluster::access::Access;
 use crate::cluster::crd_instances;
@@ -18,10 +18,8 @@ pub async fn cause(
     object: &ResolvedObject,
     living: Option<&LivingObject>,
 ) -> Result<Option<Fault>, Fault> {
-    let holds_data = matches!(
-        object.manifest.kind(),
-        "CustomResourceDefinition" | "PersistentVolumeClaim" | "PersistentVolume"
-    );
+    let holds_data = KnownKind::of(&object.manifest)
+        .is_some_and(|kind| kind.holds_data() || kind == KnownKind::CustomResourceDefinition);
     if !holds_data {
         return Ok(None);
     }

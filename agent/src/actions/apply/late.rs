@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lifecycle::plan::is_replaceable;
+use lifecycle::plan::replacement::is_replaceable;
 use lifecycle::{Direction, Fault, ObjectKey, Reason};
 
 use super::{first_fault, may_adopt, write};

@@ -3,7 +3,7 @@
 use kube::api::{Patch, PatchParams};
 use lifecycle::bundle::ignored_fields;
 use lifecycle::names::FIELD_MANAGER;
-use lifecycle::plan::is_replaceable;
+use lifecycle::plan::replacement::is_replaceable;
 use lifecycle::{Fault, Object, Reason};
 
 use super::replace::replace;

@@ -1,7 +1,7 @@
 //! Tries each object of a release by a dry run, and judges the answer.
 
 use lifecycle::ownership::adoption;
-use lifecycle::plan::is_replaceable;
+use lifecycle::plan::replacement::is_replaceable;
 use lifecycle::{Fault, Reason};
 
 use super::warnings::ApiWarning;

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::api::{Api, PostParams};
-use lifecycle::plan::{pod_of, services_of};
-use lifecycle::{Object, ObjectKey, printable};
+use lifecycle::bundle::pod::sample_pod;
+use lifecycle::bundle::webhook::services;
+use lifecycle::{KnownKind, Object, ObjectKey, printable};
 use serde_json::json;
 
 use crate::cluster::access::{Access, join_bounded};
@@ -40,7 +41,9 @@ pub async fn collect(
 /// Merges equal warnings into one. Leaves out those about Secrets, which could quote values.
 fn merge(api_warnings: &[ApiWarning]) -> Vec<String> {
     let mut merged: BTreeMap<&str, (&ObjectKey, usize)> = BTreeMap::new();
-    for ApiWarning { key, message } in api_warnings.iter().filter(|it| it.key.kind != "Secret") {
+    for ApiWarning { key, message } in
+        api_warnings.iter().filter(|it| !it.key.is(KnownKind::Secret))
+    {
         merged.entry(message).and_modify(|(_, more)| *more += 1).or_insert((key, 0));
     }
     let described = merged.into_iter().map(|(message, (first, more))| match more {
@@ -52,7 +55,7 @@ fn merge(api_warnings: &[ApiWarning]) -> Vec<String> {
 
 /// The API server accepts a workload whose pods it refuses: only a pod meets quota and Pod Security.
 async fn refused_pods(release: &ResolvedRelease) -> Vec<String> {
-    let workloads = release.manifests().filter(|manifest| pod_of(manifest).is_some());
+    let workloads = release.manifests().filter(|manifest| sample_pod(manifest).is_some());
     let access = &release.access;
     let refusals = workloads.take(MAX_WORKLOADS).map(|workload| refused_pod(access, workload));
     join_bounded(refusals).await.into_iter().flatten().collect()
@@ -60,7 +63,7 @@ async fn refused_pods(release: &ResolvedRelease) -> Vec<String> {
 
 /// Tries one pod of a workload. Others may end meanwhile and make room, which cannot be known.
 async fn refused_pod(access: &Access, workload: &Object) -> Option<String> {
-    let mut pod = pod_of(workload)?;
+    let mut pod = sample_pod(workload)?;
     pod["metadata"]["generateName"] = json!("tried-");
     let pod: Pod = serde_json::from_value(pod).ok()?;
     let pods: Api<Pod> = Api::namespaced(access.client.clone(), workload.namespace()?);
@@ -82,7 +85,7 @@ async fn unserved_webhooks(release: &ResolvedRelease) -> Vec<String> {
 /// A webhook is applied last, when the rest of the bundle is up. Without a service it refuses everything, or lets
 /// everything pass.
 async fn unserved_webhook(release: &ResolvedRelease, webhook: &Object) -> Option<String> {
-    for (namespace, name) in services_of(webhook) {
+    for (namespace, name) in services(webhook) {
         let services: Api<Service> = Api::namespaced(release.access.client.clone(), &namespace);
         let Err(error) = services.get_metadata(&name).await else { continue };
         if error::is_absent(&error, &name) {
@@ -100,7 +103,7 @@ async fn unserved_webhook(release: &ResolvedRelease, webhook: &Object) -> Option
 
 fn brings_service(release: &ResolvedRelease, namespace: &str, name: &str) -> bool {
     release.manifests().any(|manifest| {
-        manifest.kind() == "Service"
+        manifest.is(KnownKind::Service)
             && manifest.name() == name
             && manifest.namespace() == Some(namespace)
     })

@@ -6,8 +6,8 @@ mod owners;
 use kube::api::{Api, ListParams};
 use kube::core::{DynamicObject, GroupVersionKind, PartialObjectMeta};
 use kube::discovery::{ApiResource, Discovery, Scope, verbs};
-use lifecycle::plan::Contents;
-use lifecycle::{Fault, Object, Reason};
+use lifecycle::plan::removal::Contents;
+use lifecycle::{Fault, KnownKind, Object, Reason};
 use serde_json::Value;
 
 use crate::cluster::access::Access;
@@ -40,12 +40,14 @@ pub async fn read(
     object: &ResolvedObject,
     living: &LivingObject,
 ) -> Result<Contents, Fault> {
-    let others = match object.manifest.kind() {
-        "Namespace" => count_in_namespace(access, object.name()).await?,
-        "CustomResourceDefinition" => count_instances(access, living.content()).await?,
-        _ => 0,
+    let foreign = if object.manifest.is(KnownKind::Namespace) {
+        count_in_namespace(access, object.name()).await?
+    } else if object.is_definition() {
+        count_instances(access, living.content()).await?
+    } else {
+        0
     };
-    Ok(Contents { others })
+    Ok(Contents { foreign })
 }
 
 /// Counts the objects in a namespace that neither are this add-on's nor were created for one of its objects.
@@ -97,10 +99,12 @@ async fn list(
         Ok(list) => {
             let has_more = list.metadata.continue_.is_some_and(|token| !token.is_empty());
             found.unknown += usize::from(has_more);
+            let kind = KnownKind::find(&resource.group, &resource.kind);
+            let is_claim = kind == Some(KnownKind::PersistentVolumeClaim);
             found.kinds.insert((resource.group.clone(), resource.kind.clone()));
             let items = list.items.iter().filter(|item| !is_ignored(item, &resource.kind));
-            let items = items.filter(|item| !is_disappearing(item, &resource.kind));
-            found.items.extend(items.map(|item| read_item(access, item, &resource.kind)));
+            let items = items.filter(|item| !is_disappearing(item, is_claim));
+            found.items.extend(items.map(|item| read_item(access, item, is_claim)));
             Ok(())
         }
         // A kind that is listed and not served may hold anything, so the removal is retried.
@@ -124,14 +128,13 @@ fn is_ignored(item: &PartialObjectMeta<DynamicObject>, kind: &str) -> bool {
 }
 
 /// Returns whether the object will be gone, whoever owns it. A claim may wait for its pod for ever.
-fn is_disappearing(item: &PartialObjectMeta<DynamicObject>, kind: &str) -> bool {
-    item.metadata.deletion_timestamp.is_some() && kind != "PersistentVolumeClaim"
+fn is_disappearing(item: &PartialObjectMeta<DynamicObject>, is_claim: bool) -> bool {
+    item.metadata.deletion_timestamp.is_some() && !is_claim
 }
 
 /// A claim holds data and counts as foreign, whoever created it.
-fn read_item(access: &Access, item: &PartialObjectMeta<DynamicObject>, kind: &str) -> Item {
+fn read_item(access: &Access, item: &PartialObjectMeta<DynamicObject>, is_claim: bool) -> Item {
     let metadata = &item.metadata;
-    let is_claim = kind == "PersistentVolumeClaim";
     let owners = metadata.owner_references.iter().flatten().filter(|_| !is_claim);
     Item {
         uid: metadata.uid.clone().unwrap_or_default(),

@@ -8,7 +8,8 @@ mod token;
 use std::time::Duration;
 
 use lifecycle::bundle::limits::MAX_MANIFEST_BYTES;
-use lifecycle::bundle::oci_manifest::{self, Layer, Repository};
+use lifecycle::bundle::oci_manifest::{self, Layer};
+use lifecycle::bundle::repository::Repository;
 use lifecycle::{Fault, Reason};
 use tokio::time::timeout;
 
@@ -70,7 +71,7 @@ async fn pull_manifest(registry: &Registry<'_>, digest: &str) -> Result<Vec<Laye
     let files = manifest
         .read_files()
         .map_err(|error| transient(format!("could not read the pulled manifest: {error}")))?;
-    files.first().map_or_else(|| Ok(Vec::new()), |file| oci_manifest::layers(&file.bytes))
+    files.first().map_or_else(|| Ok(Vec::new()), |file| oci_manifest::read_layers(&file.bytes))
 }
 
 async fn pull_files(

@@ -1,7 +1,7 @@
 //! How far the hooks of one operation are.
 
 use super::*;
-use crate::bundle::hook::{HookRun, job};
+use crate::bundle::hook::{HookRun, prepare_job};
 use crate::names::annotation;
 
 fn hook(name: &str) -> Object {
@@ -18,7 +18,7 @@ fn run(sequence: u64) -> HookRun {
 
 /// Started by the first operation, with a condition of this type.
 fn living(name: &str, condition: &str) -> Object {
-    let mut job = job(&hook(name), &run(1), MINUTE);
+    let mut job = prepare_job(&hook(name), &run(1), MINUTE);
     job.0["status"] = json!({
         "startTime": "2026-01-01T00:00:00Z",
         "conditions": [{"type": condition, "status": "True", "message": "m"}],

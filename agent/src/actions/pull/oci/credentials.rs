@@ -7,7 +7,7 @@ use std::path::Path;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use lifecycle::Fault;
-use lifecycle::bundle::oci_manifest::Repository;
+use lifecycle::bundle::repository::Repository;
 use reqwest::header::HeaderValue;
 use serde::Deserialize;
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use lifecycle::bundle::oci_manifest::Repository;
+use lifecycle::bundle::repository::Repository;
 use lifecycle::{Fault, printable};
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue, LOCATION};
 use reqwest::{Client, Response, StatusCode, Url};
