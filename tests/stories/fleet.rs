@@ -91,7 +91,7 @@ pub async fn a_removal_waits_for_the_hub_and_uninstalls_if_it_was_ordered(
     shop.delete().await?;
     until("the status to name the hub", TIMEOUT, || async {
         let message = shop.status().await?.message.unwrap_or_default();
-        if message.contains("before the hub says") { Ok(Some(())) } else { bail!("{message}") }
+        if message.contains("until the hub confirms") { Ok(Some(())) } else { bail!("{message}") }
     })
     .await?;
     ensure!(fleet.deployment().await?.is_some(), "uninstalled before the hub could be asked");

@@ -47,10 +47,10 @@ async fn restart_killed_api(managed: &Managed) -> Result<()> {
     managed.plane.start_api().await
 }
 
-/// Waits until the agent has logged twice that the API server cannot be used.
+/// Waits until the agent has logged twice that it could not use the API server.
 async fn until_outage_logged(managed: &Managed) -> Result<()> {
     // After a long outage the agent waits for its lease first.
-    let messages = ["the API server cannot be used", "cannot acquire the agent lease yet"];
+    let messages = ["could not use the API server", "cannot acquire the agent lease yet"];
     let count = || {
         let log = managed.agent_log();
         messages.iter().map(|message| log.matches(message).count()).sum::<usize>()

@@ -61,7 +61,7 @@ pub async fn permissions_that_are_revoked_and_granted_again_lose_nothing(_: &Sha
     add_on.until_phase(Phase::Verifying).await?;
     managed.kubectl("delete clusterrolebinding addon-agent").await?;
     until("the agent to log it", TIMEOUT, || async {
-        Ok(managed.agent_log().contains("the API server cannot be used").then_some(()))
+        Ok(managed.agent_log().contains("could not use the API server").then_some(()))
     })
     .await?;
     managed.plane.apply_yaml(AGENT_RBAC).await?;
