@@ -1,5 +1,7 @@
 //! One module per action of a rollout, and for what is done at rest. An action does what it is given and returns its
-//! outcome; it decides nothing.
+//! outcome; it decides nothing. All of them work on a [`release::ResolvedRelease`].
+
+pub mod release;
 
 pub mod apply;
 pub mod check;
@@ -10,3 +12,5 @@ pub mod hooks;
 pub mod prune;
 pub mod pull;
 pub mod stage;
+
+mod bundle_provides;

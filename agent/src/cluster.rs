@@ -1,14 +1,12 @@
 //! The managed cluster as the agent reaches it: as itself, and as the service accounts of add-ons.
 
 pub mod access;
-pub mod bundle_provides;
 pub mod crd_instances;
 pub mod dry_run;
 pub mod error;
 pub mod kinds;
 pub mod living;
 pub mod ownership;
-pub mod release;
 pub mod resolved;
 
 use std::collections::BTreeMap;
@@ -26,7 +24,7 @@ use tower::util::MapResponseLayer;
 
 use kinds::Kinds;
 
-/// A request that nobody answers ends after this: a dead link must not block a rollout for ever.
+/// A request without an answer ends after this: a dead link must not block a rollout for ever.
 const READ_TIMEOUT: Duration = Duration::from_secs(20);
 /// Shorter: a server in reach accepts a connection at once, however long it then works on a request.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

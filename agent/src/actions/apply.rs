@@ -11,10 +11,10 @@ use lifecycle::plan::jobs::has_run;
 use lifecycle::plan::waves::Wave;
 use lifecycle::{Direction, Fault, KeptObject, KnownKind, Object};
 
+use crate::actions::release::ResolvedRelease;
 use crate::cluster::access::{Access, join_bounded};
 use crate::cluster::living::LivingObject;
 use crate::cluster::ownership::read_owned;
-use crate::cluster::release::ResolvedRelease;
 use crate::cluster::resolved::ResolvedObject;
 
 pub use adopt::mark_adopted;

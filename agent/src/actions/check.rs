@@ -10,8 +10,8 @@ use std::collections::BTreeSet;
 use lifecycle::plan::removal::reject_shrunk;
 use lifecycle::{ActionableBy, CheckReport, Fault, ObjectKey, Reason, RollbackSafety};
 
-use crate::cluster::bundle_provides::BundleProvides;
-use crate::cluster::release::ResolvedRelease;
+use crate::actions::bundle_provides::BundleProvides;
+use crate::actions::release::ResolvedRelease;
 use crate::cluster::resolved::ResolvedObject;
 
 use trial::{Judgement, Trial};

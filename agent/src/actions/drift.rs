@@ -11,11 +11,11 @@ use lifecycle::plan::waves::Wave;
 use lifecycle::{Fault, KnownKind, ObjectKey, Rollout};
 
 use crate::actions::apply::{mark_adopted, write};
+use crate::actions::release::ResolvedRelease;
 use crate::cluster::access::{Access, join_bounded};
 use crate::cluster::crd_instances;
 use crate::cluster::error;
 use crate::cluster::ownership::read_owned;
-use crate::cluster::release::ResolvedRelease;
 use crate::cluster::resolved::ResolvedObject;
 
 /// The resourceVersion that each object had when it last was as its release says.

@@ -16,10 +16,10 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::actions::health::{HealthOptions, Unhealthy, list_pods, list_unhealthy};
+use crate::actions::release::ResolvedRelease;
 use crate::cluster::access::{Access, join_bounded};
 use crate::cluster::error;
 use crate::cluster::living::to_object;
-use crate::cluster::release::ResolvedRelease;
 
 pub use store::EvidenceStore;
 

@@ -17,8 +17,8 @@ use lifecycle::redaction::Redaction;
 use lifecycle::{KnownKind, Object, ObjectKey};
 
 use crate::actions::hooks;
+use crate::actions::release::ResolvedRelease;
 use crate::cluster::access::{Access, join_bounded};
-use crate::cluster::release::ResolvedRelease;
 use crate::cluster::resolved::ResolvedObject;
 use examine::{Examined, examine};
 

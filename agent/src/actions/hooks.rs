@@ -7,10 +7,10 @@ use lifecycle::bundle::hook::{Hook, HookRun, is_of_run, prepare_job};
 use lifecycle::health::{HookStatus, assess_hooks};
 
 use crate::actions::apply::replace;
+use crate::actions::release::ResolvedRelease;
 use crate::cluster::access::{Access, join_bounded};
 use crate::cluster::living::LivingObject;
 use crate::cluster::ownership::read_owned;
-use crate::cluster::release::ResolvedRelease;
 use crate::cluster::resolved::ResolvedObject;
 
 /// Starts all hooks of one kind at once. A hook that this operation started before is left as it is, however it ended.

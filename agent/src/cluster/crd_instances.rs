@@ -86,7 +86,7 @@ fn living_definition(living: Option<&LivingObject>) -> Option<Definition> {
     Definition::read(living?.content()?)
 }
 
-/// Returns the name of the first foreign object about which `judge` says something, and what it says.
+/// Returns the name of the first foreign object for which `judge` returns a text, and that text.
 async fn find_foreign(
     access: &Access,
     definition: &Definition,

@@ -52,7 +52,7 @@ fn judge(status: &Status) -> (Reason, bool) {
     }
 }
 
-/// Returns whether RBAC refused the request. RBAC says who cannot do what; admission says what is wrong with the object,
+/// Returns whether RBAC refused the request. RBAC names who cannot do what; admission describes what is wrong with the object,
 /// in words of its own.
 fn is_about_rights(message: &str) -> bool {
     (message.contains(" is forbidden: User \"") && message.contains("\" cannot "))

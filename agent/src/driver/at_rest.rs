@@ -6,7 +6,7 @@ use lifecycle::{Fault, Reason, Release};
 use super::Driver;
 use crate::actions::drift;
 use crate::actions::health::check_health;
-use crate::cluster::release::ResolvedRelease;
+use crate::actions::release::ResolvedRelease;
 use crate::storage::ledger::now;
 
 impl Driver {
@@ -14,7 +14,7 @@ impl Driver {
     pub(super) async fn look_after_release(&mut self) {
         let settings = self.shared.watch_settings;
         self.at_rest.schedule_repair(settings);
-        // After a restore of etcd the watch says nothing, and a release that is no longer wanted must not be repaired.
+        // The watch does not report that etcd was restored, and a release that is no longer wanted must not be repaired.
         let newest = self.changes.borrow().clone();
         if !matches!(self.ledger.reload(&newest).await, Ok(false)) {
             return;

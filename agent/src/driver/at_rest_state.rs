@@ -85,7 +85,7 @@ impl AtRestState {
         self.degradation.problem().map(str::to_owned)
     }
 
-    /// Does not count the time until the next look, during which nobody watched.
+    /// Does not count the time until the next look, because nobody watched.
     pub fn forget_last_look(&mut self) {
         self.last_look = None;
     }

@@ -15,8 +15,8 @@ use lifecycle::{
 use super::Driver;
 use crate::actions::apply::apply;
 use crate::actions::check::{Baseline, CheckOptions, check};
+use crate::actions::release::ResolvedRelease;
 use crate::actions::{evidence, health, hooks, pull, stage};
-use crate::cluster::release::ResolvedRelease;
 use crate::storage::releases::Content;
 
 impl Driver {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use lifecycle::{Fault, KnownKind, Object, ReleaseId};
 
 use super::Driver;
+use crate::actions::release::ResolvedRelease;
 use crate::cluster::access::Access;
-use crate::cluster::release::ResolvedRelease;
 use crate::storage::releases::Content;
 
 impl Driver {

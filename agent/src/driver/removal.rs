@@ -6,7 +6,7 @@ use lifecycle::{Fault, Leftover, Outcome, Release};
 
 use super::Driver;
 use crate::actions::prune::{PruneOptions, Remains, prune};
-use crate::cluster::release::ResolvedRelease;
+use crate::actions::release::ResolvedRelease;
 use crate::cluster::resolved::ResolvedObject;
 
 impl Driver {

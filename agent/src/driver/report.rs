@@ -6,7 +6,7 @@ use lifecycle::{DeletionIntent, Phase, Rollout, StatusContext, reason};
 use super::Driver;
 
 impl Driver {
-    /// Returns what the status shows beside the rollout.
+    /// Returns what the status shows in addition to the rollout.
     pub(super) fn status_context(&self) -> StatusContext {
         let add_on = &self.ledger.add_on;
         StatusContext {

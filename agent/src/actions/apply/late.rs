@@ -6,12 +6,12 @@ use lifecycle::plan::replacement::is_replaceable;
 use lifecycle::{Direction, Fault, ObjectKey, Reason};
 
 use super::{first_fault, may_adopt, write};
+use crate::actions::bundle_provides::BundleProvides;
+use crate::actions::release::ResolvedRelease;
 use crate::cluster::access::{Access, join_bounded};
-use crate::cluster::bundle_provides::BundleProvides;
 use crate::cluster::dry_run::dry_run;
 use crate::cluster::living::LivingObject;
 use crate::cluster::ownership::ensure_owned;
-use crate::cluster::release::ResolvedRelease;
 use crate::cluster::resolved::ResolvedObject;
 
 /// Living objects of this add-on that were read for the check.

@@ -8,9 +8,9 @@ use k8s_openapi::api::authorization::v1::{
 use kube::api::{Api, PostParams};
 use lifecycle::{Fault, Reason};
 
+use crate::actions::release::ResolvedRelease;
 use crate::cluster::access::join_bounded;
 use crate::cluster::error;
-use crate::cluster::release::ResolvedRelease;
 use crate::cluster::resolved::ResolvedObject;
 
 /// Server-side apply patches and creates; prune and rollback delete; drift is detected by lists.

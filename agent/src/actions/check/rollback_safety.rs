@@ -7,11 +7,11 @@ use kube::api::{Api, ListParams};
 use lifecycle::rollback_safety::{Inhabited, Nodes, RollbackContext, definitions_in_doubt, judge};
 use lifecycle::{Fault, Object, ObjectKey, RollbackSafety};
 
+use crate::actions::bundle_provides::BundleProvides;
+use crate::actions::release::ResolvedRelease;
 use crate::cluster::access::Access;
-use crate::cluster::bundle_provides::BundleProvides;
 use crate::cluster::crd_instances;
 use crate::cluster::living::to_object;
-use crate::cluster::release::ResolvedRelease;
 
 /// Above this many nodes, image presence is reported as unknown.
 const MAX_NODES: u32 = 100;

@@ -5,13 +5,13 @@ use lifecycle::plan::replacement::is_replaceable;
 use lifecycle::{Fault, Reason};
 
 use super::warnings::ApiWarning;
+use crate::actions::bundle_provides::BundleProvides;
+use crate::actions::release::ResolvedRelease;
 use crate::cluster::access::{Access, join_bounded};
-use crate::cluster::bundle_provides::BundleProvides;
 use crate::cluster::crd_instances;
 use crate::cluster::dry_run::{DryRun, dry_run};
 use crate::cluster::living::LivingObject;
 use crate::cluster::ownership::ensure_owned;
-use crate::cluster::release::ResolvedRelease;
 use crate::cluster::resolved::{ResolvedObject, unknown_kind};
 
 /// How the API server answered for one object.
@@ -121,4 +121,54 @@ pub fn judge(
         return Ok(Judgement::Warning(message));
     }
     Ok(Judgement::Finding(fault))
+}
+
+#[cfg(test)]
+mod tests {
+    use lifecycle::Object;
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(api_version: &str, kind: &str) -> ResolvedObject {
+        let metadata = json!({"name": "a", "namespace": "shop"});
+        ResolvedObject {
+            manifest: Object(
+                json!({"apiVersion": api_version, "kind": kind, "metadata": metadata}),
+            ),
+            kind: None,
+            other_version: None,
+            ignored_fields: Vec::new(),
+        }
+    }
+
+    fn judged(object: &ResolvedObject, fault: Fault, bundle: &[Object]) -> &'static str {
+        match judge(object, Trial::failed(fault), &bundle.iter().collect()) {
+            Ok(Judgement::Accepted(_)) => "accepted",
+            Ok(Judgement::Finding(_)) => "finding",
+            Ok(Judgement::Warning(_)) => "warning",
+            Err(_) => "repeat the check",
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_a_finding_unless_it_is_transient_or_expected() {
+        let definition = Object(json!({
+            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            "spec": {"group": "e.example.com", "names": {"kind": "Box"}, "scope": "Namespaced"},
+        }));
+        let (config_map, claim) =
+            (object("v1", "ConfigMap"), object("v1", "PersistentVolumeClaim"));
+        let custom = object("e.example.com/v1", "Box");
+        let fault = |reason| Fault::new(reason, "refused");
+        let refused = || fault(Reason::ObjectRefused);
+        assert_eq!(judged(&config_map, refused(), &[]), "finding");
+        let transient = Fault { transient: true, ..refused() };
+        assert_eq!(judged(&config_map, transient, &[]), "repeat the check");
+        assert_eq!(judged(&config_map, fault(Reason::ImmutableField), &[]), "warning");
+        assert_eq!(judged(&claim, fault(Reason::ImmutableField), &[]), "finding");
+        let unknown = || fault(Reason::UnknownKind);
+        assert_eq!(judged(&custom, unknown(), &[]), "finding");
+        assert_eq!(judged(&custom, unknown(), &[definition]), "accepted");
+    }
 }

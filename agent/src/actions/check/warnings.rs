@@ -10,9 +10,9 @@ use lifecycle::bundle::webhook::services;
 use lifecycle::{KnownKind, Object, ObjectKey, printable};
 use serde_json::json;
 
+use crate::actions::release::ResolvedRelease;
 use crate::cluster::access::{Access, join_bounded};
 use crate::cluster::error;
-use crate::cluster::release::ResolvedRelease;
 
 /// Maximum number of workloads whose pods are tried.
 const MAX_WORKLOADS: usize = 20;

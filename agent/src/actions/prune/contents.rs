@@ -69,7 +69,7 @@ async fn count_in_namespace(access: &Access, namespace: &str) -> Result<usize, F
     Ok(found.count_foreign())
 }
 
-/// Counts the instances that are not this add-on's, whoever owns them. Only the living definition says which version is
+/// Counts the instances that are not this add-on's, also those with an owner. Only the living definition says which version is
 /// served; if none is, there may be an instance.
 async fn count_instances(access: &Access, definition: Option<&Object>) -> Result<usize, Fault> {
     let Some(resource) = definition.and_then(served_resource) else { return Ok(1) };
@@ -127,12 +127,12 @@ fn is_ignored(item: &PartialObjectMeta<DynamicObject>, kind: &str) -> bool {
     })
 }
 
-/// Returns whether the object will be gone, whoever owns it. A claim may wait for its pod for ever.
+/// Returns whether the object will be gone soon, ours or not. A claim may wait for its pod for ever.
 fn is_disappearing(item: &PartialObjectMeta<DynamicObject>, is_claim: bool) -> bool {
     item.metadata.deletion_timestamp.is_some() && !is_claim
 }
 
-/// A claim holds data and counts as foreign, whoever created it.
+/// A claim holds data and counts as foreign, even if it is ours.
 fn read_item(access: &Access, item: &PartialObjectMeta<DynamicObject>, is_claim: bool) -> Item {
     let metadata = &item.metadata;
     let owners = metadata.owner_references.iter().flatten().filter(|_| !is_claim);

@@ -8,8 +8,8 @@ use lifecycle::bundle::ignored_fields;
 use lifecycle::ownership::stamp::Stamp;
 use lifecycle::{Fault, Object};
 
+use crate::actions::bundle_provides::BundleProvides;
 use crate::cluster::access::Access;
-use crate::cluster::bundle_provides::BundleProvides;
 use crate::cluster::error;
 use crate::cluster::kinds::{Kind, Kinds};
 use crate::cluster::resolved::ResolvedObject;
