@@ -24,8 +24,8 @@
 //! `confirm_removal`, `renew_health` and `heartbeat`. Their log lines carry these names as spans. Whole states flow between them, never
 //! events, so that a task that was busy or offline acts on the newest state.
 //!
-//! Files named by a noun decide and are pure, such as `hub_state`, `assignments/tracker` or `reports/report`. Files named by
-//! a verb talk to a cluster, such as `assignments/write` or `reports/publish`. Each folder's parent file says which is which.
+//! Decisions are in files without I/O, such as `hub_state`, `assignments/tracker` or `reports/report`; these are marked as
+//! pure. Each folder's parent file says which of its files decide and which talk to a cluster.
 
 mod channels;
 mod hub_state;
