@@ -23,7 +23,7 @@ use crate::servers::Servers;
 use crate::{apply, clients, wait};
 use programs::{Binaries, Tool};
 
-/// From nothing it takes 3 s; a machine that also compiles takes longer.
+/// A control plane starts within 3 s. A machine that also compiles takes longer.
 const START: Duration = Duration::from_secs(90);
 /// An API server lets requests finish for up to 60 s. Without any it ends within a second.
 const STOP: Duration = Duration::from_secs(75);
@@ -144,7 +144,7 @@ impl ControlPlane {
         self.audit_containing("")
     }
 
-    /// Returns the events of [`ControlPlane::audit`] that contain `text`. To parse all of a long log takes long.
+    /// Returns the events of [`ControlPlane::audit`] that contain `text`. Parsing all of a long log is slow.
     pub fn audit_containing(&self, text: &str) -> Result<Vec<Value>> {
         let log = fs::read_to_string(self.servers.audit_log()).context("read the audit log")?;
         let lines = log.lines().filter(|line| line.contains(text));

@@ -12,7 +12,7 @@ const REDRAW_EVERY: Duration = Duration::from_millis(500);
 /// A log gets a new line each time. A silence of ten seconds looks like a hang.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
-/// Clears the line. What is longer than the terminal is wide is cut off instead of wrapped.
+/// Clears the line and turns wrapping off, so that the terminal cuts off the end of a long line.
 const START_OF_LINE: &str = "\r\x1b[2K\x1b[?7l";
 const END_OF_LINE: &str = "\x1b[?7h";
 

@@ -1,5 +1,5 @@
-// Loaded before a program, it puts the program's wall clock wrong by as many seconds as a file says at the time. Other
-// clocks are left as they are.
+// A library to preload into a program: it shifts the program's wall clock by the number of seconds in a file, which is read
+// each time. Other clocks are not changed.
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdlib.h>
@@ -7,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static long wrong_by(void) {
+static long offset(void) {
   char text[32] = {0};
   const char *path = getenv("WALL_CLOCK");
   int file = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
@@ -19,6 +19,6 @@ static long wrong_by(void) {
 
 int clock_gettime(clockid_t clock, struct timespec *time) {
   int result = (int)syscall(SYS_clock_gettime, clock, time);
-  if (result == 0 && clock == CLOCK_REALTIME) time->tv_sec += wrong_by();
+  if (result == 0 && clock == CLOCK_REALTIME) time->tv_sec += offset();
   return result;
 }

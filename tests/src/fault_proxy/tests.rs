@@ -77,19 +77,19 @@ async fn a_broken_connection_may_have_reached_it() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_slow_arrives_whole() -> Result<()> {
+async fn a_slow_answer_arrives_whole() -> Result<()> {
     check("delay", Some(200), 2).await?;
     check("slow-body", Some(200), 2).await.map(drop)
 }
 
 #[tokio::test]
 async fn an_outage_lasts_until_it_is_healed() -> Result<()> {
-    for (name, heard) in [("down", None), ("storm-503", Some(503)), ("storm-429", Some(429))] {
+    for (name, status) in [("down", None), ("storm-503", Some(503)), ("storm-429", Some(429))] {
         let scene = scene(name.parse()?).await?;
         scene.send().await?;
         for _ in 0..3 {
-            let heard_now = scene.send().await.ok().map(|(status, _)| status.as_u16());
-            assert_eq!(heard_now, heard, "{name}");
+            let answer = scene.send().await.ok();
+            assert_eq!(answer.map(|(status, _)| status.as_u16()), status, "{name}");
         }
         assert!(scene.script.fired().is_some_and(|fired| fired.over.is_none()));
         scene.script.heal();
@@ -101,17 +101,17 @@ async fn an_outage_lasts_until_it_is_healed() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_silent_server_answers_nothing_and_breaks_off_when_it_is_healed() -> Result<()> {
+async fn a_silent_server_answers_nothing_and_closes_connections_when_it_is_healed() -> Result<()> {
     let scene = scene("silent".parse()?).await?;
     scene.send().await?;
-    abandoned(&scene).await?;
+    abandon(&scene).await?;
     scene.script.heal();
     assert_eq!(scene.send().await?.0, StatusCode::OK);
     Ok(())
 }
 
 #[tokio::test]
-async fn what_does_not_count_is_not_numbered() -> Result<()> {
+async fn a_request_that_does_not_count_is_not_numbered() -> Result<()> {
     let scene = scene("503".parse()?).await?;
     scene.script.begin(&[], Arc::new(|record| record.path != "/file"), Arc::new(|_| {}));
     scene.send().await?;
@@ -122,13 +122,13 @@ async fn what_does_not_count_is_not_numbered() -> Result<()> {
 
 #[tokio::test]
 async fn a_kill_happens_once_at_its_moment() -> Result<()> {
-    for (name, heard, asked) in [
+    for (name, status, received) in [
         ("kill-before", None, 1),
         ("kill-unanswered", None, 2),
         ("kill-after", Some(200), 2),
         ("term", Some(200), 2),
     ] {
-        let scene = check(name, heard, asked).await?;
+        let scene = check(name, status, received).await?;
         until("the kill", Duration::from_secs(5), || async {
             Ok((scene.kills.load(Ordering::Relaxed) == 1).then_some(()))
         })
@@ -138,12 +138,12 @@ async fn a_kill_happens_once_at_its_moment() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_kill_happens_though_who_asked_is_gone() -> Result<()> {
+async fn a_kill_happens_although_the_client_is_gone() -> Result<()> {
     for name in ["kill-unanswered", "kill-after"] {
         let scene = scene(name.parse()?).await?;
         scene.send().await?;
         scene.files.serve("/file", CONTENT, Behavior::BytePerSecond);
-        abandoned(&scene).await?;
+        abandon(&scene).await?;
         until("the kill", Duration::from_secs(5), || async {
             Ok((scene.kills.load(Ordering::Relaxed) == 1).then_some(()))
         })
@@ -156,7 +156,7 @@ async fn a_kill_happens_though_who_asked_is_gone() -> Result<()> {
 async fn a_hanging_request_lasts_until_the_client_gives_up() -> Result<()> {
     let scene = scene("hang".parse()?).await?;
     scene.send().await?;
-    abandoned(&scene).await?;
+    abandon(&scene).await?;
     until("the fault to be over", Duration::from_secs(5), || async {
         Ok(scene.script.fired().and_then(|fired| fired.over).map(|_| ()))
     })
@@ -165,8 +165,8 @@ async fn a_hanging_request_lasts_until_the_client_gives_up() -> Result<()> {
     Ok(())
 }
 
-/// A request that the client abandons once the fault has fired. The request has then arrived, however slow the machine is.
-async fn abandoned(scene: &Scene) -> Result<()> {
+/// Sends a request and abandons it once the fault has fired. The request has then arrived, however slow the machine is.
+async fn abandon(scene: &Scene) -> Result<()> {
     let fired = until("the fault to fire", Duration::from_secs(5), || async {
         Ok(scene.script.fired().map(|_| ()))
     });

@@ -1,5 +1,5 @@
-// Open Cluster Management's hub controllers and klusterlet agents of this release, unchanged, in one program:
-// its first argument says which.
+// Open Cluster Management's hub controllers and klusterlet agents of this release, unchanged, in one program.
+// Its first argument chooses one.
 package main
 
 import (
@@ -17,7 +17,7 @@ import (
 	"open-cluster-management.io/ocm/pkg/features"
 )
 
-// Feature gates are global, and constructing two commands adds some twice: only the one asked for is made.
+// Feature gates are global, and constructing two commands adds some twice. Therefore only the chosen one is constructed.
 var commands = map[string]func() *cobra.Command{
 	"hub-registration":   hub.NewRegistrationController,
 	"hub-placement":      hub.NewPlacementController,
@@ -29,7 +29,7 @@ var commands = map[string]func() *cobra.Command{
 
 func main() {
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "the first argument is none of the parts in main.go")
+		fmt.Fprintln(os.Stderr, "the first argument must be one of the commands in main.go")
 		os.Exit(2)
 	}
 	utilruntime.Must(features.HubMutableFeatureGate.Add(ocmfeature.DefaultHubRegistrationFeatureGates))

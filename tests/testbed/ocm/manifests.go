@@ -13,7 +13,7 @@ import (
 	"open-cluster-management.io/ocm/manifests"
 )
 
-// What OCM's operators put beside their Deployments: definitions and rights, by file.
+// The CRDs and rights that OCM's operators install beside their Deployments, by file.
 var files = map[string]func() ([]string, fs.FS){
 	"hub": func() ([]string, fs.FS) {
 		return hubFiles, manifests.ClusterManagerManifestFiles
@@ -26,7 +26,7 @@ var files = map[string]func() ([]string, fs.FS){
 	},
 }
 
-// As the operators would fill them in for an installation with default names.
+// The values of the operators' templates for an installation with default names.
 var values = map[string]any{
 	"ClusterManagerName":                "cluster-manager",
 	"ClusterManagerNamespace":           "open-cluster-management-hub",
@@ -50,11 +50,11 @@ func newManifests() *cobra.Command {
 		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error { return print(args[0]) },
 	}
-	command.Flags().Var(&authority{}, "webhook-authority", "the certificate that vouches for OCM's webhooks")
+	command.Flags().Var(&authority{}, "webhook-authority", "the certificate of the authority of OCM's webhooks")
 	return command
 }
 
-// The content of a file, as the manifests have it.
+// A flag that names a file and sets the value with its content.
 type authority struct{}
 
 func (*authority) Set(file string) error {
@@ -69,7 +69,7 @@ func (*authority) Type() string   { return "file" }
 func print(side string) error {
 	list := files[side]
 	if list == nil {
-		return fmt.Errorf("manifests of %q: there are those of hub and managed", side)
+		return fmt.Errorf("no manifests of %q, only of hub and managed", side)
 	}
 	patterns, source := list()
 	for _, pattern := range patterns {

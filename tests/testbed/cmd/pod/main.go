@@ -1,4 +1,4 @@
-// What runs in the containers of tests: `pod run` waits to be ended, `pod fail` ends at once, not well.
+// The program in the containers of tests: `pod run` runs until it is terminated, `pod fail` fails at once.
 package main
 
 import (
@@ -13,7 +13,7 @@ func main() {
 		fmt.Println("this version does not start")
 		os.Exit(1)
 	}
-	ended := make(chan os.Signal, 1)
-	signal.Notify(ended, syscall.SIGTERM, syscall.SIGINT)
-	<-ended
+	terminated := make(chan os.Signal, 1)
+	signal.Notify(terminated, syscall.SIGTERM, syscall.SIGINT)
+	<-terminated
 }
