@@ -14,7 +14,7 @@ use programs::monitor::{Monitor, Status};
 use programs::{Binaries, cargo};
 
 /// Measured on two cores.
-const USUAL: &str = "the first time this usually takes nine minutes, later some seconds";
+const USUAL: &str = "the first time this usually takes eight minutes, later some seconds";
 
 const AGENT: &str = "addon-agent";
 
