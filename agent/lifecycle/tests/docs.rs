@@ -8,6 +8,8 @@ mod lists;
 mod names;
 #[path = "docs/pages.rs"]
 mod pages;
+#[path = "docs/paths.rs"]
+mod paths;
 #[path = "docs/promises.rs"]
 mod promises;
 mod scene;

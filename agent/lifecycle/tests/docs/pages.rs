@@ -65,3 +65,21 @@ pub fn first_column<'a>(lines: &[&'a str]) -> Vec<&'a str> {
     let cells = rows.filter_map(|row| row.split(" |").next());
     cells.flat_map(|cell| cell.split('`').step_by(2)).filter(|word| !word.is_empty()).collect()
 }
+
+/// Returns the text of all Rust files of the repository.
+pub fn sources() -> String {
+    ["agent", "hub-sync", "tests"].map(|folder| text_in(&root().join(folder))).concat()
+}
+
+fn text_in(folder: &Path) -> String {
+    let files = fs::read_dir(folder).expect("a folder of sources");
+    let mut text = String::new();
+    for path in files.map(|file| file.expect("a file").path()) {
+        if path.is_dir() {
+            text += &text_in(&path);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            text += &fs::read_to_string(&path).expect("a source");
+        }
+    }
+    text
+}

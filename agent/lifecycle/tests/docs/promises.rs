@@ -1,9 +1,6 @@
 //! The tests that a page names exist.
 
-use std::fs;
-use std::path::Path;
-
-use crate::pages::{page, root};
+use crate::pages::{page, sources};
 
 #[test]
 fn every_test_that_stands_for_a_promise_exists() {
@@ -20,22 +17,4 @@ fn every_test_that_stands_for_a_promise_exists() {
         };
         assert!(sources.contains(&declared), "docs/reliability.md: there is no test {name}");
     }
-}
-
-/// Returns the text of all Rust files of the repository.
-fn sources() -> String {
-    ["agent", "hub-sync", "tests"].map(|folder| text_in(&root().join(folder))).concat()
-}
-
-fn text_in(folder: &Path) -> String {
-    let files = fs::read_dir(folder).expect("a folder of sources");
-    let mut text = String::new();
-    for path in files.map(|file| file.expect("a file").path()) {
-        if path.is_dir() {
-            text += &text_in(&path);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            text += &fs::read_to_string(&path).expect("a source");
-        }
-    }
-    text
 }
