@@ -18,6 +18,17 @@ fn every_path_of_the_architecture_page_exists() {
 }
 
 #[test]
+fn every_path_of_the_page_on_contributing_exists() {
+    let text = page("CONTRIBUTING.md");
+    let crate_folders =
+        ["", "agent/lifecycle", "agent/lifecycle/src", "agent/lifecycle/src/health"];
+    let lines = prose(&text);
+    let paths = lines.iter().flat_map(|line| paths(line));
+    let missing: Vec<&str> = paths.filter(|path| !exists(path, &crate_folders)).collect();
+    assert!(missing.is_empty(), "CONTRIBUTING.md: {missing:?}");
+}
+
+#[test]
 fn every_path_and_every_type_of_the_glossary_exists() {
     let text = page("docs/glossary.md");
     let sources = sources();
@@ -37,7 +48,8 @@ fn words(line: &str) -> impl Iterator<Item = &str> {
 
 fn paths(line: &str) -> impl Iterator<Item = &str> {
     let endings = ["/", ".rs", ".toml", ".yaml"];
-    words(line).filter(move |word| endings.iter().any(|ending| word.ends_with(ending)))
+    let is_path = move |word: &&str| endings.iter().any(|ending| word.ends_with(ending));
+    words(line).filter(|word| !word.contains(' ')).filter(is_path)
 }
 
 fn exists(path: &str, folders: &[&str]) -> bool {
