@@ -11,7 +11,7 @@ use crate::storage::releases::{Content, ReleaseStore};
 /// Makes a release of the pulled files and saves it.
 ///
 /// # Errors
-/// `PullFailed`, transient, if the files cannot be read; the refusals of [`bundle::read_files`]; `RetainFailed`.
+/// `PullFailed`, transient, if the files cannot be read; the refusals of [`bundle::read_objects`]; `RetainFailed`.
 pub async fn stage(
     store: &ReleaseStore,
     add_on: &str,

@@ -15,20 +15,21 @@ const MAX_TURN: Duration = Duration::from_secs(10);
 /// own and not those of its neighbours.
 pub struct CrashSuspects {
     /// Add-ons that this process drove before, without a crash.
-    cleared: Mutex<BTreeSet<String>>,
+    driven: Mutex<BTreeSet<String>>,
     turn: Arc<Semaphore>,
 }
 
 impl Default for CrashSuspects {
     fn default() -> Self {
-        Self { cleared: Mutex::default(), turn: Arc::new(Semaphore::new(1)) }
+        Self { driven: Mutex::default(), turn: Arc::new(Semaphore::new(1)) }
     }
 }
 
 impl CrashSuspects {
-    /// Returns whether this process drives the add-on for the first time.
-    pub fn is_suspect(&self, add_on: &str) -> bool {
-        self.cleared.lock().unwrap_or_else(PoisonError::into_inner).insert(add_on.to_owned())
+    /// Records that this process drives the add-on. Returns whether it does so for the first time, in which case a rollout in
+    /// progress is suspect.
+    pub fn record_driven(&self, add_on: &str) -> bool {
+        self.driven.lock().unwrap_or_else(PoisonError::into_inner).insert(add_on.to_owned())
     }
 
     /// Waits until no other suspect resumes. The turn ends when the guard is dropped, or after [`MAX_TURN`].

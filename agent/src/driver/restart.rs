@@ -9,7 +9,7 @@ impl Driver {
     /// Counts a possible crash if an agent before this one was in a rollout. Waits for its turn among the suspects.
     pub(super) async fn record_restart(&mut self) {
         let suspects = &self.shared.crash_suspects;
-        if !suspects.is_suspect(&self.name) || !self.ledger.rollout.is_under_way() {
+        if !suspects.record_driven(&self.name) || !self.ledger.rollout.is_under_way() {
             return;
         }
         let Some(turn) = suspects.take_turn().await else { return };
