@@ -55,7 +55,7 @@ pub async fn objects_that_a_failed_version_adopted_stay(shared: &Shared) -> Resu
     let events =
         "get events.events.k8s.io --all-namespaces --field-selector regarding.name=kept -o yaml";
     let events = managed.kubectl(events).await?;
-    ensure!(events.contains("ConfigMap kept/settings (was here before"), "{events}");
+    ensure!(events.contains("ConfigMap kept/settings (existed before"), "{events}");
 
     let bundle = Bundle::new().config("settings", "1.1.0").deployment("web", READY);
     add_on.assign(&spec("1.1.0", &bundle)).await?;

@@ -18,7 +18,8 @@ use crate::ledger::retained::{Retained, RetainedState};
 use crate::plan::waves::Wave;
 use crate::reason::Fault;
 use crate::rollback_safety::RollbackSafety;
-use crate::spec::assignment::{Assignment, Policy};
+use crate::spec::assignment::Assignment;
+use crate::spec::policy::Policy;
 
 /// One snapshot of everything a decision depends on, besides the ledger and the time.
 #[derive(Clone, Debug)]

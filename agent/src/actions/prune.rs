@@ -116,7 +116,7 @@ async fn reason_to_keep(
     living: &LivingObject,
     options: &PruneOptions,
 ) -> Result<Option<String>, Fault> {
-    let adopted = adoption::stays(living.adopted_by(), access.available.as_ref());
+    let adopted = adoption::keep_reason(living.adopted_by(), access.available.as_ref());
     if adopted.is_some() || living.is_terminating() {
         return Ok(adopted);
     }

@@ -5,7 +5,7 @@ use kube::api::{Api, ListParams};
 use kube::core::{DynamicObject, GroupVersionKind};
 use kube::discovery::ApiResource;
 use lifecycle::crd_compat::{Change, Definition, Narrowing, changes};
-use lifecycle::rollback_safety::Inhabited;
+use lifecycle::rollback_safety::Instances;
 use lifecycle::{Fault, Reason};
 use serde_json::Value;
 
@@ -39,7 +39,7 @@ pub async fn refuse_data_loss(
     let loss = |version: &str, instance: &Value| match is_converted {
         // Nobody can say how it would be converted.
         true => Some("is stored and converted otherwise from then on".to_owned()),
-        false => new.harm(&old, version, instance).into_iter().next(),
+        false => new.data_loss(&old, version, instance).into_iter().next(),
     };
     match find_foreign(access, &old, loss).await? {
         None => Ok(()),
@@ -54,7 +54,7 @@ pub async fn refuse_data_loss(
 
 fn may_lose_data(change: &Change) -> bool {
     match change {
-        Change::Field { how, .. } => *how != Narrowing::Rule,
+        Change::Field { narrowing, .. } => *narrowing != Narrowing::Rule,
         Change::StorageMoved { .. } | Change::Conversion => true,
         // The API server refuses these, or they are not about what is stored.
         Change::Identity | Change::StoredVersionGone(_) | Change::NotServed(_) => false,
@@ -72,13 +72,13 @@ fn is_storage_move(change: &Change) -> bool {
 pub async fn has_foreign_instances(
     access: &Access,
     living: Option<&LivingObject>,
-) -> Result<Inhabited, Fault> {
-    let Some(definition) = living_definition(living) else { return Ok(Inhabited::No) };
+) -> Result<Instances, Fault> {
+    let Some(definition) = living_definition(living) else { return Ok(Instances::None) };
     match find_foreign(access, &definition, |_, _| Some(String::new())).await {
-        Ok(Some(_)) => Ok(Inhabited::Yes),
-        Ok(None) => Ok(Inhabited::No),
+        Ok(Some(_)) => Ok(Instances::Exist),
+        Ok(None) => Ok(Instances::None),
         Err(fault) if fault.transient => Err(fault),
-        Err(_) => Ok(Inhabited::Untold),
+        Err(_) => Ok(Instances::Unknown),
     }
 }
 
@@ -93,7 +93,7 @@ async fn find_foreign(
     judge: impl Fn(&str, &Value) -> Option<String>,
 ) -> Result<Option<(String, String)>, Fault> {
     let context = format!("could not read the objects of {}", definition.name);
-    let Some(version) = definition.read_in() else {
+    let Some(version) = definition.reading_version() else {
         let message = format!("{context}: no version is served");
         return Err(Fault::new(Reason::CheckFailed, message));
     };

@@ -95,7 +95,7 @@ impl Driver {
     /// Reads on a thread of its own: unpacking a bundle and compiling health rules would delay other add-ons.
     async fn read_assignment(&self) -> Result<Assignment, Fault> {
         let (spec, namespace) = (self.ledger.add_on.spec.clone(), self.shared.namespace.clone());
-        let read = tokio::task::spawn_blocking(move || Assignment::read(&spec, &namespace)).await;
+        let read = tokio::task::spawn_blocking(move || Assignment::parse(&spec, &namespace)).await;
         read.unwrap_or_else(|_| {
             Err(Fault::new(Reason::InvalidAssignment, "the assignment's parser crashed"))
         })

@@ -105,7 +105,7 @@ pub async fn meaningless_fields_are_rejected(shared: &Shared) -> Result<()> {
         (good.clone().with("health", rule(NESTED)), bad, "in a loop"),
         (good.clone().with("requires", base("newer")), bad, "requires base"),
         (good.clone().policy("windows", window("soon", "4h", "UTC")), bad, "policy.windows"),
-        (good.clone().policy("windows", window("0 0 30 2 *", "4h", "UTC")), bad, "never comes"),
+        (good.clone().policy("windows", window("0 0 30 2 *", "4h", "UTC")), bad, "never occurs"),
         (good.clone().policy("windows", window("0 2 * * 6", "0s", "UTC")), bad, "from one minute"),
         (good.clone().policy("windows", window("0 2 * * 6", "4h", "Mars/Base")), bad, "Mars/Base"),
     ] {

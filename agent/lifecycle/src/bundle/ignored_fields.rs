@@ -1,4 +1,4 @@
-//! Fields of our objects that others own once the object exists: a scaler's replicas, and what the bundle itself names.
+//! Ignored fields: they keep the value that they have once the object exists.
 
 use serde_json::Value;
 
@@ -6,8 +6,8 @@ use crate::kind::KnownKind;
 use crate::names::annotation;
 use crate::object::Object;
 
-/// JSON pointers into `object`: those of its annotation `ignore-differences`, and the replicas that a
-/// HorizontalPodAutoscaler of the same bundle sets.
+/// Returns JSON pointers to the ignored fields of an object: those of its annotation `ignore-differences`, and the replicas
+/// if a HorizontalPodAutoscaler of the same bundle scales it.
 pub fn pointers<'a>(object: &Object, bundle: impl IntoIterator<Item = &'a Object>) -> Vec<String> {
     let named = object.annotation(annotation::IGNORE_DIFFERENCES).unwrap_or_default();
     let named = named.split(',').map(str::trim).filter(|pointer| pointer.starts_with('/'));
@@ -26,9 +26,9 @@ fn scales(scaler: &Object, object: &Object) -> bool {
         && target("/spec/scaleTargetRef/name") == object.name()
 }
 
-/// Takes over what the living object has there. DeletionIntent the field out instead would reset it where nobody else has
-/// become its owner yet.
-pub fn yield_to(object: &mut Object, living: &Object, pointers: &[String]) {
+/// Sets the ignored fields to what the living object has there. If they were left out instead, server-side apply would
+/// reset those that have no other field manager yet.
+pub fn preserve(object: &mut Object, living: &Object, pointers: &[String]) {
     for pointer in pointers {
         let Some((parent, field)) = pointer.rsplit_once('/') else { continue };
         let field = field.replace("~1", "/").replace("~0", "~");
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scalers_replicas_are_not_ours() {
+    fn the_replicas_of_a_scaled_object_are_ignored() {
         let scaler = Object(json!({
             "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
             "metadata": {"name": "web", "namespace": "shop"},
@@ -62,21 +62,21 @@ mod tests {
         }));
         let mut ours = deployment(1);
         let pointers = pointers(&ours, [&scaler]);
-        yield_to(&mut ours, &deployment(5), &pointers);
+        preserve(&mut ours, &deployment(5), &pointers);
         assert_eq!(ours, deployment(5));
         assert!(super::pointers(&ours, [&deployment(1)]).is_empty());
     }
 
     #[test]
-    fn named_fields_follow_the_living_object() {
+    fn annotated_fields_keep_the_value_of_the_living_object() {
         let mut ours = deployment(1);
         ours.set_annotation(annotation::IGNORE_DIFFERENCES, "/spec/replicas, /spec/paused, no");
         let mut living = deployment(2);
         living.0["spec"]["paused"] = json!(true);
         let pointers = pointers(&ours, []);
-        yield_to(&mut ours, &living, &pointers);
+        preserve(&mut ours, &living, &pointers);
         assert_eq!(ours.0["spec"], json!({"replicas": 2, "paused": true}));
-        yield_to(&mut ours, &deployment(3), &pointers);
+        preserve(&mut ours, &deployment(3), &pointers);
         assert_eq!(ours.0["spec"], json!({"replicas": 3}));
     }
 }

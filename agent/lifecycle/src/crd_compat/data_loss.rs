@@ -1,101 +1,94 @@
 //! What a definition would do to one living object.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::changes::{is_open, properties, required};
-use super::{Definition, TOLD_BY_OTHERS};
+use super::definition::{Definition, DefinitionVersion};
+use super::schema::{is_judged, is_true, keeps_unknown, map_values, property, required};
 
-/// Harms told of one object: enough to see what is meant.
-const MOST: usize = 8;
+/// Maximum number of losses reported of one object: enough to see what is meant.
+const MAX_LOSSES: usize = 8;
 
 impl Definition {
-    /// What an object that was read in `version` would lose or be refused for if this definition took the place of
-    /// `old`, in words; nothing of what `old` does to it already. No value is repeated.
-    pub fn harm(&self, old: &Definition, version: &str, object: &Value) -> Vec<String> {
-        let before =
-            old.version(version).map_or_else(Vec::new, |of| found(old, &of.schema, object));
-        let mut harm = Vec::new();
-        for schema in self.holds(version) {
-            harm.extend(found(self, schema, object));
-        }
-        harm.retain(|words| !before.contains(words));
-        harm.dedup();
-        harm.truncate(MOST);
-        harm
+    /// Returns what an object that was read in `version` would lose, or be refused for, if this definition replaced `old`.
+    /// What `old` does to it already is left out. The texts repeat no value of the object.
+    pub fn data_loss(&self, old: &Definition, version: &str, object: &Value) -> Vec<String> {
+        let before = old.version(version).map_or_else(Vec::new, |it| old.losses(it, object));
+        let mut losses: Vec<String> =
+            self.binding_versions(version).flat_map(|it| self.losses(it, object)).collect();
+        losses.retain(|loss| !before.contains(loss));
+        losses.dedup();
+        losses.truncate(MAX_LOSSES);
+        losses
     }
 
-    /// The schemas that such an object has to pass: its version's, and the stored one's where nobody converts.
-    fn holds(&self, version: &str) -> impl Iterator<Item = &Value> {
-        let stored =
-            self.storage().filter(|stored| self.converts == "None" && stored.name != version);
-        self.version(version).into_iter().chain(stored).map(|version| &version.schema)
+    /// The versions whose schemas bind such an object: its own, and without conversion also the stored one.
+    fn binding_versions(&self, version: &str) -> impl Iterator<Item = &DefinitionVersion> {
+        let stored = self.storage().filter(|stored| !self.converts() && stored.name != version);
+        self.version(version).into_iter().chain(stored)
+    }
+
+    fn losses(&self, version: &DefinitionVersion, object: &Value) -> Vec<String> {
+        let mut losses = Vec::new();
+        if let Some(fields) = object.as_object().filter(|_| !self.preserves_unknown) {
+            check_object(&version.schema, fields, &mut losses);
+        }
+        losses
     }
 }
 
-fn found(definition: &Definition, schema: &Value, object: &Value) -> Vec<String> {
-    let mut harm = Vec::new();
-    if definition.preserves {
-        return harm;
-    }
-    let Some(fields) = object.as_object() else { return harm };
-    let told = |name: &str| TOLD_BY_OTHERS.contains(&name);
-    for (name, value) in fields.iter().filter(|(name, _)| !told(name)) {
-        match schema.get("properties").and_then(|all| all.get(name)) {
-            Some(below) => hold(below, value, name, &mut harm),
-            None if is_open(schema) => {}
-            None => harm.push(format!("would lose {name}")),
+fn check_object(schema: &Value, fields: &Map<String, Value>, losses: &mut Vec<String>) {
+    for (name, value) in fields.iter().filter(|(name, _)| is_judged(name)) {
+        match property(schema, name) {
+            Some(schema) => check_value(schema, value, name, losses),
+            None if keeps_unknown(schema) => {}
+            None => losses.push(format!("would lose {name}")),
         }
     }
-    let missing = required(schema).filter(|name| !told(name) && !fields.contains_key(*name));
-    harm.extend(missing.map(|name| format!("would need {name}")));
-    harm
+    let missing = required(schema).filter(|name| is_judged(name) && !fields.contains_key(*name));
+    losses.extend(missing.map(|name| format!("would need {name}")));
 }
 
-fn hold(schema: &Value, value: &Value, path: &str, harm: &mut Vec<String>) {
-    if harm.len() > MOST || value.is_null() {
+fn check_value(schema: &Value, value: &Value, path: &str, losses: &mut Vec<String>) {
+    if losses.len() > MAX_LOSSES || value.is_null() {
         return;
     }
     if !is_of_type(schema, value) {
-        return harm.push(format!("has {path} in another type"));
+        return losses.push(format!("has {path} in another type"));
     }
-    if is_outside(schema, value) {
-        harm.push(format!("has {path} outside of what is allowed"));
+    if exceeds_limits(schema, value) {
+        losses.push(format!("has {path} outside of what is allowed"));
     }
     match value {
-        Value::Object(fields) => hold_fields(schema, fields, path, harm),
+        Value::Object(fields) => check_fields(schema, fields, path, losses),
         Value::Array(items) => {
             let Some(schema) = schema.get("items") else { return };
-            items.iter().for_each(|item| hold(schema, item, &format!("{path}[]"), harm));
+            items.iter().for_each(|item| check_value(schema, item, &format!("{path}[]"), losses));
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
-fn hold_fields(
-    schema: &Value,
-    fields: &serde_json::Map<String, Value>,
-    path: &str,
-    harm: &mut Vec<String>,
-) {
-    let every = schema.get("additionalProperties").filter(|of| of.is_object());
+fn check_fields(schema: &Value, fields: &Map<String, Value>, path: &str, losses: &mut Vec<String>) {
+    let map = map_values(schema);
     for (name, value) in fields {
-        match schema.get("properties").and_then(|all| all.get(name)).or(every) {
-            // The keys of a map are content; what the schema names is not.
-            Some(below) if every.is_some() => hold(below, value, &format!("{path}.*"), harm),
-            Some(below) => hold(below, value, &format!("{path}.{name}"), harm),
-            None if is_open(schema) => {}
-            None => harm.push(format!("would lose {path}.{name}")),
+        match property(schema, name).or(map) {
+            // The keys of a map are content, which no message repeats.
+            Some(schema) if map.is_some() => {
+                check_value(schema, value, &format!("{path}.*"), losses);
+            }
+            Some(schema) => check_value(schema, value, &format!("{path}.{name}"), losses),
+            None if keeps_unknown(schema) => {}
+            None => losses.push(format!("would lose {path}.{name}")),
         }
     }
-    let default = |name: &str| {
-        properties(schema).any(|(known, of)| known == name && of.get("default").is_some())
-    };
-    let missing = required(schema).filter(|name| !fields.contains_key(*name) && !default(name));
-    harm.extend(missing.map(|name| format!("would need {path}.{name}")));
+    let has_default =
+        |name: &str| property(schema, name).is_some_and(|it| it.get("default").is_some());
+    let missing = required(schema).filter(|name| !fields.contains_key(*name) && !has_default(name));
+    losses.extend(missing.map(|name| format!("would need {path}.{name}")));
 }
 
 fn is_of_type(schema: &Value, value: &Value) -> bool {
-    if schema.get("x-kubernetes-int-or-string") == Some(&Value::Bool(true)) {
+    if is_true(schema, "x-kubernetes-int-or-string") {
         return value.is_string() || value.is_i64() || value.is_u64();
     }
     match schema.get("type").and_then(Value::as_str) {
@@ -109,10 +102,12 @@ fn is_of_type(schema: &Value, value: &Value) -> bool {
     }
 }
 
-fn is_outside(schema: &Value, value: &Value) -> bool {
+/// Returns whether a value is not of the schema's enum, or exceeds one of its limits. The size of a text is counted in
+/// characters.
+fn exceeds_limits(schema: &Value, value: &Value) -> bool {
     let limit = |name| schema.get(name).and_then(Value::as_f64);
     let values = schema.get("enum").and_then(Value::as_array);
-    let (size, [least, most]) = match value {
+    let (size, [min, max]) = match value {
         Value::String(text) => (text.chars().count() as f64, ["minLength", "maxLength"]),
         Value::Array(items) => (items.len() as f64, ["minItems", "maxItems"]),
         Value::Object(fields) => (fields.len() as f64, ["minProperties", "maxProperties"]),
@@ -120,6 +115,6 @@ fn is_outside(schema: &Value, value: &Value) -> bool {
         Value::Null | Value::Bool(_) => (0.0, ["", ""]),
     };
     values.is_some_and(|values| !values.contains(value))
-        || limit(least).is_some_and(|least| size < least)
-        || limit(most).is_some_and(|most| size > most)
+        || limit(min).is_some_and(|min| size < min)
+        || limit(max).is_some_and(|max| size > max)
 }

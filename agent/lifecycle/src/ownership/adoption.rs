@@ -1,30 +1,33 @@
-//! Objects that were here before: taken over when an assignment says so, and never removed by a release that was not
-//! available yet. What a failed version took over was somebody's that worked.
+//! Adoption: objects that existed before the add-on are taken over if the assignment says so. What a failed release adopted
+//! worked for somebody before, so it is never removed with a release that was not available.
 
 use crate::bundle::release::ReleaseId;
 
-/// The mark on an object that is about to be written by `this` release: who took it over, until a release that has it is
-/// available. Releases are told by the beginnings of their ids. `marked` is the mark on the living object, and `ours`
-/// whether that is this add-on's already.
-pub fn taken_over_by<'a>(
+/// Returns the value of the annotation `taken-over-by` for an object that `release` is about to write: the release that
+/// adopted it, until a release that has it was available. Releases are given by the first 12 digits of their ids.
+///
+/// `marked` is the annotation of the living object, `is_ours` whether the add-on owns it, and `available` the release that was
+/// available last.
+pub fn adopter<'a>(
     marked: Option<&str>,
-    ours: bool,
-    this: &'a str,
+    is_ours: bool,
+    release: &'a str,
     available: Option<&ReleaseId>,
 ) -> Option<&'a str> {
     match marked {
-        _ if !ours => Some(this),
+        _ if !is_ours => Some(release),
         None => None,
-        Some(marked) if marked == this => Some(this),
+        Some(marked) if marked == release => Some(release),
         Some(marked) if is_available(marked, available) => None,
-        Some(_) => Some(this),
+        Some(_) => Some(release),
     }
 }
 
-/// Why an object stays that a release would take with it, in words.
-pub fn stays(marked: Option<&str>, available: Option<&ReleaseId>) -> Option<String> {
+/// Returns why an object is not removed with its release: a release that was never available adopted it. `marked` is its
+/// annotation `taken-over-by`.
+pub fn keep_reason(marked: Option<&str>, available: Option<&ReleaseId>) -> Option<String> {
     let marked = marked.filter(|marked| !is_available(marked, available))?;
-    Some(format!("was here before and was taken over by {marked}, which was never available"))
+    Some(format!("existed before and was adopted by {marked}, which was never available"))
 }
 
 fn is_available(marked: &str, available: Option<&ReleaseId>) -> bool {
@@ -46,24 +49,45 @@ mod tests {
     #[test]
     fn the_mark_stays_until_a_release_that_has_it_is_available() {
         let table = [
-            ("taken over", None, false, NEW, None, Some(NEW)),
-            ("never another's", None, true, NEW, None, None),
-            ("written again by the same", Some(NEW), true, NEW, None, Some(NEW)),
-            ("mended at rest", Some(NEW), true, NEW, Some(NEW), Some(NEW)),
-            ("taken over by a version that failed", Some(FAILED), true, NEW, None, Some(NEW)),
-            ("by one that failed beside the old", Some(FAILED), true, NEW, Some(OLD), Some(NEW)),
-            ("by the one before, which was available", Some(OLD), true, NEW, Some(OLD), None),
-            ("a label that was taken off", Some(OLD), false, OLD, Some(OLD), Some(OLD)),
+            ("adopted", None, false, NEW, None, Some(NEW)),
+            ("never foreign", None, true, NEW, None, None),
+            ("written again by the same release", Some(NEW), true, NEW, None, Some(NEW)),
+            ("repaired at rest", Some(NEW), true, NEW, Some(NEW), Some(NEW)),
+            (
+                "adopted by a failed release before an install",
+                Some(FAILED),
+                true,
+                NEW,
+                None,
+                Some(NEW),
+            ),
+            (
+                "adopted by a failed release during an upgrade",
+                Some(FAILED),
+                true,
+                NEW,
+                Some(OLD),
+                Some(NEW),
+            ),
+            (
+                "adopted by the release before, which was available",
+                Some(OLD),
+                true,
+                NEW,
+                Some(OLD),
+                None,
+            ),
+            ("the add-on's label was removed", Some(OLD), false, OLD, Some(OLD), Some(OLD)),
         ];
-        for (what, marked, ours, this, available, expected) in table {
+        for (case, marked, ours, this, available, expected) in table {
             let available = available.map(id);
-            let mark = taken_over_by(marked, ours, this, available.as_ref());
-            assert_eq!(mark, expected, "{what}");
+            let mark = adopter(marked, ours, this, available.as_ref());
+            assert_eq!(mark, expected, "{case}");
         }
     }
 
     #[test]
-    fn only_what_was_never_ours_in_an_available_release_stays() {
+    fn only_objects_that_no_available_release_had_stay() {
         let table = [
             (None, None, false),
             (None, Some(OLD), false),
@@ -73,7 +97,7 @@ mod tests {
         ];
         for (marked, available, expected) in table {
             let available = available.map(id);
-            assert_eq!(stays(marked, available.as_ref()).is_some(), expected, "{marked:?}");
+            assert_eq!(keep_reason(marked, available.as_ref()).is_some(), expected, "{marked:?}");
         }
     }
 }

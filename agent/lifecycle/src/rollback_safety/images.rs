@@ -1,86 +1,88 @@
-//! Whether the images of what runs are still on the nodes: going back may have no registry in reach.
+//! Images of the running release: a rollback may have no registry in reach, so they should be on the nodes already.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::Unknown;
+use super::risks::Unknown;
 use crate::kind::KnownKind;
 use crate::object::Object;
 
-/// What the nodes say of their images.
+/// The images that nodes report.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Nodes {
-    /// The account may not list them.
-    Untold,
-    /// The names of images by node; a kubelet tells of its 50 largest only.
-    Hold(Vec<BTreeSet<String>>),
+pub enum NodeImages {
+    /// The account may not list the nodes, or there are too many.
+    Unknown,
+    /// Names of the images on each node that takes pods. A kubelet reports its 50 largest only.
+    Known(Vec<BTreeSet<String>>),
 }
 
-impl Nodes {
-    /// Of nodes that take pods.
+impl NodeImages {
+    /// Reads the images of the nodes that take pods.
     pub fn read(nodes: &[Object]) -> Self {
-        let takes =
+        let takes_pods =
             |node: &&Object| node.0.pointer("/spec/unschedulable") != Some(&Value::Bool(true));
-        Nodes::Hold(nodes.iter().filter(takes).map(names).collect())
+        NodeImages::Known(nodes.iter().filter(takes_pods).map(node_images).collect())
     }
 
     fn all_have(&self, image: &str) -> bool {
         match self {
-            Nodes::Untold => false,
-            Nodes::Hold(nodes) => {
+            NodeImages::Unknown => false,
+            NodeImages::Known(nodes) => {
                 !nodes.is_empty() && nodes.iter().all(|node| node.contains(image))
             }
         }
     }
 }
 
-fn names(node: &Object) -> BTreeSet<String> {
+fn node_images(node: &Object) -> BTreeSet<String> {
     let images = node.0.pointer("/status/images").and_then(Value::as_array);
     let names = images.into_iter().flatten().filter_map(|image| image.get("names")?.as_array());
-    names.flatten().filter_map(Value::as_str).map(full).collect()
+    names.flatten().filter_map(Value::as_str).map(full_name).collect()
 }
 
-/// Returns the images that are not known to be on every node. A node does not list all of its images, so an unlisted one
-/// may still be there.
-pub(super) fn unknown(from: &[Object], target: &[Object], nodes: &Nodes) -> Option<Unknown> {
-    let needed_anyway: BTreeSet<Image> = target.iter().flat_map(of).collect();
-    let old: BTreeSet<Image> = from.iter().flat_map(of).collect();
-    let untold = |image: &&Image| {
-        !needed_anyway.contains(image) && (image.always_pulled || !nodes.all_have(&image.name))
-    };
-    let untold: Vec<&Image> = old.iter().filter(untold).collect();
-    let (first, others) = untold.split_first()?;
+/// Returns the images that only the running release needs and that are not known to be on every node. A node does not
+/// report all of its images, so one that is not reported may still be there.
+pub(super) fn judge_images(
+    running: &[Object],
+    target: &[Object],
+    nodes: &NodeImages,
+) -> Option<Unknown> {
+    let target: BTreeSet<Image> = target.iter().flat_map(images).collect();
+    let running: BTreeSet<Image> = running.iter().flat_map(images).collect();
+    let is_unknown = |image: &&Image| image.is_always_pulled || !nodes.all_have(&image.name);
+    let unknown: Vec<&Image> = running.difference(&target).filter(is_unknown).collect();
+    let (first, others) = unknown.split_first()?;
     Some(Unknown::Images { image: first.name.clone(), others: others.len() })
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Image {
     name: String,
-    always_pulled: bool,
+    is_always_pulled: bool,
 }
 
-/// A Job is not run again on the way back, so its images are not needed.
-fn of(object: &Object) -> Vec<Image> {
+/// The images of an object's pods. A rollback does not run a Job again, so those of a Job are not needed.
+fn images(object: &Object) -> Vec<Image> {
     let kind = KnownKind::of(object).filter(|kind| *kind != KnownKind::Job);
     let Some(template) = kind.and_then(KnownKind::pod_template) else { return Vec::new() };
     let containers = ["containers", "initContainers"]
         .into_iter()
         .filter_map(|list| object.0.pointer(&format!("{template}/spec/{list}"))?.as_array());
-    containers.flatten().filter_map(image).collect()
+    containers.flatten().filter_map(container_image).collect()
 }
 
-fn image(container: &Value) -> Option<Image> {
-    let name = full(container.get("image")?.as_str()?);
-    let always_pulled = match container.get("imagePullPolicy").and_then(Value::as_str) {
+fn container_image(container: &Value) -> Option<Image> {
+    let name = full_name(container.get("image")?.as_str()?);
+    let is_always_pulled = match container.get("imagePullPolicy").and_then(Value::as_str) {
         Some(policy) => policy == "Always",
         None => name.ends_with(":latest"),
     };
-    Some(Image { name, always_pulled })
+    Some(Image { name, is_always_pulled })
 }
 
-/// As nodes name images: with registry and tag.
-fn full(name: &str) -> String {
+/// Returns an image's name as nodes report it, with registry and tag.
+fn full_name(name: &str) -> String {
     let first = name.split('/').next().unwrap_or_default();
     let has_registry = name.contains('/') && (first.contains(['.', ':']) || first == "localhost");
     let prefix = match (has_registry, name.contains('/')) {
@@ -88,7 +90,7 @@ fn full(name: &str) -> String {
         (false, true) => "docker.io/",
         (false, false) => "docker.io/library/",
     };
-    let tagged =
+    let has_tag =
         name.contains('@') || name.rsplit('/').next().is_some_and(|last| last.contains(':'));
-    format!("{prefix}{name}{}", if tagged { "" } else { ":latest" })
+    format!("{prefix}{name}{}", if has_tag { "" } else { ":latest" })
 }

@@ -1,11 +1,13 @@
-//! One row a rule: what is known before the first write, and what is said of going back.
+//! One row per rule: what is known before the first write, and what is found about a rollback.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::safety::MAX_KEPT;
 use super::*;
 use crate::names::annotation;
+use crate::object::Object;
 
 fn object(api_version: &str, kind: &str, name: &str, spec: Value) -> Object {
     Object(
@@ -40,22 +42,28 @@ fn deployment(image: &str) -> Object {
     object("apps/v1", "Deployment", "web", json!({"template": {"spec": pod}}))
 }
 
-fn nodes(images: &[&[&str]]) -> Nodes {
+fn nodes(images: &[&[&str]]) -> NodeImages {
     let node = |images: &&[&str]| {
         let images: Vec<_> = images.iter().map(|name| json!({"names": [name]})).collect();
         Object(json!({"kind": "Node", "metadata": {"name": "n"}, "status": {"images": images}}))
     };
-    Nodes::read(&images.iter().map(node).collect::<Vec<_>>())
+    NodeImages::read(&images.iter().map(node).collect::<Vec<_>>())
 }
 
-fn said(from: &[Object], target: &[Object], inhabited: Option<Inhabited>, nodes: &Nodes) -> String {
-    let inhabited = inhabited.map(|how| ("backends.example.com".to_owned(), how));
-    let inhabited: BTreeMap<_, _> = inhabited.into_iter().collect();
-    let safety = judge(&RollbackContext {
-        from: Some(from),
+/// Returns status and message of the condition.
+fn check(
+    running: &[Object],
+    target: &[Object],
+    instances: Option<Instances>,
+    nodes: &NodeImages,
+) -> String {
+    let instances = instances.map(|known| ("backends.example.com".to_owned(), known));
+    let instances: BTreeMap<_, _> = instances.into_iter().collect();
+    let safety = judge_rollback(&RollbackContext {
+        running: Some(running),
         target,
-        inhabited: &inhabited,
-        taken_over: &[],
+        instances: &instances,
+        adopted: &[],
         unserved: &[],
         nodes,
     });
@@ -65,7 +73,7 @@ fn said(from: &[Object], target: &[Object], inhabited: Option<Inhabited>, nodes:
 const SAFE: &str = "True: no known reason why a rollback would not work";
 
 #[test]
-fn definitions_are_judged_by_what_going_back_would_narrow() {
+fn definitions_are_judged_by_what_a_rollback_would_narrow() {
     let nothing = json!({});
     let field = json!({"a": {"type": "string"}});
     let plain = || definition("v1", &["v1"], nothing.clone());
@@ -76,49 +84,51 @@ fn definitions_are_judged_by_what_going_back_would_narrow() {
                  running version cannot read; it would stay as it is";
     let may_stay = "Unknown: CustomResourceDefinition backends.example.com would stay as it is if its objects need \
                     what only the new version has";
-    let (yes, no, untold) = (Some(Inhabited::Yes), Some(Inhabited::No), Some(Inhabited::Untold));
-    for (old, new, inhabited, wanted) in [
-        (plain(), plain(), yes, SAFE.to_owned()),
-        (plain(), moved(), yes, format!("False: {stuck}")),
-        // Refused from the first moment on, whatever there is.
-        (plain(), moved(), untold, format!("False: {stuck}")),
-        (plain(), moved(), no, format!("False: {stuck}")),
+    let exist = Some(Instances::Exist);
+    let (none, unknown) = (Some(Instances::None), Some(Instances::Unknown));
+    for (old, new, instances, expected) in [
+        (plain(), plain(), exist, SAFE.to_owned()),
+        (plain(), moved(), exist, format!("False: {stuck}")),
+        // Refused from the first moment on, with and without objects.
+        (plain(), moved(), unknown, format!("False: {stuck}")),
+        (plain(), moved(), none, format!("False: {stuck}")),
         // Both versions are known to both: it can be stored as before again.
-        (both(), moved(), yes, format!("{may_stay} (objects are stored as v1 instead of v2)")),
-        (plain(), wider(), yes, format!("{may_stay} (spec.a is gone)")),
-        (plain(), wider(), no, SAFE.to_owned()),
-        (wider(), plain(), yes, SAFE.to_owned()),
+        (both(), moved(), exist, format!("{may_stay} (objects are stored as v1 instead of v2)")),
+        (plain(), wider(), exist, format!("{may_stay} (spec.a is gone)")),
+        (plain(), wider(), none, SAFE.to_owned()),
+        (wider(), plain(), exist, SAFE.to_owned()),
     ] {
-        assert_eq!(said(&[old], &[new], inhabited, &Nodes::Untold), wanted);
+        assert_eq!(check(&[old], &[new], instances, &NodeImages::Unknown), expected);
     }
-    let brought = object("example.com/v1", "Backend", "b", json!({}));
-    let target = [moved(), brought];
-    assert_eq!(said(&[plain()], &target, None, &Nodes::Untold), format!("False: {stuck}"));
-    assert_eq!(definitions_in_doubt(&[plain()], &[moved()]).len(), 1);
-    assert!(definitions_in_doubt(&[plain()], &[plain()]).is_empty());
+    let instance = object("example.com/v1", "Backend", "b", json!({}));
+    let target = [moved(), instance];
+    assert_eq!(check(&[plain()], &target, None, &NodeImages::Unknown), format!("False: {stuck}"));
+    assert_eq!(narrowed_definitions(&[plain()], &[moved()]).len(), 1);
+    assert!(narrowed_definitions(&[plain()], &[plain()]).is_empty());
 }
 
 #[test]
-fn a_claim_that_grows_cannot_be_put_back() {
-    let said = |from, target| said(&[claim(from)], &[claim(target)], None, &Nodes::Untold);
-    assert_eq!(said("1Gi", "1Gi"), SAFE);
+fn a_claim_that_grows_is_a_blocker() {
+    let check =
+        |running, target| check(&[claim(running)], &[claim(target)], None, &NodeImages::Unknown);
+    assert_eq!(check("1Gi", "1Gi"), SAFE);
     let grown = "False: PersistentVolumeClaim data requests another size, and a claim that has grown cannot shrink";
-    assert_eq!(said("1Gi", "2Gi"), grown);
+    assert_eq!(check("1Gi", "2Gi"), grown);
 }
 
 #[test]
-fn images_of_what_runs_are_looked_for_on_every_node_that_takes_pods() {
-    let untold =
+fn images_of_the_running_release_are_expected_on_every_node_that_takes_pods() {
+    let unknown =
         "Unknown: image docker.io/library/web:1 may have to be pulled again for a rollback";
-    let here: &[&str] = &["docker.io/library/web:1"];
-    for (image, nodes, wanted) in [
-        ("web:1", nodes(&[here, here]), SAFE),
-        ("docker.io/library/web:1", nodes(&[here]), SAFE),
-        ("web:1", nodes(&[here, &[]]), untold),
-        ("web:1", nodes(&[]), untold),
-        ("web:1", Nodes::Untold, untold),
+    let present: &[&str] = &["docker.io/library/web:1"];
+    for (image, nodes, expected) in [
+        ("web:1", nodes(&[present, present]), SAFE),
+        ("docker.io/library/web:1", nodes(&[present]), SAFE),
+        ("web:1", nodes(&[present, &[]]), unknown),
+        ("web:1", nodes(&[]), unknown),
+        ("web:1", NodeImages::Unknown, unknown),
         // The new version needs it as well.
-        ("web:2", Nodes::Untold, SAFE),
+        ("web:2", NodeImages::Unknown, SAFE),
         (
             "web",
             nodes(&[&["docker.io/library/web:latest"]]),
@@ -127,8 +137,8 @@ fn images_of_what_runs_are_looked_for_on_every_node_that_takes_pods() {
         ("r.example.com:5000/web@sha256:0", nodes(&[&["r.example.com:5000/web@sha256:0"]]), SAFE),
     ] {
         assert_eq!(
-            said(&[deployment(image)], &[deployment("web:2")], None, &nodes),
-            wanted,
+            check(&[deployment(image)], &[deployment("web:2")], None, &nodes),
+            expected,
             "{image}"
         );
     }
@@ -138,30 +148,30 @@ fn images_of_what_runs_are_looked_for_on_every_node_that_takes_pods() {
         "j",
         json!({"template": {"spec": {"containers": [{"image": "j:1"}]}}}),
     );
-    assert_eq!(said(&[job], &[], None, &Nodes::Untold), SAFE, "a Job is not run again");
+    assert_eq!(check(&[job], &[], None, &NodeImages::Unknown), SAFE, "a Job is not run again");
 }
 
 #[test]
 fn a_hook_before_the_upgrade_may_write_what_cannot_be_undone() {
-    let hook = |when: &str| {
+    let hook = |moment: &str| {
         let mut job = object("batch/v1", "Job", "migrate", json!({}));
-        job.set_annotation(annotation::HOOK, when);
+        job.set_annotation(annotation::HOOK, moment);
         job
     };
     let unknown =
         "Unknown: Job migrate runs before the upgrade and may write what a rollback cannot undo";
-    assert_eq!(said(&[], &[hook("pre-upgrade")], None, &Nodes::Untold), unknown);
-    assert_eq!(said(&[], &[hook("verify")], None, &Nodes::Untold), SAFE);
+    assert_eq!(check(&[], &[hook("pre-upgrade")], None, &NodeImages::Unknown), unknown);
+    assert_eq!(check(&[], &[hook("verify")], None, &NodeImages::Unknown), SAFE);
 }
 
 #[test]
-fn what_is_taken_over_is_not_put_back_as_it_was() {
-    let (inhabited, nodes, target) = (BTreeMap::new(), Nodes::Untold, [claim("1Gi")]);
-    let safety = judge(&RollbackContext {
-        from: Some(&[]),
+fn the_earlier_fields_of_an_adopted_object_are_unknown() {
+    let (instances, nodes, target) = (BTreeMap::new(), NodeImages::Unknown, [claim("1Gi")]);
+    let safety = judge_rollback(&RollbackContext {
+        running: Some(&[]),
         target: &target,
-        inhabited: &inhabited,
-        taken_over: &[target[0].key()],
+        instances: &instances,
+        adopted: &[target[0].key()],
         unserved: &[],
         nodes: &nodes,
     });
@@ -170,22 +180,22 @@ fn what_is_taken_over_is_not_put_back_as_it_was() {
 }
 
 #[test]
-fn without_the_release_that_runs_there_is_no_way_back() {
-    let (inhabited, nodes) = (BTreeMap::new(), Nodes::Untold);
-    let prospect = RollbackContext {
-        from: None,
+fn a_rollback_needs_the_running_release() {
+    let (instances, nodes) = (BTreeMap::new(), NodeImages::Unknown);
+    let context = RollbackContext {
+        running: None,
         target: &[],
-        inhabited: &inhabited,
-        taken_over: &[],
+        instances: &instances,
+        adopted: &[],
         unserved: &[],
         nodes: &nodes,
     };
-    assert_eq!(judge(&prospect).status(), "False");
+    assert_eq!(judge_rollback(&context).status(), "False");
 }
 
 #[test]
-fn what_is_kept_of_a_judgement_is_bounded() {
-    let from: Vec<Object> = (0..100)
+fn the_number_of_kept_blockers_is_bounded() {
+    let running: Vec<Object> = (0..100)
         .map(|n| object("v1", "PersistentVolumeClaim", &format!("c{n}"), json!({})))
         .collect();
     let target: Vec<Object> = (0..100)
@@ -197,12 +207,12 @@ fn what_is_kept_of_a_judgement_is_bounded() {
             })
         })
         .collect();
-    let (inhabited, nodes) = (BTreeMap::new(), Nodes::Untold);
-    let safety = judge(&RollbackContext {
-        from: Some(&from),
+    let (instances, nodes) = (BTreeMap::new(), NodeImages::Unknown);
+    let safety = judge_rollback(&RollbackContext {
+        running: Some(&running),
         target: &target,
-        inhabited: &inhabited,
-        taken_over: &[],
+        instances: &instances,
+        adopted: &[],
         unserved: &[],
         nodes: &nodes,
     });
@@ -210,13 +220,13 @@ fn what_is_kept_of_a_judgement_is_bounded() {
 }
 
 #[test]
-fn what_is_of_a_version_that_is_not_served_any_more_stands_in_the_way() {
+fn an_object_of_a_version_that_is_not_served_any_more_is_a_blocker() {
     let old = [object("policy/v1beta1", "PodDisruptionBudget", "web", json!({}))];
-    let safety = judge(&RollbackContext {
-        from: Some(&old),
+    let safety = judge_rollback(&RollbackContext {
+        running: Some(&old),
         target: &[],
-        inhabited: &BTreeMap::new(),
-        taken_over: &[],
+        instances: &BTreeMap::new(),
+        adopted: &[],
         unserved: &old,
         nodes: &nodes(&[]),
     });

@@ -6,7 +6,7 @@ use crate::ledger::rollout::Rollout;
 use crate::ledger::state::State;
 use crate::reason::{Fault, Reason};
 use crate::spec::assignment::Assignment;
-use crate::spec::maintenance_window::Closed;
+use crate::spec::maintenance_window::ClosedWindows;
 use crate::spec::upgrade_path::{reject_changed_digest, validate_path};
 
 /// Returns the assignment if it may follow what runs, whenever that is.
@@ -43,13 +43,13 @@ pub(super) fn find_delay(rollout: &Rollout, view: View) -> Option<Fault> {
         return Some(Fault::new(Reason::Paused, "paused by annotation; nothing new starts"));
     }
     let closed = closed_window(rollout, view);
-    let closed = closed.map(|closed| Fault::new(Reason::OutsideWindow, closed.told()));
+    let closed = closed.map(|closed| Fault::new(Reason::OutsideWindow, closed.message()));
     closed.or_else(|| find_unmet(rollout, view))
 }
 
 /// Returns the maintenance windows if all of them are closed. What runs already is nothing new, and a rollout whose hooks
 /// were started in a window may continue after it.
-pub(super) fn closed_window(rollout: &Rollout, view: View) -> Option<Closed> {
+pub(super) fn closed_window(rollout: &Rollout, view: View) -> Option<ClosedWindows> {
     let key = view.seen.assignment_key();
     let is_same = |it: &crate::Operation| it.assignment.is_same_request(&key);
     let is_prepared = matches!(rollout.state, State::PreUpgrade { .. })

@@ -177,7 +177,7 @@ impl Scene {
             time_zone: Some((*zone).to_owned()),
         };
         let windows: Vec<_> = windows.iter().map(window).collect();
-        let windows = Windows::read(&windows).expect("windows");
+        let windows = Windows::parse(&windows).expect("windows");
         self.policy(|policy| policy.windows = windows.clone())
     }
 

@@ -25,7 +25,7 @@ pub fn mark_adopted<'a>(
     let release = object.manifest.label(label::RELEASE).unwrap_or_default();
     let is_ours = living.owner().is_some();
     let available = access.available.as_ref();
-    match adoption::taken_over_by(living.adopted_by(), is_ours, release, available) {
+    match adoption::adopter(living.adopted_by(), is_ours, release, available) {
         None => Cow::Borrowed(object),
         Some(adopter) => {
             let mut marked = object.clone();

@@ -40,7 +40,7 @@ pub async fn write(
 fn keep_ignored_fields(object: &ResolvedObject, living: Option<&LivingObject>) -> Object {
     let mut manifest = object.manifest.clone();
     if let Some(content) = living.and_then(LivingObject::content) {
-        ignored_fields::yield_to(&mut manifest, content, &object.ignored_fields);
+        ignored_fields::preserve(&mut manifest, content, &object.ignored_fields);
     }
     manifest
 }

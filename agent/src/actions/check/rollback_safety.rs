@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, ListParams};
-use lifecycle::rollback_safety::{Inhabited, Nodes, RollbackContext, definitions_in_doubt, judge};
+use lifecycle::rollback_safety::{
+    Instances, NodeImages, RollbackContext, judge_rollback, narrowed_definitions,
+};
 use lifecycle::{Fault, Object, ObjectKey, RollbackSafety};
 
 use crate::actions::bundle_provides::BundleProvides;
@@ -25,37 +27,37 @@ pub async fn assess(
 ) -> Result<RollbackSafety, Fault> {
     let target: Vec<Object> = release.manifests().cloned().collect();
     let from: Option<Vec<Object>> = running.map(|running| running.manifests().cloned().collect());
-    let inhabited = match &from {
-        Some(from) => instances_in_doubt(release, from, &target).await?,
+    let instances = match &from {
+        Some(from) => foreign_instances(release, from, &target).await?,
         None => BTreeMap::new(),
     };
-    Ok(judge(&RollbackContext {
-        from: from.as_deref(),
+    Ok(judge_rollback(&RollbackContext {
+        running: from.as_deref(),
         target: &target,
-        inhabited: &inhabited,
-        taken_over: &adopted(&target, from.as_deref().unwrap_or_default(), foreign),
+        instances: &instances,
+        adopted: &adopted(&target, from.as_deref().unwrap_or_default(), foreign),
         unserved: &running.map(unserved).unwrap_or_default(),
         nodes: &list_nodes(&release.access).await,
     }))
 }
 
-/// Returns whether foreign objects exist of the definitions that a rollback could narrow.
-async fn instances_in_doubt(
+/// Returns whether there are foreign instances of the definitions that a rollback would narrow.
+async fn foreign_instances(
     release: &ResolvedRelease,
     from: &[Object],
     target: &[Object],
-) -> Result<BTreeMap<String, Inhabited>, Fault> {
-    let mut inhabited = BTreeMap::new();
-    for definition in definitions_in_doubt(from, target) {
+) -> Result<BTreeMap<String, Instances>, Fault> {
+    let mut instances = BTreeMap::new();
+    for definition in narrowed_definitions(from, target) {
         let mut definitions = release.objects.iter().filter(|object| object.is_definition());
         let Some(object) = definitions.find(|object| object.name() == definition.name) else {
             continue;
         };
         let living = release.access.read(object).await?;
         let answer = crd_instances::has_foreign_instances(&release.access, living.as_ref()).await?;
-        inhabited.insert(definition.name, answer);
+        instances.insert(definition.name, answer);
     }
-    Ok(inhabited)
+    Ok(instances)
 }
 
 /// Returns objects of a kind or version that neither the API server nor the release itself has.
@@ -74,13 +76,13 @@ fn adopted(target: &[Object], from: &[Object], foreign: &BTreeSet<ObjectKey>) ->
 }
 
 /// Lists the nodes as the account, which may lack the right. Then nothing is known of them.
-async fn list_nodes(access: &Access) -> Nodes {
+async fn list_nodes(access: &Access) -> NodeImages {
     let api: Api<Node> = Api::all(access.client.clone());
     let Ok(nodes) = api.list(&ListParams::default().limit(MAX_NODES)).await else {
-        return Nodes::Untold;
+        return NodeImages::Unknown;
     };
     if nodes.metadata.continue_.is_some_and(|token| !token.is_empty()) {
-        return Nodes::Untold;
+        return NodeImages::Unknown;
     }
-    Nodes::read(&nodes.items.iter().map(to_object).collect::<Vec<_>>())
+    NodeImages::read(&nodes.items.iter().map(to_object).collect::<Vec<_>>())
 }

@@ -73,7 +73,7 @@ async fn conclude(
 
 fn is_foreign(access: &Access, living: &LivingObject) -> bool {
     living.owner().is_none()
-        || adoption::stays(living.adopted_by(), access.available.as_ref()).is_some()
+        || adoption::keep_reason(living.adopted_by(), access.available.as_ref()).is_some()
 }
 
 fn is_unchanged(living: Option<&LivingObject>, dry_run: &Result<DryRun, Fault>) -> bool {

@@ -1,10 +1,10 @@
 //! Reads objects with what is around them, and judges the health of each.
 
 use jiff::Timestamp;
-use lifecycle::Object;
 use lifecycle::health::{
     Health, HealthContext, HealthStatus, assess_absent, assess_with, pod_labels,
 };
+use lifecycle::{KnownKind, Object};
 
 use super::{HealthOptions, pods};
 use crate::cluster::access::{Access, MAX_REQUESTS, join_bounded};
@@ -64,7 +64,7 @@ async fn examine_pods(access: &Access, examined: &mut [Examined<'_>], options: &
         is_unhealthy(&examined.health).then_some((living, &mut examined.health))
     });
     let unhealthy: Vec<(&Object, &mut Health)> = unhealthy.take(MAX_WORKLOADS).collect();
-    let needs_nodes = unhealthy.iter().any(|(living, _)| living.kind() == "DaemonSet");
+    let needs_nodes = unhealthy.iter().any(|(living, _)| living.is(KnownKind::DaemonSet));
     let nodes = if needs_nodes { pods::list_nodes(access).await } else { Vec::new() };
     let nodes = &nodes;
     join_bounded(unhealthy.into_iter().map(|(living, health)| async move {
