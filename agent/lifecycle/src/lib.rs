@@ -5,18 +5,18 @@
 //!                    ▼                                                                     │
 //!  Pending ◄─► Waiting ─► Pulling ─► Staging ─► Checking ─► Applying ─► Verifying ─► Pruning ─► Available
 //!     │                      └──────────┴──────────┤           └────────────┴───────────┘        │ ▲
-//!     └──────────► Rejected ◄──────────────────────┘                        │ fails, or          │ │
-//!                  (nothing was written)                                    ▼ goes back          │ │
-//!                                              Failed ◄────────────── RollingBack ───────────────┼─┘ asked for
+//!     └──────────► Rejected ◄──────────────────────┘                        │ fails, or is       │ │
+//!                  (nothing was written)                                    ▼ rolled back        │ │
+//!                                              Failed ◄────────────── RollingBack ───────────────┼─┘ requested
 //!                                       (held, or nothing           │                            │
-//!                                        to go back to)             └─► RolledBack               │
+//!                                        to roll back to)           └─► RolledBack               │
 //!                                                                                                │
 //!  from everywhere, when the ManagedAddOn is deleted: Removing ◄─────────────────────────────────┘
 //! ```
 //!
-//! [`step`] takes the saved [`Rollout`], one [`Observation`] and the time, and returns the new rollout and at most one
-//! [`Action`]. The shell saves, acts, and looks again. The laws it keeps are in `tests/laws.rs`, each arrow in
-//! `tests/table/`, whole stories in `tests/stories/`.
+//! [`step`] takes the saved [`Rollout`], one [`Observation`] and the time, and returns the next rollout and at most one
+//! [`Action`]. The agent saves the rollout, executes the action and observes again. `tests/laws.rs` has the laws that hold
+//! after every step, `tests/table/` a test for each arrow of the diagram, `tests/stories/` whole stories.
 
 pub mod api;
 pub mod at_rest;

@@ -1,79 +1,86 @@
-//! Which operations of the past are kept: at most twenty, the least important goes first.
+//! The history: at most twenty past operations. The least important one is removed first.
 //!
-//! The weights are those of OpenShift's ClusterVersion history. What differs: the last failure always stays, and every
-//! failure that did not stand between two minor versions counts as noise, as one that is tried again and again does.
+//! The weights are those of OpenShift's ClusterVersion history, with two differences: the last failure always stays, and a
+//! failure that is not between two minor versions counts as noise, as one does that is retried again and again.
 
 use semver::Version;
 
 use crate::api::{HistoryEntry, OperationResult};
 use crate::reason::Reason;
 
-/// Entries kept.
-const MOST: usize = 20;
+/// Entries that are kept.
+const MAX_ENTRIES: usize = 20;
 
-/// The newest entries, which are never removed.
+/// Entries that are never removed because they are the newest.
 const NEWEST: usize = 5;
 
-/// Never removed: eight entries at most.
+/// Weight of entries that are never removed: eight at most.
 const ESSENTIAL: i64 = 100_000;
-/// The first or the last version of a minor that ran.
-const INTERESTING: i64 = 3_000;
-/// Failed on the way from one minor to another.
-const FAILED_MINOR: i64 = 2_000;
-/// Failed otherwise.
+
+/// Weight of the first and the last version of a minor version that ran.
+const MINOR_BOUNDARY: i64 = 3_000;
+
+/// Weight of a failure between two minor versions.
+const FAILED_BETWEEN_MINORS: i64 = 2_000;
+
+/// Weight of any other failure.
 const FAILED: i64 = -2_000;
-/// For each newer entry; not a round number, so that there are no ties.
+
+/// Weight for each newer entry. It is no round number, so that there are no ties.
 const AGE: i64 = -101;
 
-/// `history` is newest first, and stays so.
+/// Removes the least important entries, until at most twenty are left. The newest entry comes first.
 pub fn prune(mut history: Vec<HistoryEntry>) -> Vec<HistoryEntry> {
-    while history.len() > MOST {
-        let ranks = (0..history.len()).map(|at| (rank(&history, at), at));
+    while history.len() > MAX_ENTRIES {
+        let ranks = (0..history.len()).map(|index| (rank(&history, index), index));
         let Some((_, least)) = ranks.min() else { break };
         history.remove(least);
     }
     history
 }
 
-fn rank(history: &[HistoryEntry], at: usize) -> i64 {
-    let age = AGE.saturating_mul(i64::try_from(at).unwrap_or(i64::MAX));
-    weight(history, at).saturating_add(age)
+fn rank(history: &[HistoryEntry], index: usize) -> i64 {
+    let age = AGE.saturating_mul(i64::try_from(index).unwrap_or(i64::MAX));
+    weight(history, index).saturating_add(age)
 }
 
-fn weight(history: &[HistoryEntry], at: usize) -> i64 {
-    let (older, newer) = (ran_before(history, at), ran_after(history, at));
-    let crosses = |other: Option<Minor>, from| other.is_none_or(|other| Some(other) != from);
-    if is_essential(history, at) {
+fn weight(history: &[HistoryEntry], index: usize) -> i64 {
+    if is_essential(history, index) {
         return ESSENTIAL;
     }
-    match history.get(at) {
-        Some(entry) if ran(entry) => {
+    let (older, newer) = (older_minor(history, index), newer_minor(history, index));
+    match history.get(index) {
+        Some(entry) if has_succeeded(entry) => {
             let own = minor(entry);
-            if crosses(older, own) || crosses(newer, own) { INTERESTING } else { 0 }
+            let is_boundary = |other: Option<Minor>| other.is_none() || other != own;
+            if is_boundary(older) || is_boundary(newer) { MINOR_BOUNDARY } else { 0 }
         }
-        Some(_) if older.is_some() && newer.is_some() && older != newer => FAILED_MINOR,
+        Some(_) if older.is_some() && newer.is_some() && older != newer => FAILED_BETWEEN_MINORS,
         Some(_) | None => FAILED,
     }
 }
 
-/// The newest, the first and the last that ran, and the last that failed.
-fn is_essential(history: &[HistoryEntry], at: usize) -> bool {
-    let ends = [
-        history.iter().position(ran),
-        history.iter().rposition(ran),
-        history.iter().position(failed),
+/// Returns whether an entry is one of the newest, the first or the last success, or the last failure.
+fn is_essential(history: &[HistoryEntry], index: usize) -> bool {
+    let essential = [
+        history.iter().position(has_succeeded),
+        history.iter().rposition(has_succeeded),
+        history.iter().position(has_failed),
     ];
-    at < NEWEST || ends.contains(&Some(at))
+    index < NEWEST || essential.contains(&Some(index))
 }
 
+/// Major and minor number of a version.
 type Minor = (u64, u64);
 
-fn ran_before(history: &[HistoryEntry], at: usize) -> Option<Minor> {
-    history.iter().skip(at + 1).find(|entry| ran(entry)).and_then(minor)
+/// The minor version that ran before an entry.
+fn older_minor(history: &[HistoryEntry], index: usize) -> Option<Minor> {
+    history.iter().skip(index + 1).find(|entry| has_succeeded(entry)).and_then(minor)
 }
 
-fn ran_after(history: &[HistoryEntry], at: usize) -> Option<Minor> {
-    history.iter().take(at).rev().find(|entry| ran(entry)).and_then(minor)
+/// The minor version that ran after an entry.
+fn newer_minor(history: &[HistoryEntry], index: usize) -> Option<Minor> {
+    history.iter().take(index).rev().find(|entry| has_succeeded(entry)).and_then(minor)
 }
 
 fn minor(entry: &HistoryEntry) -> Option<Minor> {
@@ -81,12 +88,12 @@ fn minor(entry: &HistoryEntry) -> Option<Minor> {
     Some((version.major, version.minor))
 }
 
-fn ran(entry: &HistoryEntry) -> bool {
+fn has_succeeded(entry: &HistoryEntry) -> bool {
     entry.result == OperationResult::Succeeded
 }
 
-/// By itself, not because something else was asked.
-fn failed(entry: &HistoryEntry) -> bool {
+/// A superseded operation did not fail by itself.
+fn has_failed(entry: &HistoryEntry) -> bool {
     entry.result == OperationResult::Failed && entry.reason != Reason::Superseded.name()
 }
 
@@ -98,43 +105,52 @@ mod tests {
     use crate::api::OperationKind;
 
     #[test]
-    fn the_least_important_goes_first() {
+    fn the_least_important_entry_is_removed_first() {
         let table = [
-            ("nothing is lost before twenty", &[("1.0.0", 20)][..], "1-20"),
-            ("the first and the newest of many alike", &[("1.0.0", 40)], "1 22-40"),
+            ("up to twenty entries are kept", &[("1.0.0", 20)][..], "1-20"),
             (
-                "failures within a minor go first, the oldest before",
+                "of many similar entries the first and the newest are kept",
+                &[("1.0.0", 40)],
+                "1 22-40",
+            ),
+            (
+                "failures within a minor version are removed first, and of those the oldest",
                 &[("1.0.0", 3), ("!1.0.1", 10), ("1.0.1", 10)],
                 "1-3 7-23",
             ),
             (
-                "the last failure stays",
+                "the last failure is kept",
                 &[("1.0.0", 3), ("!1.0.1", 10), ("1.0.1", 30)],
                 "1 13 26-43",
             ),
             (
-                "what was superseded is no failure",
+                "a superseded operation is no failure",
                 &[("1.0.0", 1), ("!1.0.1", 1), ("~1.0.2", 1), ("1.0.3", 30)],
                 "1-2 16-33",
             ),
             (
-                "the first and the last of each minor stay",
+                "the first and the last version of each minor version are kept",
                 &[("1.0.0", 5), ("1.1.0", 5), ("1.2.0", 25)],
                 "1 5-6 10-11 21-35",
             ),
             (
-                "so does a failure between two minors",
+                "a failure between two minor versions is kept",
                 &[("1.0.0", 4), ("!1.1.0", 1), ("1.1.0", 20)],
                 "1 4-6 10-25",
             ),
-            ("of mere failures the oldest go", &[("1.0.0", 1), ("!1.1.0", 30)], "1 13-31"),
+            (
+                "of failures alone the oldest are removed",
+                &[("1.0.0", 1), ("!1.1.0", 30)],
+                "1 13-31",
+            ),
         ];
-        for (why, runs, expected) in table {
-            assert_eq!(numbers(runs), expected, "{why}");
+        for (case, runs, expected) in table {
+            assert_eq!(numbers(runs), expected, "{case}");
         }
     }
 
-    /// Runs of versions, oldest first: `!` failed, `~` was superseded. Each entry is added and pruned as it ends.
+    /// Versions and how often each occurs, oldest first: `!` failed, `~` was superseded. The history is pruned after each
+    /// entry.
     fn numbers(runs: &[(&str, usize)]) -> String {
         let all = runs.iter().flat_map(|(version, count)| std::iter::repeat_n(version, *count));
         let kept = (1..).zip(all).fold(Vec::new(), |mut history, (sequence, version)| {

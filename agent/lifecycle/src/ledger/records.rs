@@ -5,9 +5,11 @@ use jiff::Timestamp;
 use crate::api::{OperationKind, OperationResult};
 use crate::bundle::release::Release;
 use crate::health::PreexistingFailure;
+use crate::ledger::failure::Failure;
 use crate::ledger::history;
 use crate::ledger::left_behind::{KeptObject, Leftover};
 use crate::ledger::operation::{AssignmentKey, Operation};
+use crate::ledger::retry::RetryState;
 use crate::ledger::rollout::Rollout;
 use crate::object::ObjectKey;
 use crate::reason::{Fault, Reason, printable};
@@ -175,6 +177,34 @@ impl Rollout {
     /// Records what a removal did not remove.
     pub(crate) fn record_leftovers(self, leftovers: &[Leftover]) -> Self {
         self.edit(|operation| operation.record_leftovers(leftovers))
+    }
+
+    /// Has evidence of the operation's failure saved before anything else is done.
+    pub(crate) fn request_evidence(mut self, cause: &Fault) -> Self {
+        let failure = |operation: &Operation| {
+            let release = operation.target.clone()?;
+            Some(Failure { sequence: operation.sequence, release, cause: cause.clone() })
+        };
+        self.failure = self.operation.as_ref().and_then(failure);
+        self
+    }
+
+    /// Records where the evidence was saved; `None` if it was not. It is tried once: a rollback waits for nothing that can
+    /// fail.
+    pub(crate) fn record_evidence(mut self, config_map: Option<&str>) -> Self {
+        let Some(failure) = self.failure.take() else { return self };
+        self.retry_state = RetryState::default();
+        let config_map = config_map.map(str::to_owned);
+        if let Some(operation) = &mut self.operation
+            && operation.sequence == failure.sequence
+        {
+            operation.evidence.clone_from(&config_map);
+        }
+        let entry = self.history.iter_mut().find(|entry| entry.sequence == failure.sequence);
+        if let Some(entry) = entry {
+            entry.evidence = config_map;
+        }
+        self
     }
 
     fn edit(mut self, change: impl FnOnce(&mut Operation)) -> Self {

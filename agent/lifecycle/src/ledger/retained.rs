@@ -3,8 +3,7 @@
 use serde::{Deserialize, Serialize};
 use strum::{EnumString, IntoStaticStr};
 
-use crate::bundle::release::{Release, ReleaseId};
-use crate::ledger::rollout::Rollout;
+use crate::bundle::release::Release;
 
 /// A retained release, as the labels of its Secret describe it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,21 +43,5 @@ impl RetainedState {
     /// The state as the label on the Secret has it.
     pub fn name(self) -> &'static str {
         self.into()
-    }
-}
-
-impl Rollout {
-    /// The releases that stay retained while nothing is rolled out, each with the first state that applies.
-    pub(crate) fn retained_states(&self) -> Vec<(ReleaseId, RetainedState)> {
-        let current = self.current.iter().map(|release| (release, RetainedState::Current));
-        let previous = self.previous.iter().map(|release| (release, RetainedState::Previous));
-        let touched = self.touched.iter().map(|release| (release, RetainedState::Candidate));
-        let mut states: Vec<(ReleaseId, RetainedState)> = Vec::new();
-        for (Release { id, .. }, state) in current.chain(previous).chain(touched) {
-            if !states.iter().any(|(known, _)| known == id) {
-                states.push((id.clone(), state));
-            }
-        }
-        states
     }
 }
