@@ -23,7 +23,7 @@ pub const MATRIX: [Row; 42] = [
     Row {
         faults: &["kill-before", "kill-unanswered", "kill-after"],
         stories: &["restart::a_killed_agent_continues_where_it_was"],
-        table: &["after_a_restart_the_same_is_done_again"],
+        table: &["a_restarted_agent_repeats_the_action"],
         ..row("F1", "kill -9 before, during and after each request")
     },
     Row { faults: &["twice"], ..row("F2", "kill -9, and again in the recovery") },
@@ -49,7 +49,7 @@ pub const MATRIX: [Row; 42] = [
     },
     Row {
         faults: &["500", "503", "503-later", "429"],
-        table: &["a_passing_fault_is_tried_again_after_a_growing_rest"],
+        table: &["a_transient_fault_is_retried_with_a_growing_backoff"],
         ..row("F6", "a single 500, 503 or 429 at each request")
     },
     Row {
@@ -84,12 +84,12 @@ pub const MATRIX: [Row; 42] = [
             "bad_input::immutable::an_immutable_change_of_an_object_with_data_is_rejected",
             "bad_input::cluster::objects_that_the_server_refuses_are_rejected",
         ],
-        table: &["a_refusal_in_any_phase_leads_where_the_diagram_says"],
+        table: &["a_fault_in_each_phase_leads_where_the_diagram_shows"],
         ..row("F11", "an object is refused: immutable, invalid, denied")
     },
     Row {
         faults: &["storm-503"],
-        table: &["applying_is_tried_again_until_the_time_is_over"],
+        table: &["an_apply_is_retried_until_the_timeout"],
         note: "a webhook that is down answers as a server does that is not available",
         ..row("F12", "a validating webhook is down")
     },
@@ -150,7 +150,7 @@ pub const MATRIX: [Row; 42] = [
             "restart::a_lost_status_is_rebuilt_without_an_install",
             "environment::api_servers::a_restored_older_etcd_is_continued_from",
         ],
-        table: &["a_ledger_lost_in_mid_rollout_still_covers_what_was_touched"],
+        table: &["a_ledger_that_was_lost_in_mid_rollout_still_covers_touched_releases"],
         ..row("F20", "etcd is restored to an older snapshot")
     },
     Row {
@@ -170,14 +170,14 @@ pub const MATRIX: [Row; 42] = [
             "environment::many_add_ons::a_flapping_assignment_ends_in_its_last_version",
         ],
         table: &[
-            "before_the_first_write_a_new_assignment_takes_the_place",
-            "in_mid_rollout_a_third_version_becomes_the_target_in_place",
-            "a_running_rollback_finishes_whatever_is_asked_meanwhile",
+            "before_the_first_write_another_assignment_replaces_the_target",
+            "in_mid_rollout_a_third_version_becomes_the_target",
+            "a_rollback_is_finished_whatever_is_assigned_meanwhile",
         ],
         ..row("F23", "the assignment changes in each phase")
     },
     Row {
-        table: &["deletion_is_heard_in_every_phase", "a_managed_add_on_made_anew_installs_anew"],
+        table: &["an_ordered_deletion_starts_the_uninstall_in_every_phase", "a_recreated_managed_add_on_is_installed_from_scratch"],
         stories: &[
             "removal::uninstall_removes_everything_in_reverse_order",
             "environment::many_add_ons::an_add_on_that_was_deleted_during_a_rollout_and_recreated_is_installed",
@@ -198,15 +198,15 @@ pub const MATRIX: [Row; 42] = [
     },
     Row {
         table: &[
-            "a_break_in_health_begins_the_soak_anew",
-            "a_soak_is_not_over_because_nobody_looked",
+            "a_break_in_health_starts_the_soak_again",
+            "time_without_observations_does_not_end_the_soak",
         ],
         ..row("F27", "health comes and goes")
     },
     Row {
         table: &[
-            "a_break_in_health_begins_the_soak_anew",
-            "an_object_may_say_for_a_moment_that_it_failed",
+            "a_break_in_health_starts_the_soak_again",
+            "an_object_may_be_failed_for_less_than_ten_seconds",
         ],
         stories: &[
             "at_rest::a_version_that_becomes_unhealthy_in_its_soak_is_rolled_back",
@@ -223,7 +223,7 @@ pub const MATRIX: [Row; 42] = [
         stories: &[
             "environment::resources::without_disk_space_a_version_is_rejected_and_the_current_one_stays",
         ],
-        table: &["a_pull_that_keeps_failing_in_passing_counts_as_refused_by_the_environment"],
+        table: &["a_pull_with_ten_transient_faults_is_rejected_and_retried_later"],
         ..row("F30", "no space at each file operation")
     },
     Row {
@@ -253,7 +253,7 @@ pub const MATRIX: [Row; 42] = [
     },
     Row {
         stories: &["environment::api_servers::time_in_which_the_agent_was_frozen_is_not_counted"],
-        table: &["a_soak_is_not_over_because_nobody_looked"],
+        table: &["time_without_observations_does_not_end_the_soak"],
         note: "no machine is suspended here; what is measured is the time between two looks that were answered",
         ..row("F35", "suspended for an hour")
     },
@@ -281,7 +281,7 @@ pub const MATRIX: [Row; 42] = [
         stories: &[
             "environment::newer_ledger::a_ledger_of_a_newer_agent_is_left_alone_in_every_lasting_phase",
         ],
-        table: &["a_ledger_of_another_form_is_refused", "a_ledger_is_read_back_with_its_history"],
+        table: &["a_ledger_of_another_format_is_refused", "a_saved_ledger_is_loaded_with_its_history"],
         ..row("F39", "the agent is replaced by a newer one and back")
     },
     Row {

@@ -1,7 +1,7 @@
-//! What holds after every step of every story: random assignments, faults, verdicts, restarts and clocks.
+//! Laws that hold after every step of every story with random assignments, faults, verdicts, restarts and clocks.
 
 mod laws {
-    pub mod book;
+    pub mod checker;
     pub mod graph;
     pub mod turn;
 }
@@ -19,67 +19,67 @@ use proptest::sample::select;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
-use laws::book::Book;
+use laws::checker::Checker;
 use laws::graph;
 use laws::turn::{Turn, turn};
 use scene::Scene;
-use scene::words::{leftover, need, running};
+use scene::words::{leftover, peer_running, requirement};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..Default::default() })]
 
     #[test]
-    fn every_law_holds_in_every_story(start in start(), turns in vec(turn(), 1..100)) {
-        play(start, &turns, Book::that_reads_back());
+    fn every_law_holds_in_every_random_story(start in start(), turns in vec(turn(), 1..100)) {
+        play(start, &turns, Checker::that_reloads());
     }
 
     #[test]
-    fn when_all_goes_well_every_story_comes_to_rest(start in start(), turns in vec(turn(), 1..40)) {
-        let (scene, mut book) = play(start, &turns, Book::default());
+    fn without_further_faults_every_story_comes_to_rest(start in start(), turns in vec(turn(), 1..40)) {
+        let (scene, mut checker) = play(start, &turns, Checker::default());
         let scene = calm(scene).settled();
-        book.enter(&scene);
+        checker.check_steps(&scene);
         if !scene.gone && scene.rollout.phase() == Phase::Available {
             assert_eq!(scene.rollout.current.as_ref(), scene.seen.assigned_release());
         }
     }
 
     #[test]
-    fn when_all_goes_wrong_every_rollout_comes_to_rest(
+    fn with_faults_only_every_rollout_comes_to_rest(
         start in start(),
         turns in vec(turn(), 1..40),
         ways in vec(0usize..5, 20),
     ) {
-        let (scene, mut book) = play(start, &turns, Book::default());
+        let (scene, mut checker) = play(start, &turns, Checker::default());
         let mut scene = calm(scene);
         let mut at_rest = 0;
         for way in ways.iter().cycle().take(1500) {
             if at_rest == 20 {
                 break;
             }
-            scene = goes_wrong(scene, *way);
-            book.enter(&scene);
-            scene.looks.clear();
+            scene = fail_somehow(scene, *way);
+            checker.check_steps(&scene);
+            scene.steps.clear();
             at_rest = if scene.rollout.phase().is_settled() { at_rest + 1 } else { 0 };
         }
-        // Only what nobody can be told, or what only the environment can mend, is tried for ever: to remove, and to take
-        // hold of the ManagedAddOn before anything is begun, in each window anew.
-        let not_held = !scene.seen.has_finalizer
+        // Two things are retried forever, as only the environment can correct them: an uninstall, and adding the finalizer
+        // before anything starts, in each window again.
+        let lacks_finalizer = !scene.seen.has_finalizer
             && matches!(scene.rollout.phase(), Phase::Pending | Phase::Waiting);
-        let for_ever = not_held || scene.rollout.phase() == Phase::Removing;
-        assert!(at_rest > 0 || for_ever, "{:?}", scene.rollout.state);
+        let is_retried_forever = lacks_finalizer || scene.rollout.phase() == Phase::Removing;
+        assert!(at_rest > 0 || is_retried_forever, "{:?}", scene.rollout.state);
     }
 }
 
-/// Test the tests: the random stories take every arrow of the graph and do everything that can be done.
+/// Tests the tests: the random stories take every arrow of the graph and every action.
 #[test]
-fn the_random_stories_go_everywhere() {
+fn random_stories_take_every_arrow_and_every_action() {
     let arrows = graph::ARROWS.iter().flat_map(|(from, to)| to.iter().map(move |to| (*from, *to)));
     let arrows: BTreeSet<_> = arrows.collect();
     let mut runner = TestRunner::deterministic();
-    let mut seen = Book::default();
+    let mut seen = Checker::default();
     for _ in 0..8000 {
         let story = (start(), vec(turn(), 1..60)).new_tree(&mut runner).expect("a story").current();
-        seen = play(story.0, &story.1, seen).1.closed();
+        seen = play(story.0, &story.1, seen).1.restarted();
         if seen.arrows.is_superset(&arrows) {
             break;
         }
@@ -87,8 +87,17 @@ fn the_random_stories_go_everywhere() {
     let missed: Vec<_> = arrows.difference(&seen.arrows).collect();
     assert!(missed.is_empty(), "arrows that no story took: {missed:?}");
     let actions = [
-        "apply", "check", "evidence", "hold", "hook", "prune", "pull", "release", "remove",
-        "retain", "stage",
+        "add finalizer",
+        "apply",
+        "check",
+        "prune",
+        "pull",
+        "remove",
+        "remove finalizer",
+        "retain",
+        "run hooks",
+        "save evidence",
+        "stage",
     ];
     assert_eq!(seen.actions.into_iter().collect::<Vec<_>>(), actions);
 }
@@ -98,15 +107,15 @@ fn the_random_stories_go_everywhere() {
 enum Start {
     Fresh,
     Paused,
-    /// The add-on was here before, and the `ManagedAddOn` is new.
-    Known,
-    Forgotten,
+    /// A release is retained, and the `ManagedAddOn` is new.
+    Retained,
+    StatusLost,
     Installing,
     Available,
-    /// Paused since it began.
+    /// Paused since it started.
     Pulling,
     Upgrading,
-    /// Another version took the place of one that was under way.
+    /// Another version replaced one that was under way.
     Replaced,
     RolledBack,
     Held,
@@ -115,7 +124,7 @@ enum Start {
 fn start() -> impl Strategy<Value = Start> {
     use Start::*;
     select(vec![
-        Fresh, Paused, Known, Forgotten, Installing, Available, Pulling, Upgrading, Replaced,
+        Fresh, Paused, Retained, StatusLost, Installing, Available, Pulling, Upgrading, Replaced,
         RolledBack, Held,
     ])
 }
@@ -130,17 +139,19 @@ impl Start {
         match self {
             Start::Fresh => fresh().assign("1.0.0"),
             Start::Paused => fresh().pause().assign("1.0.0"),
-            Start::Known => {
+            Start::Retained => {
                 let mut scene = fresh();
                 scene.seen.retained = Scene::available("1.0.0").seen.retained;
                 scene.assign("1.0.0")
             }
-            Start::Forgotten => Scene::available("1.0.0").unlooked().forget(),
+            Start::StatusLost => Scene::available("1.0.0").without_transcript().loses_status(),
             Start::Installing => Scene::new().assign("1.0.0").until(Phase::Verifying),
             Start::Available => Scene::available("1.0.0"),
-            Start::Pulling => {
-                Scene::available("1.0.0").assign("1.1.0").until(Phase::Pulling).unlooked().pause()
-            }
+            Start::Pulling => Scene::available("1.0.0")
+                .assign("1.1.0")
+                .until(Phase::Pulling)
+                .without_transcript()
+                .pause(),
             Start::Upgrading => Scene::available("1.0.0").assign("1.1.0").until(Phase::Verifying),
             Start::Replaced => {
                 let scene = Scene::available("1.0.0").assign("1.1.0").until(Phase::Applying);
@@ -148,41 +159,41 @@ impl Start {
             }
             Start::RolledBack => {
                 let scene = Scene::available("1.0.0").assign("1.1.0").until(Phase::Verifying);
-                scene.broken().until(Phase::RolledBack)
+                scene.failing().until(Phase::RolledBack)
             }
             Start::Held => {
                 let scene = Scene::available("1.0.0").policy(scene::hold).assign("1.1.0");
-                scene.until(Phase::Verifying).broken()
+                scene.until(Phase::Verifying).failing()
             }
         }
     }
 }
 
-/// Plays a story and enters each look into the book, which knows the laws.
-fn play(start: Start, turns: &[Turn], mut book: Book) -> (Scene, Book) {
+/// Plays a story, and checks each step against the laws.
+fn play(start: Start, turns: &[Turn], mut checker: Checker) -> (Scene, Checker) {
     let mut scene = start.scene().policy(brisk);
     for turn in turns {
-        book.enter(&scene);
-        scene.looks.clear();
+        checker.check_steps(&scene);
+        scene.steps.clear();
         scene = turn.play(scene);
         if scene.gone {
-            book.enter(&scene);
-            (scene, book) = (made_anew(scene), book.closed());
+            checker.check_steps(&scene);
+            (scene, checker) = (recreated(scene), checker.restarted());
         }
     }
-    book.enter(&scene);
-    scene.looks.clear();
-    (scene, book)
+    checker.check_steps(&scene);
+    scene.steps.clear();
+    (scene, checker)
 }
 
-/// Short, so that stories get far in few looks.
+/// Short times, so that stories get far in few steps.
 fn brisk(policy: &mut lifecycle::Policy) {
     policy.soak = Duration::from_secs(10);
     policy.timeout = Duration::from_secs(60);
     policy.downgrades = lifecycle::Downgrades::Any;
 }
 
-fn made_anew(before: Scene) -> Scene {
+fn recreated(before: Scene) -> Scene {
     let mut scene = Scene::new().policy(brisk);
     scene.seen.has_finalizer = false;
     scene.seen.generation = before.seen.generation + 1;
@@ -190,19 +201,19 @@ fn made_anew(before: Scene) -> Scene {
     scene.assign("1.1.0")
 }
 
-/// Nobody wants anything any more, and nothing is in the way.
+/// Nothing delays or changes the rollout any more.
 fn calm(mut scene: Scene) -> Scene {
     (scene.seen.is_paused, scene.seen.has_slot) = (false, true);
     scene.seen.jitter = 0.5;
-    scene.report.rollback_safety = None;
-    let needs = [need("base >=2")];
-    let base = [("base".to_owned(), Arc::new(running("2.0.0")))];
+    scene.check_report.rollback_safety = None;
+    let needs = [requirement("base >=2")];
+    let base = [("base".to_owned(), Arc::new(peer_running("2.0.0")))];
     scene.seen.dependencies = Dependencies::new("shop", &needs, &base.into_iter().collect());
     let held = scene.rollout.state == State::Waiting { reason: Reason::RollbackUnsafe };
-    if held { scene.retry("calm") } else { scene.look() }
+    if held { scene.retry("calm") } else { scene.observe() }
 }
 
-fn goes_wrong(mut scene: Scene, way: usize) -> Scene {
+fn fail_somehow(mut scene: Scene, way: usize) -> Scene {
     let fault = |reason| Fault::new(reason, "no");
     if scene.action.is_some() {
         let outcome = match (way, &scene.action) {

@@ -1,5 +1,5 @@
-//! Ledgers as earlier agents saved them, one for each place of a rollout: every later agent has to read them and go on
-//! from there. A file here is never changed; `UPDATE_STORIES=1` writes only those that are missing.
+//! Golden ledgers, one for each place of a rollout. Every later agent has to read them and continue from there, so once
+//! released a file is never changed: `UPDATE_STORIES=1` writes missing ones only.
 
 mod scene;
 
@@ -11,16 +11,16 @@ use lifecycle::{Deletion, ManagedAddOnStatus, Phase, Reason, RollbackStep, Rollo
 use scene::{Scene, hold};
 use serde_json::Value;
 
-/// Where each saved ledger comes from.
+/// The scene that saves each ledger.
 fn places() -> Vec<(&'static str, Scene)> {
-    let back = |far| rolling_back().until_back(far);
+    let back = |far| rolling_back().until_rollback_step(far);
     let healthy = Some(std::time::Duration::ZERO);
     vec![
         ("pending", Scene::new().with(|seen| seen.has_finalizer = false).assign("1.4.0")),
         ("waiting", Scene::available("1.4.0").pause().assign("1.5.0")),
-        ("pulling", Scene::upgrading(Phase::Pulling).transient(Reason::PullFailed)),
+        ("pulling", Scene::upgrading(Phase::Pulling).fails_transiently(Reason::PullFailed)),
         ("staging", Scene::upgrading(Phase::Staging)),
-        ("checking", Scene::upgrading(Phase::Checking).transient(Reason::CheckFailed)),
+        ("checking", Scene::upgrading(Phase::Checking).fails_transiently(Reason::CheckFailed)),
         ("applying", Scene::upgrading(Phase::Applying).done().done()),
         ("applying-first", Scene::new().assign("1.4.0").until(Phase::Applying)),
         (
@@ -28,10 +28,10 @@ fn places() -> Vec<(&'static str, Scene)> {
             Scene::upgrading(Phase::Verifying).assign("1.6.0").until(Phase::Applying),
         ),
         ("verifying", Scene::upgrading(Phase::Verifying).healthy(3)),
-        ("pruning", Scene::upgrading(Phase::Pruning).left("ConfigMap a/b")),
+        ("pruning", Scene::upgrading(Phase::Pruning).leaves("ConfigMap a/b")),
         ("available", Scene::upgrading(Phase::Pruning).settled()),
-        ("rejected", Scene::upgrading(Phase::Checking).refused(Reason::Forbidden)),
-        ("rejected-content", Scene::upgrading(Phase::Pulling).refused(Reason::DigestMismatch)),
+        ("rejected", Scene::upgrading(Phase::Checking).fails(Reason::Forbidden)),
+        ("rejected-content", Scene::upgrading(Phase::Pulling).fails(Reason::DigestMismatch)),
         ("withdrawing", back(RollbackStep::Withdraw)),
         ("applying-back", back(RollbackStep::Apply { wave: Wave::Configuration })),
         ("verifying-back", back(RollbackStep::Verify { healthy_for: healthy })),
@@ -39,15 +39,19 @@ fn places() -> Vec<(&'static str, Scene)> {
         ("rolled-back", Scene::rolled_back()),
         (
             "failed",
-            Scene::available("1.4.0").policy(hold).assign("1.5.0").until(Phase::Verifying).broken(),
+            Scene::available("1.4.0")
+                .policy(hold)
+                .assign("1.5.0")
+                .until(Phase::Verifying)
+                .failing(),
         ),
-        ("removing", Scene::available("1.4.0").delete(Deletion::Uninstall).left("ConfigMap a/b")),
+        ("removing", Scene::available("1.4.0").delete(Deletion::Uninstall).leaves("ConfigMap a/b")),
         ("crashing", Scene::upgrading(Phase::Applying).restart().restart()),
     ]
 }
 
 fn rolling_back() -> Scene {
-    Scene::upgrading(Phase::Verifying).broken().is(Phase::RollingBack)
+    Scene::upgrading(Phase::Verifying).failing().is(Phase::RollingBack)
 }
 
 fn folder() -> PathBuf {
@@ -69,7 +73,7 @@ fn saved() -> Vec<(String, ManagedAddOnStatus)> {
 }
 
 #[test]
-fn there_is_one_for_every_place() {
+fn every_place_of_a_rollout_has_a_saved_ledger() {
     for (name, scene) in places() {
         let path = folder().join(format!("{name}.json"));
         if std::env::var_os("UPDATE_STORIES").is_some() && !path.exists() {
@@ -86,7 +90,7 @@ fn there_is_one_for_every_place() {
 }
 
 #[test]
-fn each_is_read_and_nothing_in_it_is_lost() {
+fn every_saved_ledger_is_read_without_loss() {
     for (name, status) in saved() {
         let rollout = load(&name, &status);
         let again = serde_json::to_value(&rollout).expect("a ledger");
@@ -94,9 +98,9 @@ fn each_is_read_and_nothing_in_it_is_lost() {
     }
 }
 
-/// A newer agent of the same form may have added fields.
+/// A newer agent may have added fields to the same format.
 #[test]
-fn what_is_not_known_is_passed_over() {
+fn unknown_fields_are_ignored() {
     for (name, status) in saved() {
         let mut newer = status.clone();
         newer.rollout.as_mut().into_iter().for_each(add_unknown);
@@ -105,7 +109,7 @@ fn what_is_not_known_is_passed_over() {
 }
 
 #[test]
-fn another_form_is_refused_in_every_place() {
+fn a_ledger_of_another_format_is_refused_in_every_place() {
     for (name, status) in saved() {
         for form in [Value::from(2), Value::from(0), Value::from("1"), Value::Null] {
             let mut newer = status.clone();
@@ -116,9 +120,9 @@ fn another_form_is_refused_in_every_place() {
     }
 }
 
-/// From each of them a rollout goes on to its end, and one that was going on is not begun anew.
+/// From each of them a rollout continues to its end, and does not start again.
 #[test]
-fn each_is_gone_on_from() {
+fn every_saved_ledger_continues_to_its_end() {
     for (name, status) in saved() {
         let rollout = load(&name, &status);
         let mut scene = places().into_iter().find(|place| place.0 == name).expect("a place").1;
@@ -126,7 +130,7 @@ fn each_is_gone_on_from() {
         scene.seen.is_paused = false;
         let scene = scene.restart().settled();
         let begun = scene.rollout.sequence - rollout.sequence;
-        // A waiting one begins, and a failure is followed by the way back at most.
+        // A waiting rollout starts, and a rollback follows a failure.
         assert!(begun <= 1, "{name}: {begun} operations");
         assert!(scene.gone || scene.rollout.phase().is_settled(), "{name}");
     }
@@ -137,7 +141,7 @@ fn load(name: &str, status: &ManagedAddOnStatus) -> Rollout {
     loaded.unwrap_or_else(|| panic!("{name} has no ledger"))
 }
 
-/// All of `old` is in `new`.
+/// Asserts that all of `old` is in `new`.
 fn assert_holds(name: &str, new: &Value, old: &Value) {
     match (new, old) {
         (Value::Object(new), Value::Object(old)) => {
@@ -158,7 +162,7 @@ fn add_unknown(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             fields.values_mut().for_each(add_unknown);
-            fields.insert("ofALaterAgent".to_owned(), Value::from("anything"));
+            fields.insert("fieldOfALaterAgent".to_owned(), Value::from("anything"));
         }
         Value::Array(all) => all.iter_mut().for_each(add_unknown),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
@@ -166,9 +170,10 @@ fn add_unknown(value: &mut Value) {
 }
 
 impl Scene {
-    /// All goes well until the rollback is this far.
-    fn until_back(mut self, far: RollbackStep) -> Self {
-        while !matches!(&self.rollout.state, State::RollingBack(rollback) if rollback.step == far) {
+    /// Everything succeeds until this step of the rollback.
+    fn until_rollback_step(mut self, step: RollbackStep) -> Self {
+        while !matches!(&self.rollout.state, State::RollingBack(rollback) if rollback.step == step)
+        {
             assert_eq!(self.rollout.phase(), Phase::RollingBack);
             self = self.goes_well();
         }

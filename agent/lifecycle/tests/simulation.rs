@@ -1,8 +1,8 @@
-//! A whole world around the pure core: a cluster with objects, retained releases, a saved ledger, and an agent that is
-//! killed, refused, cut off and brought back to an older state anywhere. Each event is one number, and zero is a turn on
-//! which all goes well, so that a story that breaks shrinks to the events that matter.
+//! A simulated world around the pure core: a cluster with objects, retained releases, a saved ledger, and an agent that
+//! crashes, is refused, loses its connection and is restored to an older state anywhere. Each event is one number, and zero
+//! is a turn without a fault, so that a failing story shrinks to the events that matter.
 //!
-//! `cargo test` plays a thousand stories. `cargo simulate` plays for a minute and says how many turns that were.
+//! `cargo test` plays a thousand stories. `cargo simulate` plays for a minute and prints how many turns that were.
 
 mod scene;
 mod simulation {
@@ -22,15 +22,15 @@ use proptest::test_runner::{Config, TestError, TestRunner};
 use simulation::event::Event;
 use simulation::world::World;
 
-/// Events of one story.
-const LONGEST: usize = 120;
+/// Events of one story at most.
+const MAX_EVENTS: usize = 120;
 
-/// Plays until `enough`; the shortest story that breaks is told event by event.
+/// Plays the runner's stories. The shortest one that breaks a law is printed event by event.
 fn simulate(runner: &mut TestRunner, turns: &Cell<u64>) {
-    let played = runner.run(&vec(any::<u32>(), 1..LONGEST), |numbers| {
+    let played = runner.run(&vec(any::<u32>(), 1..MAX_EVENTS), |numbers| {
         let mut world = World::new();
-        numbers.iter().for_each(|number| world.happen(Event::of(*number)));
-        world.comes_to_rest_as_without_faults();
+        numbers.iter().for_each(|number| world.play(Event::of(*number)));
+        world.ends_as_without_faults();
         turns.set(turns.get() + world.turns);
         Ok(())
     });
@@ -46,20 +46,20 @@ fn config(cases: u32) -> Config {
 }
 
 #[test]
-fn whatever_happens_the_end_is_as_without_it() {
+fn every_story_ends_as_it_would_without_faults() {
     simulate(&mut TestRunner::new(config(1000)), &Cell::new(0));
 }
 
-/// Test the test: the stories reach every phase and everything that can happen.
+/// Tests the test: the stories reach every phase.
 #[test]
-fn the_world_is_a_lively_one() {
+fn random_stories_reach_every_phase() {
     let mut runner = TestRunner::deterministic();
     let mut phases = std::collections::BTreeSet::new();
     for _ in 0..400 {
         let numbers =
-            vec(any::<u32>(), 1..LONGEST).new_tree(&mut runner).expect("numbers").current();
+            vec(any::<u32>(), 1..MAX_EVENTS).new_tree(&mut runner).expect("numbers").current();
         let mut world = World::new();
-        numbers.iter().for_each(|number| world.happen(Event::of(*number)));
+        numbers.iter().for_each(|number| world.play(Event::of(*number)));
         phases.extend(world.phases);
     }
     let missed: Vec<_> = lifecycle::Phase::ALL.iter().filter(|it| !phases.contains(it)).collect();

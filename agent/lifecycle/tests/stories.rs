@@ -1,7 +1,7 @@
-//! Stories as text: `stories/*.txt` hold what happens and, behind `>`, what the agent does about it. With
-//! `UPDATE_STORIES=1` the answers are written anew, to be reviewed as text.
+//! Golden stories: `stories/*.txt` have what happens and, after `>`, what the agent answers. With `UPDATE_STORIES=1` the
+//! answers are rewritten, to be reviewed as text.
 //!
-//! An answer is `> phase | action | message`, once for every look that answered something else than the one before.
+//! An answer is `> phase | action | message`. Equal answers in a row are written once.
 
 mod scene;
 
@@ -13,7 +13,7 @@ use lifecycle::{Deletion, Fault, Outcome, Reason};
 use scene::Scene;
 
 #[test]
-fn stories_are_told_as_they_were_written() {
+fn every_story_has_the_answers_that_are_written_down() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stories");
     let files = std::fs::read_dir(&folder).expect("the stories");
     let mut paths: Vec<_> = files.map(|file| file.expect("a story").path()).collect();
@@ -21,17 +21,17 @@ fn stories_are_told_as_they_were_written() {
     assert!(paths.len() >= 7, "stories are missing");
     for path in paths {
         let written = std::fs::read_to_string(&path).expect("a story");
-        let told = tell(&written);
+        let played = play(&written);
         if std::env::var_os("UPDATE_STORIES").is_some() {
-            std::fs::write(&path, told).expect("a story to write");
+            std::fs::write(&path, played).expect("a story to write");
         } else {
-            assert_eq!(told, written, "{}: UPDATE_STORIES=1 rewrites it", path.display());
+            assert_eq!(played, written, "{}: UPDATE_STORIES=1 rewrites it", path.display());
         }
     }
 }
 
-/// The story with the answers that are given today.
-fn tell(written: &str) -> String {
+/// Returns the story with the present answers.
+fn play(written: &str) -> String {
     let mut scene = Scene::new();
     scene.seen.jitter = 0.5;
     scene.seen.has_finalizer = false;
@@ -42,7 +42,7 @@ fn tell(written: &str) -> String {
             continue;
         }
         scene = happens(scene, line);
-        let mut answers = std::mem::take(&mut scene.answers);
+        let mut answers = std::mem::take(&mut scene.transcript);
         answers.dedup();
         answers.iter().for_each(|answer| story += &format!("> {answer}\n"));
     }
@@ -53,7 +53,7 @@ fn tell(written: &str) -> String {
 fn happens(scene: Scene, line: &str) -> Scene {
     let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
     match word {
-        "available" => scene.assign(rest).settled().unlooked(),
+        "available" => scene.assign(rest).settled().without_transcript(),
         "assign" => scene.assign(rest),
         "needs-kubernetes" => scene.needs_kubernetes(rest),
         "kubernetes" => scene.kubernetes(rest),
@@ -65,15 +65,15 @@ fn happens(scene: Scene, line: &str) -> Scene {
         "restart" => scene.restart(),
         "done" => scene.done(),
         "done-until" => done_until(scene, rest),
-        "left" => scene.left(rest),
-        "never-gone" => scene.never_gone(rest),
-        "refused" => scene.ends(fault(rest, Fault::new)),
-        "passing" => scene.ends(fault(rest, Fault::transient)),
-        "healthy" => scene.shows(Verdict::Healthy, seconds(rest)),
-        "awaited" => shows(scene, Verdict::InProgress, rest),
-        "broken" => shows(scene, Verdict::Failed, rest),
+        "leaves" => scene.leaves(rest),
+        "never-removes" => scene.never_removes(rest),
+        "fails" => scene.ends(fault(rest, Fault::new)),
+        "transient" => scene.ends(fault(rest, Fault::transient)),
+        "healthy" => scene.assessed_as(Verdict::Healthy, seconds(rest)),
+        "unready" => assessed_as(scene, Verdict::InProgress, rest),
+        "failing" => assessed_as(scene, Verdict::Failed, rest),
         "wait" => scene.wait(lifecycle::spec::duration::parse(rest).expect("a duration")),
-        _ => panic!("no such word: {line}"),
+        _ => panic!("unknown event: {line}"),
     }
 }
 
@@ -94,9 +94,9 @@ fn fault(words: &str, make: impl Fn(Reason, String) -> Fault) -> Option<Outcome>
 }
 
 /// `10s Deployment a/b: crash loop`
-fn shows(scene: Scene, verdict: impl Fn(String) -> Verdict, words: &str) -> Scene {
+fn assessed_as(scene: Scene, verdict: impl Fn(String) -> Verdict, words: &str) -> Scene {
     let (time, what) = words.split_once(' ').expect("a duration and words");
-    scene.shows(verdict(what.to_owned()), seconds(time))
+    scene.assessed_as(verdict(what.to_owned()), seconds(time))
 }
 
 fn seconds(text: &str) -> u64 {

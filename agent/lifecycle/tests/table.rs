@@ -1,21 +1,21 @@
-//! The transition table, row by row: every arrow of the phase diagram and every rule of the design.
+//! The transition table, row by row: every arrow of the phase diagram, and every rule.
 
 mod scene;
 mod table {
-    mod arrows;
-    mod assignment;
+    mod assignments;
+    mod at_rest;
     mod deletion;
-    mod health;
     mod hooks;
-    mod needs;
-    mod patience;
-    mod refusals;
-    mod rest;
+    mod rejections;
+    mod requirements;
     mod restarts;
+    mod retries;
     mod rollback;
     mod rollback_safety;
-    mod turns;
-    mod versions;
+    mod transitions;
+    mod upgrade_paths;
+    mod verification;
+    mod waiting;
 }
 
 use lifecycle::{Downgrades, Phase, Policy, Reason, RollbackStep, State};
@@ -24,19 +24,19 @@ use scene::Scene;
 
 const MINUTES: u64 = 60;
 
-/// From 02:00 to 06:00 on Saturdays in Berlin, which is five days and 13 hours after stories begin.
+/// From 02:00 to 06:00 on Saturdays in Berlin. The first one opens five days and 13 hours after stories begin.
 const SATURDAYS: [&str; 3] = ["0 2 * * 6", "4h", "Europe/Berlin"];
 
-fn any_way_down(policy: &mut Policy) {
+fn any_downgrade(policy: &mut Policy) {
     policy.downgrades = Downgrades::Any;
 }
 
 fn rolling_back() -> Scene {
-    let scene = Scene::upgrading(Phase::Verifying).broken().is(Phase::RollingBack);
-    scene.does("evidence of 1.5.0").done()
+    let scene = Scene::upgrading(Phase::Verifying).failing().is(Phase::RollingBack);
+    scene.does("save evidence of 1.5.0").done()
 }
 
-/// A scene in every phase, by what it is about.
+/// A scene in every phase, with a name.
 fn everywhere() -> Vec<(&'static str, Scene)> {
     vec![
         ("nothing yet", Scene::new()),
@@ -50,7 +50,7 @@ fn everywhere() -> Vec<(&'static str, Scene)> {
         ("verifying", Scene::upgrading(Phase::Verifying)),
         ("pruning", Scene::upgrading(Phase::Pruning)),
         ("available", Scene::available("1.4.0")),
-        ("rejected", Scene::upgrading(Phase::Checking).refused(Reason::Forbidden)),
+        ("rejected", Scene::upgrading(Phase::Checking).fails(Reason::Forbidden)),
         ("unreadable", Scene::available("1.4.0").unreadable()),
         ("rolling back", rolling_back()),
         ("rolled back", Scene::rolled_back()),
@@ -59,17 +59,18 @@ fn everywhere() -> Vec<(&'static str, Scene)> {
 }
 
 impl Scene {
-    /// Looks that tell nothing of health, every five seconds.
-    fn unjudged(mut self, seconds: u64) -> Self {
+    /// Observations without health, every five seconds.
+    fn unassessed(mut self, seconds: u64) -> Self {
         for _ in 0..seconds / 5 {
-            self = self.rests(5);
+            self = self.waits(5);
         }
         self
     }
 
-    /// All goes well until the rollback is this far.
-    fn until_back(mut self, far: RollbackStep) -> Self {
-        while !matches!(&self.rollout.state, State::RollingBack(rollback) if rollback.step == far) {
+    /// Everything succeeds until this step of the rollback.
+    fn until_rollback_step(mut self, step: RollbackStep) -> Self {
+        while !matches!(&self.rollout.state, State::RollingBack(rollback) if rollback.step == step)
+        {
             assert_eq!(self.rollout.phase(), Phase::RollingBack);
             self = self.goes_well();
         }

@@ -41,13 +41,13 @@ fn constants(module: &str) -> BTreeSet<&str> {
 #[test]
 fn the_table_of_conditions_has_every_condition() {
     let mut scene = Scene::available("1.4.0");
-    scene.report.rollback_safety = Some(RollbackSafety::default());
+    scene.check_report.rollback_safety = Some(RollbackSafety::default());
     let mut scene = scene.assign("1.5.0").until(Phase::Available).settled();
-    scene.beside.orphaned = Some("no hub".to_owned());
+    scene.context.orphaned = Some("no hub".to_owned());
     let message = "ConfigMap a/b".to_owned();
-    scene.beside.drift =
+    scene.context.drift =
         Some(DriftCondition { is_drifted: true, reason: DriftReason::Contested, message });
-    let saved = scene.look().saved;
+    let saved = scene.observe().saved;
     let shown = saved.conditions.iter().map(|condition| condition.type_.as_str());
     let text = page(PAGE);
     let lines = section(&text, "## status");

@@ -1,4 +1,4 @@
-//! One random turn of a story: how what was under way ended, what was seen, what changed.
+//! One random turn of a story: how the action ended, what was observed, and what changed.
 
 use std::time::Duration;
 
@@ -15,14 +15,14 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use crate::scene::Scene;
-use crate::scene::words::{blocker, leftover, need, running, tolerated};
+use crate::scene::words::{blocker, leftover, peer_running, requirement, tolerated};
 
 #[derive(Clone, Debug)]
 pub struct Turn {
     ending: Ending,
     verdict: Option<Verdict>,
     elapsed: Duration,
-    /// Wall clocks jump, also back.
+    /// By how much the wall clock moves; it may jump, also backwards.
     clock: SignedDuration,
     jitter: f64,
     change: Option<Change>,
@@ -31,24 +31,24 @@ pub struct Turn {
 #[derive(Clone, Debug)]
 enum Ending {
     Well,
-    /// The agent does not learn how it ended.
-    Cut,
+    /// The outcome is lost.
+    Lost,
     Fault(Fault),
-    /// Hooks end so, where hooks were to be run.
+    /// The status of the hooks, if they were to run.
     Hooks(HookStatus),
     Missing,
     Left,
-    /// Something that nobody waits for.
-    Stray(Outcome),
+    /// An outcome of another action.
+    Unexpected(Outcome),
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Others {
+enum Peers {
     None,
     BaseRuns,
-    BaseMoves,
-    /// It does not work with all versions.
-    TillRelies,
+    BaseChanges,
+    /// The add-on `till` does not work with all versions.
+    TillRequires,
 }
 
 #[derive(Clone, Debug)]
@@ -58,20 +58,20 @@ enum Change {
     Unreadable(Reason),
     OnFailure(OnFailure),
     OnUnsafe(OnUnsafe),
-    /// From here on a check finds this in the way of going back.
-    Hinder(Option<&'static str>),
+    /// From here on checks find that this claim is resized.
+    Blocker(Option<&'static str>),
     Pause(bool),
-    /// Windows that open every few minutes, or every day.
+    /// Assignments have these maintenance windows.
     Windows(&'static [[&'static str; 3]]),
     AnyTime(bool),
-    /// Assignments need `base` from here on, or not; what others there are.
-    Others(bool, Others),
+    /// Whether assignments require `base` from here on, and which other add-ons there are.
+    Peers(bool, Peers),
     Slot(bool),
     Retry(&'static str),
     Kubernetes(&'static str),
-    /// Releases have hooks from here on, or none.
+    /// Whether releases have `pre-upgrade` hooks from here on.
     Hooks(bool),
-    /// A retained release vanishes.
+    /// A retained release is lost.
     Lose(usize),
     Delete(Deletion),
 }
@@ -104,14 +104,14 @@ fn ending() -> impl Strategy<Value = Ending> {
     let lasting = reason().prop_map(|reason| Ending::Fault(Fault::new(reason, "no")));
     prop_oneof![
         60 => Just(Ending::Well),
-        2 => Just(Ending::Cut),
+        2 => Just(Ending::Lost),
         3 => transient,
         2 => lasting,
         1 => Just(Ending::Hooks(HookStatus::Failed("a job".to_owned()))),
         1 => Just(Ending::Hooks(HookStatus::Running("a job".to_owned()))),
         1 => Just(Ending::Missing),
         1 => Just(Ending::Left),
-        2 => stray().prop_map(Ending::Stray),
+        2 => unexpected().prop_map(Ending::Unexpected),
     ]
 }
 
@@ -132,7 +132,7 @@ fn reason() -> impl Strategy<Value = Reason> {
     select(Reason::ALL)
 }
 
-fn stray() -> impl Strategy<Value = Outcome> {
+fn unexpected() -> impl Strategy<Value = Outcome> {
     let waves = select(Wave::ALL).prop_map(|wave| Outcome::Applied { wave, kept: Vec::new() });
     let leftovers = || select(vec![Vec::new(), vec![leftover("a thing")]]);
     prop_oneof![
@@ -152,7 +152,7 @@ fn stray() -> impl Strategy<Value = Outcome> {
     ]
 }
 
-/// Always, for one minute of three, and at a time that most stories do not reach.
+/// Always open, for one minute of three, and at a time that most stories do not reach.
 const WINDOWS: [&[[&str; 3]]; 3] =
     [&[], &[["*/3 * * * *", "1m", "UTC"]], &[["0 11 * * *", "1h", "UTC"]]];
 
@@ -166,11 +166,11 @@ fn change() -> impl Strategy<Value = Change> {
         2 => select(vec![OnFailure::Hold, OnFailure::Rollback, OnFailure::Rollback])
             .prop_map(Change::OnFailure),
         1 => select(vec![OnUnsafe::Hold, OnUnsafe::Proceed]).prop_map(Change::OnUnsafe),
-        1 => select(vec![None, Some("one"), Some("two")]).prop_map(Change::Hinder),
+        1 => select(vec![None, Some("one"), Some("two")]).prop_map(Change::Blocker),
         3 => any::<bool>().prop_map(Change::Pause),
         2 => select(WINDOWS.to_vec()).prop_map(Change::Windows),
         1 => any::<bool>().prop_map(Change::AnyTime),
-        2 => (any::<bool>(), others()).prop_map(|(needs, others)| Change::Others(needs, others)),
+        2 => (any::<bool>(), peers()).prop_map(|(requires, peers)| Change::Peers(requires, peers)),
         2 => any::<bool>().prop_map(Change::Slot),
         2 => select(vec!["a", "b"]).prop_map(Change::Retry),
         1 => select(vec!["1.27.0", "1.31.4"]).prop_map(Change::Kubernetes),
@@ -180,22 +180,22 @@ fn change() -> impl Strategy<Value = Change> {
     ]
 }
 
-fn others() -> impl Strategy<Value = Others> {
-    use Others::*;
-    select(vec![None, BaseRuns, BaseMoves, TillRelies])
+fn peers() -> impl Strategy<Value = Peers> {
+    use Peers::*;
+    select(vec![None, BaseRuns, BaseChanges, TillRequires])
 }
 
-impl Others {
+impl Peers {
     fn all(self) -> Vec<(&'static str, PeerState)> {
         match self {
-            Others::None => Vec::new(),
-            Others::BaseRuns => vec![("base", running("2.0.0"))],
-            Others::BaseMoves => {
-                vec![("base", PeerState { is_changing: true, ..running("2.0.0") })]
+            Peers::None => Vec::new(),
+            Peers::BaseRuns => vec![("base", peer_running("2.0.0"))],
+            Peers::BaseChanges => {
+                vec![("base", PeerState { is_changing: true, ..peer_running("2.0.0") })]
             }
-            Others::TillRelies => {
-                let active_requirements = vec![need("shop >=1, <1.2")];
-                vec![("till", PeerState { active_requirements, ..running("1.0.0") })]
+            Peers::TillRequires => {
+                let active_requirements = vec![requirement("shop >=1, <1.2")];
+                vec![("till", PeerState { active_requirements, ..peer_running("1.0.0") })]
             }
         }
     }
@@ -209,7 +209,7 @@ impl Turn {
         scene.seen.jitter = self.jitter;
         scene.now = scene.now.saturating_add(self.clock).expect("a time");
         match &self.change {
-            None => scene.look(),
+            None => scene.observe(),
             Some(change) => change.make(scene),
         }
     }
@@ -226,25 +226,25 @@ impl Change {
             Change::Unreadable(reason) => scene.unassignable(*reason),
             Change::OnFailure(way) => scene.policy(|policy| policy.on_failure = *way),
             Change::OnUnsafe(way) => scene.policy(|policy| policy.on_unsafe = *way),
-            Change::Hinder(why) => {
+            Change::Blocker(why) => {
                 let blockers = why.iter().map(|claim| blocker(claim)).collect();
                 let safety = RollbackSafety { blockers, unknowns: Vec::new() };
-                scene.report.rollback_safety = Some(safety);
-                scene.look()
+                scene.check_report.rollback_safety = Some(safety);
+                scene.observe()
             }
             Change::Pause(paused) => scene.with(|seen| seen.is_paused = *paused),
             Change::Windows(windows) => scene.windows(windows),
             Change::AnyTime(any) => scene.with(|seen| seen.ignores_windows = *any),
-            Change::Others(needs, others) => {
-                let needs: &[&str] = if *needs { &["base >=2"] } else { &[] };
-                scene.requires(needs).among(&others.all())
+            Change::Peers(requires, peers) => {
+                let requirements: &[&str] = if *requires { &["base >=2"] } else { &[] };
+                scene.requires(requirements).with_peers(&peers.all())
             }
             Change::Slot(free) => scene.slot(*free),
             Change::Retry(value) => scene.retry(value),
             Change::Kubernetes(version) => scene.needs_kubernetes(">=1.28").kubernetes(version),
             Change::Hooks(hooks) => {
-                scene.report.has_pre_upgrade_hooks = *hooks;
-                scene.look()
+                scene.check_report.has_pre_upgrade_hooks = *hooks;
+                scene.observe()
             }
             Change::Lose(n) => scene.with(|seen| {
                 let n = n % seen.retained.len().max(1);
@@ -268,16 +268,15 @@ impl Ending {
             (Ending::Missing, Some(_)) => Some(Outcome::Missing),
             (Ending::Left, Some(Action::Prune { .. })) => Some(Outcome::Pruned { leftovers }),
             (Ending::Left, Some(Action::Remove { .. })) => Some(Outcome::Removed { leftovers }),
-            (Ending::Stray(stray), action) => {
-                Some(stray.clone()).filter(|stray| is_stray(scene.rollout.phase(), action, stray))
-            }
-            (Ending::Cut | Ending::Fault(_) | Ending::Missing | Ending::Left, _) => None,
+            (Ending::Unexpected(outcome), action) => Some(outcome.clone())
+                .filter(|outcome| is_unexpected(scene.rollout.phase(), action, outcome)),
+            (Ending::Lost | Ending::Fault(_) | Ending::Missing | Ending::Left, _) => None,
         }
     }
 }
 
-/// Whether nobody waits for it here.
-fn is_stray(phase: Phase, action: Option<&Action>, outcome: &Outcome) -> bool {
+/// Returns whether nothing waits for this outcome.
+fn is_unexpected(phase: Phase, action: Option<&Action>, outcome: &Outcome) -> bool {
     if let Some(Action::SaveEvidence { .. }) = action {
         return false;
     }

@@ -1,4 +1,4 @@
-//! Releases and actions as words.
+//! Releases, objects and actions as words.
 
 use lifecycle::health::ToleratedFailure;
 use lifecycle::{
@@ -7,7 +7,7 @@ use lifecycle::{
     Shape, Unknown, digest,
 };
 
-/// `1.5.0`; `1.5.0 rebuilt` has another digest, `1.5.0 moved` the same digest in another namespace.
+/// A release from a text: `1.5.0`; `1.5.0 rebuilt` has another digest, `1.5.0 moved` the same digest in another namespace.
 pub fn release(text: &str) -> Release {
     let (version, kind) = text.split_once(' ').unwrap_or((text, ""));
     let content = if kind == "rebuilt" { text } else { version };
@@ -41,7 +41,7 @@ pub fn assignment(text: &str) -> Assignment {
 }
 
 /// `base >=2`.
-pub fn need(text: &str) -> Requirement {
+pub fn requirement(text: &str) -> Requirement {
     let (add_on, versions) = text.split_once(' ').expect("an add-on and a range");
     Requirement {
         add_on: add_on.to_owned(),
@@ -50,7 +50,7 @@ pub fn need(text: &str) -> Requirement {
 }
 
 /// Another add-on that runs this version, if any.
-pub fn running(version: &str) -> PeerState {
+pub fn peer_running(version: &str) -> PeerState {
     PeerState { current: semver::Version::parse(version).ok(), ..PeerState::default() }
 }
 
@@ -64,6 +64,7 @@ pub fn key(text: &str) -> ObjectKey {
     ObjectKey { group: String::new(), kind: kind.to_owned(), namespace, name: name.to_owned() }
 }
 
+/// A CustomResourceDefinition.
 pub fn definition(name: &str) -> ObjectKey {
     ObjectKey {
         group: "apiextensions.k8s.io".to_owned(),
@@ -71,6 +72,7 @@ pub fn definition(name: &str) -> ObjectKey {
     }
 }
 
+/// An object that was deleted and still exists.
 pub fn leftover(object: &str) -> Leftover {
     Leftover::Object { object: key(object), finalizers: Vec::new() }
 }
@@ -83,23 +85,29 @@ pub fn kept(name: &str) -> KeptObject {
     KeptObject { object, cause }
 }
 
+/// A preexisting failure that is tolerated.
 pub fn tolerated(object: &str, message: &str) -> ToleratedFailure {
     ToleratedFailure { object: key(object), message: message.to_owned() }
 }
 
+/// A blocker of the rollback: a resized PersistentVolumeClaim.
 pub fn blocker(claim: &str) -> Blocker {
     Blocker::ClaimResized { object: key(&format!("PersistentVolumeClaim {claim}")) }
 }
 
+/// An unknown of the rollback: an image that may have to be pulled.
 pub fn unknown(image: &str) -> Unknown {
     Unknown::Images { image: image.to_owned(), others: 0 }
 }
 
-pub fn described(action: &Action) -> String {
+/// An action in words: `check 1.5.0 from 1.4.0`.
+pub fn describe_action(action: &Action) -> String {
     match action {
-        Action::AddFinalizer => "hold".to_owned(),
-        Action::Pull => "pull".to_owned(),
-        Action::Stage => "stage".to_owned(),
+        Action::AddFinalizer
+        | Action::Pull
+        | Action::Stage
+        | Action::RemoveFinalizer
+        | Action::Recreate => action_name(action).to_owned(),
         Action::Check { release, from: None } => format!("check {}", release.version),
         Action::Check { release, from: Some(from) } => {
             format!("check {} from {}", release.version, from.version)
@@ -108,17 +116,17 @@ pub fn described(action: &Action) -> String {
             format!("hook {}: {}", release.version, hook.name())
         }
         Action::Apply { release, wave, direction } => {
-            let back = match direction {
-                Direction::Forward { .. } => "",
-                Direction::Rollback => " again",
+            let verb = match direction {
+                Direction::Forward { .. } => "apply",
+                Direction::Rollback => "restore",
             };
-            format!("apply {}{back}: {wave:?}", release.version)
+            format!("{verb} {}: {wave:?}", release.version)
         }
-        Action::SaveEvidence { failure } => format!("evidence of {}", failure.release.version),
+        Action::SaveEvidence { failure } => format!("save evidence of {}", failure.release.version),
         Action::Prune { keep, releases, only_extensions, .. } => {
-            let what = if *only_extensions { "prune extensions" } else { "prune" };
+            let what = if *only_extensions { "prune extensions of" } else { "prune" };
             let kept = keep.as_ref().map_or("nothing".to_owned(), |kept| kept.version.to_string());
-            format!("{what} of {}, keep {kept}", versions(releases))
+            format!("{what} {}, keep {kept}", versions(releases))
         }
         Action::Retain { states } => {
             let kept: Vec<_> = states.iter().map(|(id, state)| retained(id, *state)).collect();
@@ -128,13 +136,29 @@ pub fn described(action: &Action) -> String {
             )
         }
         Action::Remove { releases } => format!("remove {}", versions(releases)),
-        Action::RemoveFinalizer => "release".to_owned(),
-        Action::Recreate => "pass on".to_owned(),
     }
 }
 
-/// Newest first: `<sequence> <operation> <version> <result> <reason>`.
-pub fn history(rollout: &Rollout) -> Vec<String> {
+/// The kind of an action.
+pub fn action_name(action: &Action) -> &'static str {
+    match action {
+        Action::AddFinalizer => "add finalizer",
+        Action::Pull => "pull",
+        Action::Stage => "stage",
+        Action::Check { .. } => "check",
+        Action::RunHooks { .. } => "run hooks",
+        Action::Apply { .. } => "apply",
+        Action::SaveEvidence { .. } => "save evidence",
+        Action::Prune { .. } => "prune",
+        Action::Retain { .. } => "retain",
+        Action::Remove { .. } => "remove",
+        Action::RemoveFinalizer => "remove finalizer",
+        Action::Recreate => "recreate",
+    }
+}
+
+/// Entries of the history, newest first: `<sequence> <operation> <version> <result> <reason>`.
+pub fn describe_history(rollout: &Rollout) -> Vec<String> {
     let line = |entry: &lifecycle::HistoryEntry| {
         let version = entry.version.as_deref().unwrap_or("-");
         let (operation, result) = (entry.operation.name(), entry.result.name());
@@ -150,8 +174,8 @@ fn retained(id: &ReleaseId, state: RetainedState) -> String {
     format!("{name} as {}", state.name())
 }
 
-fn versions(of: &[Release]) -> String {
-    match of {
+fn versions(releases: &[Release]) -> String {
+    match releases {
         [] => "nothing".to_owned(),
         some => {
             let names: Vec<_> = some.iter().map(|release| release.version.to_string()).collect();

@@ -1,4 +1,4 @@
-//! What is in the cluster: in each stage an object that every release has, and one that only this release has.
+//! The cluster: in each wave an object that every release has, and one that only this release has.
 
 use std::collections::BTreeSet;
 
@@ -11,14 +11,14 @@ use lifecycle::{
 
 #[derive(Clone, Default)]
 pub struct Cluster {
-    /// Which release's form the shared object of each stage has.
+    /// The release that last wrote the shared object of each wave.
     pub shared: [Option<Release>; Wave::ALL.len()],
     pub own: BTreeSet<(usize, Release)>,
     pub retained: Vec<Retained>,
     pub finalizer: bool,
 }
 
-/// How well a version works, whoever applies it.
+/// The health of a version.
 pub fn verdict_of(release: &Release) -> Verdict {
     match release.version.minor {
         0 | 1 => Verdict::Healthy,
@@ -28,7 +28,7 @@ pub fn verdict_of(release: &Release) -> Verdict {
 }
 
 impl Cluster {
-    /// Does the whole of an action, or half of it.
+    /// Executes an action, or half of it.
     pub fn act(&mut self, action: &Action, target: Option<&Release>, half: bool) -> Outcome {
         match action {
             Action::AddFinalizer => {
@@ -47,14 +47,14 @@ impl Cluster {
                 self.apply(release, *wave, half)
             }
             Action::Check { .. } | Action::Apply { .. } => Outcome::Missing,
-            // None of its releases has one.
+            // No release here has hooks.
             Action::RunHooks { .. } => Outcome::HooksRan(HookStatus::Succeeded),
             Action::SaveEvidence { .. } => Outcome::EvidenceSaved("kept".to_owned()),
             Action::Prune { keep, releases, only_extensions, .. } => {
                 self.prune(keep.as_ref(), releases, *only_extensions, half)
             }
             Action::Retain { states } => {
-                self.tidy(states);
+                self.set_states(states);
                 Outcome::Retained
             }
             Action::Remove { releases } => {
@@ -64,7 +64,7 @@ impl Cluster {
                 *self = Self::default();
                 Outcome::FinalizerRemoved
             }
-            // Nobody here is evicted.
+            // Nothing here is evicted.
             Action::Recreate => Outcome::FinalizerRemoved,
         }
     }
@@ -80,13 +80,13 @@ impl Cluster {
         self.retained.iter().any(|kept| kept.release.id == *id)
     }
 
-    fn apply(&mut self, release: &Release, stage: Wave, half: bool) -> Outcome {
-        let at = index(stage);
+    fn apply(&mut self, release: &Release, wave: Wave, half: bool) -> Outcome {
+        let at = index(wave);
         self.own.insert((at, release.clone()));
         if !half {
             self.shared[at] = Some(release.clone());
         }
-        Outcome::Applied { wave: stage, kept: Vec::new() }
+        Outcome::Applied { wave, kept: Vec::new() }
     }
 
     fn prune(
@@ -103,7 +103,7 @@ impl Cluster {
         Outcome::Pruned { leftovers: self.remove(keep, of, from, half) }
     }
 
-    /// Only what a retained release names is found.
+    /// Only objects of retained releases are found.
     fn remove(
         &mut self,
         keep: Option<&Release>,
@@ -125,7 +125,7 @@ impl Cluster {
         lost.map(|version| Leftover::LostRelease { version }).collect()
     }
 
-    fn tidy(&mut self, keep: &[(ReleaseId, RetainedState)]) {
+    fn set_states(&mut self, keep: &[(ReleaseId, RetainedState)]) {
         let state = |id: &ReleaseId| keep.iter().find(|kept| kept.0 == *id).map(|kept| kept.1);
         self.retained.retain(|kept| state(&kept.release.id).is_some());
         for kept in &mut self.retained {
@@ -133,7 +133,7 @@ impl Cluster {
         }
     }
 
-    /// All of this release, and of no other.
+    /// Whether all of this release exists, and nothing of any other.
     pub fn is_wholly(&self, release: &Release) -> bool {
         self.has_all_of(release) && self.own.iter().all(|(_, own)| own == release)
     }
@@ -156,6 +156,6 @@ impl Cluster {
     }
 }
 
-fn index(stage: Wave) -> usize {
-    Wave::ALL.iter().position(|it| *it == stage).expect("a stage")
+fn index(wave: Wave) -> usize {
+    Wave::ALL.iter().position(|it| *it == wave).expect("a wave")
 }

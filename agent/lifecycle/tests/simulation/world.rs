@@ -1,4 +1,4 @@
-//! The world's turns, what must hold after each of them, and how every story has to end.
+//! The world's turns, what has to hold after each of them, and how every story has to end.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,34 +16,34 @@ use super::cluster::{Cluster, verdict_of};
 use super::event::{Event, Moment};
 use crate::scene::words::{assignment, release};
 
-/// Two that work, one that fails, one that never becomes ready.
+/// Two versions that work, one that fails, one that never becomes ready.
 const RELEASES: [&str; 4] = ["1.0.0", "1.1.0", "1.2.0", "1.3.0"];
 
-/// Far more turns than anything takes that nobody disturbs.
-const MANY: usize = 600;
+/// Far more turns than any story needs without faults.
+const MAX_TURNS: usize = 600;
 
 const TEN_YEARS: SignedDuration = SignedDuration::from_hours(10 * 365 * 24);
 
-/// What an etcd holds.
+/// The content of etcd.
 #[derive(Clone, Default)]
 struct Etcd {
     cluster: Cluster,
     status: ManagedAddOnStatus,
-    wanted: usize,
+    assigned: usize,
     generation: i64,
     retry: u32,
-    paused: bool,
-    deleting: bool,
+    is_paused: bool,
+    is_deleting: bool,
     /// `policy.deletion: Orphan`.
-    orphan: bool,
-    /// A retained release was lost: what it brought, only the status knows.
-    lossy: bool,
+    is_orphaned: bool,
+    /// Whether a retained release was lost, so that only the status records its objects.
+    has_lost_release: bool,
 }
 
 struct Agent {
     rollout: Rollout,
     outcome: Option<Outcome>,
-    /// What the last pull brought.
+    /// The release of the last pull.
     pulled: Option<Release>,
 }
 
@@ -53,7 +53,7 @@ pub struct World {
     agent: Option<Agent>,
     now: Timestamp,
     elapsed: Duration,
-    /// Rollbacks that nobody asked for, and for which ask of which release.
+    /// The requests for which the agent rolled back by itself: retry, generation and failed release.
     rolled_back: BTreeSet<(u32, i64, Release)>,
     pub phases: BTreeSet<Phase>,
     pub turns: u64,
@@ -73,46 +73,46 @@ impl World {
         }
     }
 
-    pub fn happen(&mut self, event: Event) {
+    pub fn play(&mut self, event: Event) {
         self.elapsed = Duration::from_secs(1);
         match event {
             Event::Assign(which) => {
-                (self.etcd.wanted, self.etcd.generation) = (which, self.etcd.generation + 1);
+                (self.etcd.assigned, self.etcd.generation) = (which, self.etcd.generation + 1);
             }
             Event::Retry => self.etcd.retry += 1,
-            Event::Pause(paused) => self.etcd.paused = paused,
-            Event::Delete => self.etcd.deleting = true,
-            Event::LosesStatus if self.etcd.lossy => {}
-            Event::LosesStatus => {
+            Event::Pause(paused) => self.etcd.is_paused = paused,
+            Event::Delete => self.etcd.is_deleting = true,
+            Event::StatusLost if self.etcd.has_lost_release => {}
+            Event::StatusLost => {
                 (self.agent, self.etcd.status) = (None, ManagedAddOnStatus::default());
-                // Nobody remembers what failed.
+                // With the status the failures are forgotten.
                 self.rolled_back.clear();
             }
-            Event::LosesRelease(which) => {
-                self.etcd.lossy = true;
+            Event::ReleaseLost(which) => {
+                self.etcd.has_lost_release = true;
                 let count = self.etcd.cluster.retained.len().max(1);
                 let mut at = 0..;
                 self.etcd.cluster.retained.retain(|_| at.next() != Some(which % count));
             }
             Event::Backup => self.backup = Some(self.etcd.clone()),
             Event::Restore => self.restore(),
-            Event::Clock(forth) => {
+            Event::ClockJump(forth) => {
                 let jump = if forth { TEN_YEARS } else { -TEN_YEARS };
                 self.now = self.now.saturating_add(jump).expect("a time");
             }
-            Event::Waits(seconds) => self.elapsed = Duration::from_secs(seconds),
-            Event::Well
-            | Event::Dies(_)
-            | Event::NotSaved
-            | Event::SavedUnheard
-            | Event::Busy
-            | Event::Refused
-            | Event::DoneUnheard => {}
+            Event::TimePasses(seconds) => self.elapsed = Duration::from_secs(seconds),
+            Event::NoFault
+            | Event::Crash(_)
+            | Event::SaveFails
+            | Event::SaveUnconfirmed
+            | Event::TransientFault
+            | Event::LastingFault
+            | Event::OutcomeLost => {}
         }
         self.turn(event);
     }
 
-    /// Everything is as it was then; the agent's connection ended with the server.
+    /// etcd is as it was at the backup, and the agent has to connect again.
     fn restore(&mut self) {
         if let Some(backup) = self.backup.clone() {
             self.etcd = backup;
@@ -121,24 +121,24 @@ impl World {
         }
     }
 
-    /// One round of the agent's loop. It ends where the event says.
+    /// One round of the agent's loop, up to the event's fault. Returns when the next one is due.
     fn turn(&mut self, event: Event) -> Option<Duration> {
         self.turns += 1;
         let mut agent = self.agent.take().unwrap_or_else(|| self.start());
         let before = agent.rollout.clone();
-        let after = step(before.clone(), &self.seen(&agent), self.now);
-        if event == Event::Dies(Moment::BeforeSaving) {
+        let after = step(before.clone(), &self.observe(&agent), self.now);
+        if event == Event::Crash(Moment::BeforeSaving) {
             return None;
         }
-        if event == Event::NotSaved {
+        if event == Event::SaveFails {
             self.agent = Some(agent);
             return None;
         }
         self.save(&after.rollout);
-        self.judge(&before, &after);
+        self.check_step(&before, &after);
         self.elapsed = Duration::ZERO;
         (agent.rollout, agent.outcome) = (after.rollout, None);
-        if event == Event::SavedUnheard {
+        if event == Event::SaveUnconfirmed {
             self.agent = Some(agent);
             return None;
         }
@@ -146,9 +146,9 @@ impl World {
             self.agent = Some(agent);
             return after.wake;
         };
-        let heard = self.act(&mut agent, &action, event);
-        self.holds_together(&agent.rollout, &action);
-        if heard && !self.is_gone(&action, &agent) {
+        let is_alive = self.act(&mut agent, &action, event);
+        self.check_running_objects(&agent.rollout, &action);
+        if is_alive && !self.recreates_deleted(&action, &agent) {
             self.agent = Some(agent);
         }
         Some(Duration::ZERO)
@@ -165,26 +165,26 @@ impl World {
         Agent { rollout, outcome: None, pulled: None }
     }
 
-    fn seen(&self, agent: &Agent) -> Observation {
+    fn observe(&self, agent: &Agent) -> Observation {
         let etcd = &self.etcd;
-        let mut wanted = assignment(RELEASES[etcd.wanted]);
-        wanted.policy.soak = Duration::from_secs(2);
-        wanted.policy.timeout = Duration::from_secs(60);
-        wanted.policy.downgrades = Downgrades::Any;
+        let mut assignment = assignment(RELEASES[etcd.assigned]);
+        assignment.policy.soak = Duration::from_secs(2);
+        assignment.policy.timeout = Duration::from_secs(60);
+        assignment.policy.downgrades = Downgrades::Any;
         Observation {
-            assignment: Ok(Arc::new(wanted)),
-            spec_version: RELEASES[etcd.wanted].to_owned(),
+            assignment: Ok(Arc::new(assignment)),
+            spec_version: RELEASES[etcd.assigned].to_owned(),
             generation: etcd.generation,
             retry: Some(etcd.retry.to_string()),
-            is_paused: etcd.paused,
+            is_paused: etcd.is_paused,
             ignores_windows: false,
             dependencies: Default::default(),
-            deletion_intent: if etcd.deleting {
+            deletion_intent: if etcd.is_deleting {
                 DeletionIntent::Ordered
             } else {
                 DeletionIntent::None
             },
-            deletion: if etcd.orphan { Deletion::Orphan } else { Deletion::Uninstall },
+            deletion: if etcd.is_orphaned { Deletion::Orphan } else { Deletion::Uninstall },
             has_finalizer: etcd.cluster.finalizer,
             has_slot: true,
             kubernetes: None,
@@ -200,14 +200,14 @@ impl World {
     }
 
     fn save(&mut self, rollout: &Rollout) {
-        let beside =
+        let context =
             StatusContext { generation: Some(self.etcd.generation), ..StatusContext::default() };
         let before = std::mem::take(&mut self.etcd.status.conditions);
-        self.etcd.status = status(rollout, &beside, &before, self.now);
+        self.etcd.status = status(rollout, &context, &before, self.now);
         self.phases.insert(rollout.phase());
     }
 
-    /// Whether the agent lives to hear of it.
+    /// Executes the action. Returns whether the agent is still alive.
     fn act(&mut self, agent: &mut Agent, action: &Action, event: Event) -> bool {
         let target = agent.rollout.operation.as_ref().and_then(|it| it.target.clone());
         let fault = |transient| Fault { transient, ..Fault::new(Reason::Forbidden, "no") };
@@ -217,9 +217,9 @@ impl World {
         }
         let mut done = |half| self.etcd.cluster.act(action, target.as_ref(), half);
         agent.outcome = match event {
-            Event::Dies(Moment::BeforeActing) => return false,
-            Event::Dies(Moment::HalfWay) => {
-                // Of these there is no half.
+            Event::Crash(Moment::BeforeActing) => return false,
+            Event::Crash(Moment::InTheAction) => {
+                // These are done as a whole, or not at all.
                 if !matches!(
                     action,
                     Action::Stage | Action::Retain { .. } | Action::RemoveFinalizer
@@ -228,29 +228,29 @@ impl World {
                 }
                 return false;
             }
-            Event::Dies(Moment::BeforeSaving | Moment::Unheard) => {
+            Event::Crash(Moment::BeforeSaving | Moment::AfterActing) => {
                 done(false);
                 return false;
             }
-            Event::Busy => Some(Outcome::Failed(fault(true))),
-            Event::Refused => Some(Outcome::Failed(fault(false))),
-            Event::DoneUnheard => {
+            Event::TransientFault => Some(Outcome::Failed(fault(true))),
+            Event::LastingFault => Some(Outcome::Failed(fault(false))),
+            Event::OutcomeLost => {
                 done(false);
                 Some(Outcome::Failed(fault(true)))
             }
-            Event::Well
-            | Event::NotSaved
-            | Event::SavedUnheard
+            Event::NoFault
+            | Event::SaveFails
+            | Event::SaveUnconfirmed
             | Event::Assign(_)
             | Event::Retry
             | Event::Pause(_)
             | Event::Delete
-            | Event::LosesStatus
-            | Event::LosesRelease(_)
+            | Event::StatusLost
+            | Event::ReleaseLost(_)
             | Event::Backup
             | Event::Restore
-            | Event::Clock(_)
-            | Event::Waits(_) => Some(done(false)),
+            | Event::ClockJump(_)
+            | Event::TimePasses(_) => Some(done(false)),
         };
         if *action == Action::Pull && agent.outcome == Some(Outcome::Pulled) {
             agent.pulled = target;
@@ -258,19 +258,19 @@ impl World {
         true
     }
 
-    /// A `ManagedAddOn` that was let go is assigned anew at once, as another one.
-    fn is_gone(&mut self, action: &Action, agent: &Agent) -> bool {
+    /// A `ManagedAddOn` whose finalizer is removed is recreated at once, as another one. Returns whether that happened.
+    fn recreates_deleted(&mut self, action: &Action, agent: &Agent) -> bool {
         let gone =
             *action == Action::RemoveFinalizer && agent.outcome == Some(Outcome::FinalizerRemoved);
         if gone {
-            let Etcd { wanted, generation, .. } = self.etcd;
-            self.etcd = Etcd { wanted, generation: generation + 1, ..Etcd::default() };
+            let Etcd { assigned, generation, .. } = self.etcd;
+            self.etcd = Etcd { assigned, generation: generation + 1, ..Etcd::default() };
             self.rolled_back.clear();
         }
         gone
     }
 
-    fn judge(&mut self, before: &Rollout, after: &Step) {
+    fn check_step(&mut self, before: &Rollout, after: &Step) {
         let rollout = &after.rollout;
         let cluster = &self.etcd.cluster;
         let installs = |it: &lifecycle::Operation| it.kind == OperationKind::Install;
@@ -286,23 +286,23 @@ impl World {
             assert!(cluster.has_all_of(current), "available, and not all of it is there");
             assert_eq!(verdict_of(current), Verdict::Healthy, "available, and not healthy");
         }
-        let unasked = |it: &Rollout| {
+        let is_unrequested = |it: &Rollout| {
             matches!(it.state, State::RollingBack(Rollback { requested: false, .. }))
         };
-        if unasked(rollout)
-            && !unasked(before)
+        if is_unrequested(rollout)
+            && !is_unrequested(before)
             && let Some(failed) = before.operation.as_ref().and_then(|it| it.target.clone())
         {
-            let ask = (self.etcd.retry, self.etcd.generation, failed);
-            assert!(self.rolled_back.insert(ask), "rolled back twice");
+            let request = (self.etcd.retry, self.etcd.generation, failed);
+            assert!(self.rolled_back.insert(request), "rolled back twice");
         }
         if rollout.phase().is_settled() && before.phase() != rollout.phase() {
-            self.is_one_release(rollout);
+            self.check_at_rest(rollout);
         }
     }
 
-    /// At rest there is never a mix; what could not be removed was told, and somebody removes it.
-    fn is_one_release(&mut self, rollout: &Rollout) {
+    /// At rest objects of two releases never mix. Reported leftovers are removed by a person.
+    fn check_at_rest(&mut self, rollout: &Rollout) {
         let leftovers = rollout.operation.as_ref().map_or(&[][..], |it| &it.leftovers);
         let (cluster, current) = (&mut self.etcd.cluster, rollout.current.as_ref());
         if !leftovers.is_empty() {
@@ -314,8 +314,8 @@ impl World {
         }
     }
 
-    /// Objects that the running version has are there, whatever is done.
-    fn holds_together(&self, rollout: &Rollout, action: &Action) {
+    /// The objects of the running version exist, whatever is done.
+    fn check_running_objects(&self, rollout: &Rollout, action: &Action) {
         let removing = matches!(action, Action::Remove { .. } | Action::RemoveFinalizer);
         if rollout.current.is_some() && !removing && rollout.phase() != Phase::Removing {
             let there = self.etcd.cluster.shared.iter().all(Option::is_some);
@@ -323,29 +323,29 @@ impl World {
         }
     }
 
-    /// Nothing is in the way any more; asked again, what is assigned runs if it can, and else what ran before.
-    pub fn comes_to_rest_as_without_faults(&mut self) {
-        self.etcd.paused = false;
-        self.rest();
-        let ran = self.rollout().current.clone();
+    /// Without further faults, and after a retry, the assigned version runs if it works, and otherwise the one before.
+    pub fn ends_as_without_faults(&mut self) {
+        self.etcd.is_paused = false;
+        self.come_to_rest();
+        let running = self.rollout().current.clone();
         self.etcd.retry += 1;
-        self.rest();
+        self.come_to_rest();
         let (rollout, cluster) = (self.rollout(), &self.etcd.cluster);
-        let wanted = release(RELEASES[self.etcd.wanted]);
-        match (verdict_of(&wanted), ran) {
+        let assigned = release(RELEASES[self.etcd.assigned]);
+        match (verdict_of(&assigned), running) {
             (Verdict::Healthy, _) => {
                 assert_eq!(rollout.phase(), Phase::Available, "{:?}", rollout.state);
-                assert_eq!(rollout.current.as_ref(), Some(&wanted));
-                assert!(cluster.is_wholly(&wanted), "not all of {wanted:?} is there");
+                assert_eq!(rollout.current.as_ref(), Some(&assigned));
+                assert!(cluster.is_wholly(&assigned), "not all of {assigned:?} is there");
             }
-            // Without its release there is no way back, and that is told.
-            (_, Some(_)) if self.etcd.lossy && rollout.phase() == Phase::Failed => {
+            // Without its release there is no rollback, and that is reported.
+            (_, Some(_)) if self.etcd.has_lost_release && rollout.phase() == Phase::Failed => {
                 assert_eq!(lifecycle::reason(rollout), Reason::RollbackFailed);
             }
-            (_, Some(ran)) => {
+            (_, Some(running)) => {
                 assert_eq!(rollout.phase(), Phase::RolledBack, "{:?}", rollout.state);
-                assert_eq!(rollout.current.as_ref(), Some(&ran));
-                assert!(cluster.is_wholly(&ran), "not all of {ran:?} is back");
+                assert_eq!(rollout.current.as_ref(), Some(&running));
+                assert!(cluster.is_wholly(&running), "not all of {running:?} is restored");
             }
             (_, None) => {
                 assert_eq!(rollout.phase(), Phase::Failed, "{:?}", rollout.state);
@@ -358,11 +358,11 @@ impl World {
         &self.agent.as_ref().expect("an agent runs").rollout
     }
 
-    fn rest(&mut self) {
-        for turn in 0..MANY {
-            // Nobody can find what a lost release brought; a person reads that and lets go.
-            self.etcd.orphan = turn > MANY / 2;
-            let wake = self.turn(Event::Well);
+    fn come_to_rest(&mut self) {
+        for turn in 0..MAX_TURNS {
+            // The objects of a lost release cannot be found: a person reads that and sets `Orphan`.
+            self.etcd.is_orphaned = turn > MAX_TURNS / 2;
+            let wake = self.turn(Event::NoFault);
             let settled = self.agent.as_ref().is_some_and(|it| it.rollout.phase().is_settled());
             if settled && wake.is_none_or(|wake| wake > Duration::from_secs(60)) {
                 return;

@@ -10,16 +10,16 @@ use lifecycle::{
 
 use crate::scene::words::release;
 use crate::scene::{Scene, hold};
-use crate::{MINUTES, any_way_down, rolling_back};
+use crate::{MINUTES, any_downgrade, rolling_back};
 
 // Restarts and losses
 
 #[test]
-fn after_a_restart_the_same_is_done_again() {
+fn a_restarted_agent_repeats_the_action() {
     for phase in [Phase::Pulling, Phase::Staging, Phase::Checking, Phase::Applying, Phase::Pruning]
     {
         let scene = Scene::upgrading(phase);
-        let action = scene.described();
+        let action = scene.action_text();
         scene
             .restart()
             .is(phase)
@@ -28,13 +28,13 @@ fn after_a_restart_the_same_is_done_again() {
             .is(Phase::Available)
             .runs("1.5.0", "1.4.0");
     }
-    rolling_back().done().restart().is(Phase::RollingBack).does("apply 1.4.0 again: Namespaces");
+    rolling_back().done().restart().is(Phase::RollingBack).does("restore 1.4.0: Namespaces");
 }
 
 // Crash loops
 
 #[test]
-fn where_three_agents_ended_in_a_row_there_is_no_fourth() {
+fn after_three_crashes_in_a_row_there_is_no_fourth() {
     let forward = [
         (Phase::Pulling, Phase::Rejected),
         (Phase::Staging, Phase::Rejected),
@@ -47,7 +47,7 @@ fn where_three_agents_ended_in_a_row_there_is_no_fourth() {
         let scene = scene.restart().is(to).because(Reason::CrashLoop).runs("1.4.0", "-");
         let said = format!("the agent crashed 3 times in a row while {}", phase.name());
         assert_eq!(scene.message(), said);
-        let scene = scene.settled().rests(60 * MINUTES).does("-");
+        let scene = scene.settled().waits(60 * MINUTES).does("-");
         scene.retry("again").settled().is(Phase::Available).runs("1.5.0", "1.4.0");
     }
     let scene = Scene::upgrading(Phase::Pruning).restart().restart().restart();
@@ -56,33 +56,36 @@ fn where_three_agents_ended_in_a_row_there_is_no_fourth() {
 }
 
 #[test]
-fn a_way_back_that_ends_three_agents_fails_and_stays() {
+fn a_rollback_that_crashes_three_times_fails() {
     for far in [RollbackStep::Withdraw, RollbackStep::Apply { wave: Wave::Roles }] {
-        let scene = rolling_back().until_back(far).restart().restart().is(Phase::RollingBack);
+        let scene =
+            rolling_back().until_rollback_step(far).restart().restart().is(Phase::RollingBack);
         let scene = scene.restart().is(Phase::Failed).because(Reason::RollbackFailed);
-        let scene = scene.does("evidence of 1.4.0").done().rests(60 * MINUTES).does("-");
+        let scene = scene.does("save evidence of 1.4.0").done().waits(60 * MINUTES).does("-");
         scene.retry("again").settled().is(Phase::Available);
     }
-    let verifying = rolling_back().until_back(RollbackStep::Verify { healthy_for: None });
+    let verifying = rolling_back().until_rollback_step(RollbackStep::Verify { healthy_for: None });
     let verifying = verifying.restart().restart().is(Phase::RollingBack).restart();
     verifying.is(Phase::Failed).because(Reason::RollbackFailed);
     // The old version runs by then.
-    let pruning = rolling_back().until_back(RollbackStep::Prune).restart().restart().restart();
+    let pruning =
+        rolling_back().until_rollback_step(RollbackStep::Prune).restart().restart().restart();
     let pruning = pruning.is(Phase::RolledBack).because(Reason::Unhealthy);
     assert!(pruning.message().contains("could not be removed: the agent crashed 3 times"));
 }
 
 #[test]
-fn whatever_comes_of_it_ends_a_crash_loop() {
+fn any_outcome_or_verdict_ends_a_crash_loop() {
     let scene = Scene::upgrading(Phase::Applying).restart().restart().done();
-    let scene = scene.restart().restart().is(Phase::Applying).transient(Reason::ApplyFailed);
-    let scene = scene.rests(1).restart().restart().until(Phase::Verifying);
+    let scene =
+        scene.restart().restart().is(Phase::Applying).fails_transiently(Reason::ApplyFailed);
+    let scene = scene.waits(1).restart().restart().until(Phase::Verifying);
     let scene = scene.restart().restart().healthy(1).restart().restart().is(Phase::Verifying);
     scene.settled().is(Phase::Available).runs("1.5.0", "1.4.0");
 }
 
 #[test]
-fn a_crash_loop_ends_with_another_assignment_and_its_release_is_never_looked_at() {
+fn another_assignment_ends_a_crash_loop_without_assessing_its_release() {
     let crashed = |phase| {
         let mut scene = Scene::upgrading(phase).restart().restart();
         scene.rollout.retry_state.crashes = 3;
@@ -95,24 +98,24 @@ fn a_crash_loop_ends_with_another_assignment_and_its_release_is_never_looked_at(
 }
 
 #[test]
-fn with_hold_a_crash_loop_stays_where_it_is() {
+fn with_hold_a_crash_loop_stays_in_place() {
     let scene = Scene::available("1.4.0").policy(hold).assign("1.5.0").until(Phase::Applying);
     let scene = scene.restart().restart().restart().is(Phase::Failed);
-    scene.because(Reason::CrashLoop).does("evidence of 1.5.0").done().does("-");
+    scene.because(Reason::CrashLoop).does("save evidence of 1.5.0").done().does("-");
 }
 
 #[test]
-fn a_removal_that_ends_agents_is_tried_every_five_minutes() {
+fn an_uninstall_that_crashes_is_retried_every_five_minutes() {
     let scene = Scene::available("1.4.0").delete(Deletion::Uninstall).does("remove 1.4.0");
     let scene = scene.restart().restart().does("remove 1.4.0").restart().does("-");
     assert_eq!(scene.message(), "the agent crashed 3 times in a row while Removing");
-    let scene = scene.rests(4 * MINUTES).does("-").rests(MINUTES).does("remove 1.4.0");
-    let scene = scene.restart().does("-").rests(5 * MINUTES).does("remove 1.4.0").settled();
+    let scene = scene.waits(4 * MINUTES).does("-").waits(MINUTES).does("remove 1.4.0");
+    let scene = scene.restart().does("-").waits(5 * MINUTES).does("remove 1.4.0").settled();
     assert!(scene.gone);
 }
 
 #[test]
-fn at_rest_no_restart_is_counted() {
+fn no_crash_is_counted_at_rest() {
     for scene in [Scene::available("1.4.0"), Scene::rolled_back(), Scene::held()] {
         let mut scene = scene;
         for _ in 0..10 {
@@ -123,16 +126,16 @@ fn at_rest_no_restart_is_counted() {
 }
 
 #[test]
-fn what_is_missing_after_a_restart_is_pulled_again() {
+fn a_release_that_is_missing_after_a_restart_is_pulled_again() {
     for phase in [Phase::Staging, Phase::Checking, Phase::Applying] {
         let scene = Scene::upgrading(phase).restart().missing().is(Phase::Pulling).does("-");
-        let scene = scene.rests(1).does("pull").settled();
+        let scene = scene.waits(1).does("pull").settled();
         scene.is(Phase::Available).runs("1.5.0", "1.4.0");
     }
 }
 
 #[test]
-fn pruning_without_the_old_release_ends_and_without_the_new_one_pulls_it() {
+fn a_prune_without_the_old_release_ends_and_without_the_new_one_pulls_it() {
     let scene = Scene::upgrading(Phase::Pruning).missing().is(Phase::Available);
     assert!(scene.message().contains("could not be removed"), "{}", scene.message());
     let mut scene = Scene::upgrading(Phase::Pruning);
@@ -142,30 +145,33 @@ fn pruning_without_the_old_release_ends_and_without_the_new_one_pulls_it() {
 
 #[test]
 fn a_lost_ledger_is_rebuilt_without_installing_over_what_runs() {
-    let scene = Scene::available("1.4.0").forget().is(Phase::Available).does("-");
+    let scene = Scene::available("1.4.0").loses_status().is(Phase::Available).does("-");
     let scene = scene.because(Reason::LedgerRebuilt).runs("1.4.0", "-");
-    scene.remembers(&["1 Upgrade 1.4.0 Succeeded LedgerRebuilt"]);
-    // Where another is retained, it may have been on its way.
-    let scene = Scene::upgrading(Phase::Available).settled().forget().is(Phase::RollingBack);
-    let scene = scene.because(Reason::LedgerRebuilt).conditions("Reconciling Verified").settled();
+    scene.has_history(&["1 Upgrade 1.4.0 Succeeded LedgerRebuilt"]);
+    // Another retained release may have been on its way.
+    let scene = Scene::upgrading(Phase::Available).settled().loses_status().is(Phase::RollingBack);
+    let scene =
+        scene.because(Reason::LedgerRebuilt).has_conditions("Reconciling Verified").settled();
     let scene = scene.is(Phase::Available).runs("1.5.0", "1.4.0");
-    let scene = scene.remembers(&["1 Rollback 1.5.0 Succeeded RollbackSucceeded"]).assign("1.4.0");
+    let scene =
+        scene.has_history(&["1 Rollback 1.5.0 Succeeded RollbackSucceeded"]).assign("1.4.0");
     scene.shows_operation("Rollback InProgress").does("check 1.4.0 from 1.5.0");
 }
 
 #[test]
-fn a_ledger_lost_in_mid_rollout_still_covers_what_was_touched() {
-    let lost = || Scene::upgrading(Phase::Verifying).forget();
+fn a_ledger_that_was_lost_in_mid_rollout_still_covers_touched_releases() {
+    let lost = || Scene::upgrading(Phase::Verifying).loses_status();
     let scene =
         lost().is(Phase::Checking).shows_operation("Upgrade InProgress").until(Phase::Verifying);
     scene
-        .broken()
+        .failing()
         .done()
         .does("prune extensions of 1.5.0, keep 1.4.0")
         .settled()
         .runs("1.4.0", "-");
-    let back = Scene::upgrading(Phase::Available).settled().policy(any_way_down).assign("1.4.0");
-    let back = back.until(Phase::Applying).forget().is(Phase::Checking).assign("1.5.0").settled();
+    let back = Scene::upgrading(Phase::Available).settled().policy(any_downgrade).assign("1.4.0");
+    let back =
+        back.until(Phase::Applying).loses_status().is(Phase::Checking).assign("1.5.0").settled();
     back.is(Phase::Available).runs("1.5.0", "1.4.0");
     let mut scene = lost();
     scene.rollout = Rollout::rebuild(&scene.seen.retained);
@@ -174,7 +180,7 @@ fn a_ledger_lost_in_mid_rollout_still_covers_what_was_touched() {
 }
 
 #[test]
-fn nothing_retained_makes_an_empty_ledger() {
+fn without_retained_releases_the_rebuilt_ledger_is_empty() {
     assert_eq!(Rollout::rebuild(&[]), Rollout::default());
     let candidate = Retained { release: release("1.4.0"), state: RetainedState::Candidate };
     let rollout = Rollout::rebuild(&[candidate]);
@@ -182,7 +188,7 @@ fn nothing_retained_makes_an_empty_ledger() {
 }
 
 #[test]
-fn a_ledger_is_read_back_with_its_history() {
+fn a_saved_ledger_is_loaded_with_its_history() {
     let scene = Scene::rolled_back();
     let text = serde_json::to_string(&scene.saved).expect("a status");
     let status: ManagedAddOnStatus = serde_json::from_str(&text).expect("a status");
@@ -190,7 +196,7 @@ fn a_ledger_is_read_back_with_its_history() {
 }
 
 #[test]
-fn a_ledger_of_another_form_is_refused() {
+fn a_ledger_of_another_format_is_refused() {
     let mut status = Scene::available("1.4.0").saved;
     assert_eq!(Rollout::load(&ManagedAddOnStatus::default()), Ok(None));
     for (form, said) in [
@@ -206,18 +212,18 @@ fn a_ledger_of_another_form_is_refused() {
 }
 
 #[test]
-fn spent_time_alone_is_not_worth_a_save() {
+fn spent_time_alone_causes_no_save() {
     let scene = Scene::upgrading(Phase::Verifying).healthy(1);
     let saved = scene.rollout.clone();
     assert!(scene.healthy(20).rollout.equals_except_time(&saved));
-    let scene = rolling_back().until_back(RollbackStep::Verify { healthy_for: None });
+    let scene = rolling_back().until_rollback_step(RollbackStep::Verify { healthy_for: None });
     let saved = scene.rollout.clone();
     assert!(scene.healthy(20).rollout.equals_except_time(&saved));
-    let scene = Scene::upgrading(Phase::Pulling).transient(Reason::PullFailed);
+    let scene = Scene::upgrading(Phase::Pulling).fails_transiently(Reason::PullFailed);
     let saved = scene.rollout.clone();
-    let scene = scene.rests(1);
+    let scene = scene.waits(1);
     assert!(scene.rollout.equals_except_time(&saved));
-    assert!(!scene.transient(Reason::PullFailed).rollout.equals_except_time(&saved));
+    assert!(!scene.fails_transiently(Reason::PullFailed).rollout.equals_except_time(&saved));
 }
 
 // Clocks
@@ -233,17 +239,17 @@ fn no_length_of_time_overflows() {
             Verdict::Failed("it".to_owned()),
         ] {
             let mut scene = if phase == Phase::RollingBack {
-                rolling_back().until_back(RollbackStep::Verify { healthy_for: None })
+                rolling_back().until_rollback_step(RollbackStep::Verify { healthy_for: None })
             } else {
                 Scene::upgrading(phase)
             };
             scene.seen.verdict = Some(verdict.clone());
-            scene = scene.rests(1);
+            scene = scene.waits(1);
             (scene.seen.elapsed, scene.seen.verdict) = (Duration::MAX, Some(verdict.clone()));
-            scene = scene.look();
+            scene = scene.observe();
             for _ in 0..3 {
                 (scene.seen.elapsed, scene.seen.verdict) = (Duration::MAX, Some(verdict.clone()));
-                scene = scene.transient(Reason::ApplyFailed);
+                scene = scene.fails_transiently(Reason::ApplyFailed);
             }
         }
     }
@@ -258,7 +264,7 @@ fn an_operation_never_ends_before_it_began() {
 }
 
 #[test]
-fn history_keeps_twenty_and_the_first_of_all() {
+fn the_history_keeps_twenty_entries_and_the_first_one() {
     let mut scene = Scene::available("1.0.0");
     for minor in 1..=25 {
         scene = scene.assign(&format!("1.{minor}.0")).settled();

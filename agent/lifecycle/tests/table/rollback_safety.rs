@@ -13,7 +13,7 @@ const CLAIM: &str =
     "PersistentVolumeClaim data requests another size, and a claim that has grown cannot shrink";
 
 fn unsafe_upgrade() -> Scene {
-    let scene = Scene::available("1.4.0").judged(&["data"], &["web:1"]);
+    let scene = Scene::available("1.4.0").finds_risks(&["data"], &["web:1"]);
     scene.assign("1.5.0").until(Phase::Checking).done()
 }
 
@@ -33,13 +33,14 @@ fn the_judgement_is_a_condition_from_the_check_until_the_next_operation() {
         (&[], &["web:1", "web:1"], format!("Unknown Undetermined: {image}; {image}")),
         (&["data"], &["web:1"], format!("False RollbackUnsafe: {CLAIM}; {image}")),
     ] {
-        let scene = Scene::available("1.4.0").says("RollbackSafe", "absent");
-        let scene = scene.judged(claims, images).policy(proceed).assign("1.5.0");
-        let scene = scene.until(Phase::Verifying).says("RollbackSafe", &shown);
-        let back = scene.clone().broken().is(Phase::RollingBack).says("RollbackSafe", &shown);
-        back.settled().is(Phase::RolledBack).says("RollbackSafe", &shown);
-        let scene = scene.settled().is(Phase::Available).says("RollbackSafe", &shown);
-        scene.assign("1.6.0").says("RollbackSafe", "absent");
+        let scene = Scene::available("1.4.0").shows_condition("RollbackSafe", "absent");
+        let scene = scene.finds_risks(claims, images).policy(proceed).assign("1.5.0");
+        let scene = scene.until(Phase::Verifying).shows_condition("RollbackSafe", &shown);
+        let back =
+            scene.clone().failing().is(Phase::RollingBack).shows_condition("RollbackSafe", &shown);
+        back.settled().is(Phase::RolledBack).shows_condition("RollbackSafe", &shown);
+        let scene = scene.settled().is(Phase::Available).shows_condition("RollbackSafe", &shown);
+        scene.assign("1.6.0").shows_condition("RollbackSafe", "absent");
     }
 }
 
@@ -52,8 +53,8 @@ fn a_version_whose_rollback_would_not_work_waits() {
     let scene = unsafe_upgrade().is(Phase::Waiting).because(Reason::RollbackUnsafe).does("-");
     let expected = format!("a rollback would not be safe: {CLAIM}. ");
     assert!(scene.message().starts_with(&expected), "{}", scene.message());
-    let scene = scene.conditions("Reconciling Verified").shows_operation("Upgrade InProgress");
-    let scene = scene.rests(60 * MINUTES).is(Phase::Waiting).does("-");
+    let scene = scene.has_conditions("Reconciling Verified").shows_operation("Upgrade InProgress");
+    let scene = scene.waits(60 * MINUTES).is(Phase::Waiting).does("-");
     let scene = scene.pause().resume().slot(false).slot(true).is(Phase::Waiting).restart();
     let scene = scene.is(Phase::Waiting).does("-").runs("1.4.0", "-");
     assert!(scene.message().contains("not be safe"));
@@ -62,11 +63,11 @@ fn a_version_whose_rollback_would_not_work_waits() {
 #[test]
 fn a_retry_accepts_the_reported_blockers_and_no_others() {
     let scene = unsafe_upgrade().retry("go").does("check 1.5.0 from 1.4.0");
-    let other = scene.clone().judged(&["data", "logs"], &[]).done();
+    let other = scene.clone().finds_risks(&["data", "logs"], &[]).done();
     let other = other.is(Phase::Waiting).because(Reason::RollbackUnsafe);
     other.retry("again").done().is(Phase::Applying);
     let scene = scene.done().is(Phase::Applying).settled();
-    scene.is(Phase::Available).remembers(&[
+    scene.is(Phase::Available).has_history(&[
         "2 Upgrade 1.5.0 Succeeded UpgradeSucceeded",
         "1 Install 1.4.0 Succeeded InstallSucceeded",
     ]);
@@ -96,9 +97,9 @@ fn consent_is_saved_as_kinds_and_keys_so_that_a_reworded_message_keeps_it() {
 fn a_held_version_proceeds_after_a_change_of_policy_version_or_cause() {
     unsafe_upgrade().policy(proceed).done().is(Phase::Applying);
     unsafe_upgrade().policy(hold).done().is(Phase::Waiting).because(Reason::RollbackUnsafe);
-    unsafe_upgrade().judged(&[], &[]).retry("look").done().is(Phase::Applying);
+    unsafe_upgrade().finds_risks(&[], &[]).retry("look").done().is(Phase::Applying);
     unsafe_upgrade().assign("1.4.0").is(Phase::Available).runs("1.4.0", "-");
-    let scene = unsafe_upgrade().judged(&[], &[]).assign("1.6.0").settled();
+    let scene = unsafe_upgrade().finds_risks(&[], &[]).assign("1.6.0").settled();
     scene.is(Phase::Available).runs("1.6.0", "1.4.0");
     unsafe_upgrade().delete(Deletion::Uninstall).is(Phase::Removing);
 }
@@ -111,15 +112,15 @@ fn blockers_that_were_accepted_for_one_version_are_not_accepted_for_another() {
 
 #[test]
 fn neither_an_unknown_nor_a_release_that_is_half_written_is_held() {
-    let scene = Scene::available("1.4.0").judged(&[], &["web:1"]).assign("1.5.0");
-    let scene = scene.until(Phase::Applying).judged(&["data"], &[]);
+    let scene = Scene::available("1.4.0").finds_risks(&[], &["web:1"]).assign("1.5.0");
+    let scene = scene.until(Phase::Applying).finds_risks(&["data"], &[]);
     scene.assign("1.6.0").until(Phase::Checking).done().is(Phase::Applying);
 }
 
 #[test]
 fn warnings_of_the_check_are_shown_while_the_release_is_written_and_stop_nothing() {
     let mut scene = Scene::available("1.4.0");
-    scene.report.warnings = vec!["a".to_owned(), "b".to_owned()];
+    scene.check_report.warnings = vec!["a".to_owned(), "b".to_owned()];
     let scene = scene.assign("1.5.0").until(Phase::Applying);
     assert_eq!(scene.message(), "the check warns: a; b");
     let scene = scene.done().restart().done();
@@ -134,10 +135,10 @@ fn warnings_of_the_check_are_shown_while_the_release_is_written_and_stop_nothing
 fn a_rollback_names_the_objects_it_kept_and_restores_all_others() {
     for requested in [false, true] {
         let scene = Scene::upgrading(Phase::Verifying);
-        let scene = if requested { scene.assign("1.4.0") } else { scene.broken().done() };
-        let scene = scene.done().done().does("apply 1.4.0 again: Definitions");
+        let scene = if requested { scene.assign("1.4.0") } else { scene.failing().done() };
+        let scene = scene.done().done().does("restore 1.4.0: Definitions");
         let scene = scene.keeps(&["b"]);
-        let scene = scene.is(Phase::RollingBack).does("apply 1.4.0 again: Roles").restart();
+        let scene = scene.is(Phase::RollingBack).does("restore 1.4.0: Roles").restart();
         let scene = scene.settled().because(Reason::RollbackIncomplete).runs("1.4.0", "-");
         let scene = scene.shows_operation("Rollback Succeeded");
         let kept = "left as they are: CustomResourceDefinition b: 3 objects would lose spec.a";

@@ -1,10 +1,10 @@
-//! When a rollout may begin: pause, slots and maintenance windows.
+//! When a rollout may start: pause, slots and maintenance windows.
 
 use lifecycle::health::HookStatus;
 use lifecycle::{Deletion, Phase, Reason};
 
 use crate::scene::Scene;
-use crate::{MINUTES, SATURDAYS, any_way_down};
+use crate::{MINUTES, SATURDAYS, any_downgrade};
 
 // Pause and slots
 
@@ -18,51 +18,52 @@ fn while_paused_nothing_new_starts() {
         Scene::held().pause().assign("1.6.0"),
     ] {
         let scene = scene.is(Phase::Waiting).because(Reason::Paused).does("-");
-        let scene = scene.rests(60 * MINUTES).restart().is(Phase::Waiting);
+        let scene = scene.waits(60 * MINUTES).restart().is(Phase::Waiting);
         scene.resume().settled().is(Phase::Available);
     }
     Scene::rolled_back().pause().retry("1").is(Phase::Waiting).resume().is(Phase::Pulling);
 }
 
 #[test]
-fn a_pause_before_the_first_write_holds_it() {
+fn a_pause_before_the_first_write_holds_the_rollout() {
     let scene = Scene::upgrading(Phase::Checking).pause().is(Phase::Checking).done();
     let scene = scene.is(Phase::Waiting).because(Reason::Paused).resume().is(Phase::Checking);
     let scene = scene.does("check 1.5.0 from 1.4.0").settled().runs("1.5.0", "1.4.0");
     let newest = "2 Upgrade 1.5.0 Succeeded UpgradeSucceeded";
-    scene.remembers(&[newest, "1 Install 1.4.0 Succeeded InstallSucceeded"]);
+    scene.has_history(&[newest, "1 Install 1.4.0 Succeeded InstallSucceeded"]);
 }
 
 #[test]
-fn while_paused_what_is_under_way_is_finished() {
+fn a_rollout_that_is_under_way_is_finished_while_paused() {
     for phase in [Phase::Applying, Phase::Verifying, Phase::Pruning] {
         let scene = Scene::upgrading(phase).pause().is(phase).assign("1.6.0").is(phase);
-        let scene = scene.until(Phase::Available).runs("1.5.0", "1.4.0").look().is(Phase::Waiting);
+        let scene =
+            scene.until(Phase::Available).runs("1.5.0", "1.4.0").observe().is(Phase::Waiting);
         scene.resume().settled().runs("1.6.0", "1.5.0");
     }
-    Scene::upgrading(Phase::Verifying).pause().broken().settled().is(Phase::RolledBack);
+    Scene::upgrading(Phase::Verifying).pause().failing().settled().is(Phase::RolledBack);
     Scene::upgrading(Phase::Verifying).pause().assign("1.4.0").is(Phase::RollingBack);
 }
 
 #[test]
-fn what_is_half_there_is_not_left_so_by_a_pause() {
+fn a_pause_does_not_hold_a_release_that_is_half_written() {
     let scene = Scene::upgrading(Phase::Applying).assign("1.6.0").until(Phase::Checking).pause();
     scene.done().is(Phase::Applying).does("apply 1.6.0: Namespaces");
 }
 
 #[test]
-fn rollouts_wait_for_their_turn() {
+fn rollouts_wait_for_a_free_slot() {
     let scene = Scene::available("1.4.0").slot(false).assign("1.5.0").is(Phase::Waiting);
     let scene = scene.because(Reason::Queued).does("-");
     scene.slot(true).is(Phase::Pulling).until(Phase::Applying).slot(false).until(Phase::Available);
 }
 
 #[test]
-fn what_is_put_off_is_initiated_and_ends_when_it_is_taken_back() {
+fn a_waiting_operation_ends_when_the_assignment_returns() {
     let scene = Scene::available("1.4.0").pause().assign("1.5.0").is(Phase::Waiting);
     assert_eq!(scene.rollout.operation.as_ref().map(|operation| operation.completed), Some(None));
     let scene = scene.assign("1.4.0").is(Phase::Available).because(Reason::ReturnRequested);
-    scene.remembers(&[
+    scene.has_history(&[
         "3 Rollback 1.4.0 Succeeded ReturnRequested",
         "2 Upgrade 1.5.0 Failed Superseded",
         "1 Install 1.4.0 Succeeded InstallSucceeded",
@@ -70,26 +71,26 @@ fn what_is_put_off_is_initiated_and_ends_when_it_is_taken_back() {
 }
 
 #[test]
-fn what_was_begun_and_put_off_is_ended_when_another_takes_its_place() {
+fn a_waiting_operation_ends_when_another_version_replaces_it() {
     let put_off = || Scene::upgrading(Phase::Checking).pause().done().is(Phase::Waiting);
     let superseded = "2 Upgrade 1.5.0 Failed Superseded";
     let first = "1 Install 1.4.0 Succeeded InstallSucceeded";
     let newest = "3 Rollback 1.4.0 Succeeded ReturnRequested";
-    put_off().assign("1.4.0").is(Phase::Available).remembers(&[newest, superseded, first]);
+    put_off().assign("1.4.0").is(Phase::Available).has_history(&[newest, superseded, first]);
     let newest = "3 Upgrade 1.6.0 Succeeded UpgradeSucceeded";
-    put_off().assign("1.6.0").resume().settled().remembers(&[newest, superseded, first]);
+    put_off().assign("1.6.0").resume().settled().has_history(&[newest, superseded, first]);
     let newest = "3 Upgrade 1.7.0 Failed InvalidAssignment";
-    put_off().unreadable_at("1.7.0").remembers(&[newest, superseded, first]);
+    put_off().unreadable_at("1.7.0").has_history(&[newest, superseded, first]);
 }
 
 // Maintenance windows
 
 #[test]
-fn outside_every_window_nothing_new_starts_and_it_is_told_when_one_opens() {
+fn outside_every_window_nothing_new_starts_and_the_next_window_is_shown() {
     for scene in [
         Scene::new().windows(&[SATURDAYS]).assign("1.6.0"),
         Scene::available("1.4.0").windows(&[SATURDAYS]).assign("1.6.0"),
-        Scene::available("1.4.0").policy(any_way_down).windows(&[SATURDAYS]).assign("1.3.0"),
+        Scene::available("1.4.0").policy(any_downgrade).windows(&[SATURDAYS]).assign("1.3.0"),
         Scene::upgrading(Phase::Pulling).windows(&[SATURDAYS]).assign("1.6.0"),
         Scene::rolled_back().windows(&[SATURDAYS]).assign("1.6.0"),
         Scene::rolled_back().windows(&[SATURDAYS]).retry("1"),
@@ -109,9 +110,9 @@ fn outside_every_window_nothing_new_starts_and_it_is_told_when_one_opens() {
 }
 
 #[test]
-fn who_waits_for_a_window_looks_again_exactly_when_it_opens() {
+fn a_rollout_that_waits_for_a_window_wakes_exactly_when_it_opens() {
     let wakes = |scene: &Scene| scene.wake.map(|wake| wake.as_secs());
-    let scene = Scene::available("1.4.0").windows(&[SATURDAYS]).assign("1.5.0").look();
+    let scene = Scene::available("1.4.0").windows(&[SATURDAYS]).assign("1.5.0").observe();
     assert_eq!(wakes(&scene), Some(60 * MINUTES), "clocks are set, and machines sleep");
     let scene = scene.at("2026-03-07T00:12:34Z").is(Phase::Waiting);
     assert_eq!(wakes(&scene), Some(47 * MINUTES + 26));
@@ -120,44 +121,44 @@ fn who_waits_for_a_window_looks_again_exactly_when_it_opens() {
 }
 
 #[test]
-fn in_a_window_a_rollout_starts_and_is_finished_after_it() {
+fn a_rollout_starts_in_a_window_and_is_finished_after_it() {
     let scene = Scene::available("1.4.0").windows(&[SATURDAYS]).at("2026-03-07T04:59:59Z");
     let scene = scene.assign("1.5.0").is(Phase::Pulling).until(Phase::Applying);
     let scene = scene.at("2026-03-07T05:00:00Z").is(Phase::Applying).until(Phase::Verifying);
-    let broken = scene.clone().broken().is(Phase::RollingBack);
+    let broken = scene.clone().failing().is(Phase::RollingBack);
     broken.at("2026-03-08T05:00:00Z").settled().is(Phase::RolledBack).runs("1.4.0", "-");
     scene.clone().assign("1.4.0").is(Phase::RollingBack).settled().is(Phase::Available);
     // A third version is something new.
-    let third = scene.assign("1.6.0").is(Phase::Verifying).until(Phase::Available).look();
+    let third = scene.assign("1.6.0").is(Phase::Verifying).until(Phase::Available).observe();
     let third = third.is(Phase::Waiting).because(Reason::OutsideWindow).runs("1.5.0", "1.4.0");
     third.at("2026-03-14T01:00:00Z").settled().runs("1.6.0", "1.5.0");
 }
 
 #[test]
-fn the_first_write_has_to_be_in_the_window() {
+fn the_first_write_has_to_be_in_a_window() {
     let closing = |scene: Scene| {
         let scene = scene.windows(&[SATURDAYS]).at("2026-03-07T04:59:59Z").assign("1.5.0");
         scene.until(Phase::Checking)
     };
-    let scene = closing(Scene::available("1.4.0")).rests(1).is(Phase::Checking).done();
+    let scene = closing(Scene::available("1.4.0")).waits(1).is(Phase::Checking).done();
     let scene = scene.is(Phase::Waiting).because(Reason::OutsideWindow);
     let scene = scene.at("2026-03-14T01:00:00Z").does("check 1.5.0 from 1.4.0").done();
     scene.is(Phase::Applying);
-    // What prepared an upgrade would have to be run again.
+    // Otherwise the pre-upgrade hooks would have to run again.
     let scene = closing(Scene::available("1.4.0").with_hooks()).done();
-    let scene = scene.does("hook 1.5.0: pre-upgrade").rests(1).hooked(HookStatus::Succeeded);
+    let scene = scene.does("hook 1.5.0: pre-upgrade").waits(1).reports_hooks(HookStatus::Succeeded);
     scene.is(Phase::Applying);
-    // What is half there is not left so.
+    // A half-written release is not left so.
     let scene = closing(Scene::available("1.4.0")).until(Phase::Applying).assign("1.6.0");
-    scene.until(Phase::Checking).rests(1).done().is(Phase::Applying);
-    // A window that one version was prepared in is not the next one's.
+    scene.until(Phase::Checking).waits(1).done().is(Phase::Applying);
+    // The window in which one version was prepared does not count for the next one.
     let scene = Scene::held().with_hooks().windows(&[SATURDAYS]).at("2026-03-07T04:59:59Z");
     let scene = scene.assign("1.6.0").until(Phase::Checking).done().does("hook 1.6.0: pre-upgrade");
-    scene.rests(1).assign("1.7.0").does("hook 1.6.0: pre-upgrade");
+    scene.waits(1).assign("1.7.0").does("hook 1.6.0: pre-upgrade");
 }
 
 #[test]
-fn windows_can_be_ignored_for_a_version_or_taken_out_of_the_policy() {
+fn windows_can_be_ignored_for_a_version_or_removed_from_the_policy() {
     let waiting = || Scene::available("1.4.0").windows(&[SATURDAYS]).assign("1.5.0");
     waiting().with(|seen| seen.ignores_windows = true).is(Phase::Pulling).until(Phase::Applying);
     waiting().windows(&[]).is(Phase::Pulling);
@@ -165,14 +166,14 @@ fn windows_can_be_ignored_for_a_version_or_taken_out_of_the_policy() {
 }
 
 #[test]
-fn windows_hold_neither_what_runs_nor_its_removal() {
+fn windows_hold_neither_the_running_version_nor_its_uninstall() {
     let waiting = || Scene::available("1.4.0").windows(&[SATURDAYS]).assign("1.5.0");
     waiting().assign("1.4.0").is(Phase::Available);
     waiting().delete(Deletion::Uninstall).is(Phase::Removing).settled();
     let scene = Scene::available("1.4.0").windows(&[SATURDAYS]).is(Phase::Available);
     let lost = scene.with(|seen| seen.retained.clear()).is(Phase::Pulling);
     lost.settled().is(Phase::Available).runs("1.4.0", "-");
-    // A pause is told first, and a turn is waited for in the window.
+    // A pause is reported first, and a slot is awaited in the window.
     waiting().pause().because(Reason::Paused).resume().because(Reason::OutsideWindow);
     let queued = waiting().slot(false).because(Reason::OutsideWindow);
     queued.at("2026-03-07T01:00:00Z").because(Reason::Queued).slot(true).is(Phase::Pulling);

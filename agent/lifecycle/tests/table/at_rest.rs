@@ -1,15 +1,15 @@
-//! What is looked at, shown and put back while nothing is asked for.
+//! What is shown about a release at rest.
 
 use lifecycle::{ManagedAddOnStatus, Phase};
 
 use crate::scene::Scene;
 
 #[test]
-fn what_is_not_well_at_rest_is_shown_and_changes_nothing_else() {
+fn a_degradation_at_rest_is_shown_and_changes_nothing_else() {
     let unwell = |mut scene: Scene| {
         let before = scene.saved.clone();
-        scene.beside.degradation = Some("Deployment a/b: 0 of 1".to_owned());
-        let scene = scene.look().does("-");
+        scene.context.degradation = Some("Deployment a/b: 0 of 1".to_owned());
+        let scene = scene.observe().does("-");
         let shown = |status: &ManagedAddOnStatus| ManagedAddOnStatus {
             conditions: Vec::new(),
             ..status.clone()
@@ -22,32 +22,32 @@ fn what_is_not_well_at_rest_is_shown_and_changes_nothing_else() {
         let it = all.find(|condition| condition.type_ == kind).expect("a condition");
         format!("{} {}: {}", it.status, it.reason, it.message)
     };
-    let available = unwell(Scene::available("1.4.0")).conditions("Degraded Verified");
+    let available = unwell(Scene::available("1.4.0")).has_conditions("Degraded Verified");
     for kind in ["Degraded", "Ready"] {
         let status = if kind == "Ready" { "False" } else { "True" };
         let expected = format!("{status} RunningUnhealthy: Deployment a/b: 0 of 1");
         assert_eq!(told(&available, kind), expected);
     }
-    let back = unwell(Scene::rolled_back()).conditions("Stalled Degraded Verified");
+    let back = unwell(Scene::rolled_back()).has_conditions("Stalled Degraded Verified");
     assert_eq!(told(&back, "Degraded"), "True RunningUnhealthy: Deployment a/b: 0 of 1");
     assert_eq!(told(&back, "Ready"), "False Unhealthy: rolled back to 1.4.0: crash loop");
     let well = Scene::available("1.4.0");
     assert_eq!(told(&well, "Degraded"), "False InstallSucceeded: ");
     let verified = "True DigestVerified: the bundle has the assigned digest";
     assert_eq!(told(&well, "Verified"), verified);
-    let refused = unwell(Scene::available("1.4.0").unreadable()).conditions("Stalled Degraded");
-    // Another version is on its way, and what is known is of the one before.
-    refused.assign("1.5.0").is(Phase::Pulling).conditions("Reconciling");
+    let refused = unwell(Scene::available("1.4.0").unreadable()).has_conditions("Stalled Degraded");
+    // Another version is on its way, and the degradation is of the one before.
+    refused.assign("1.5.0").is(Phase::Pulling).has_conditions("Reconciling");
 }
 
 #[test]
 fn drift_is_shown_at_rest_only() {
     let mut scene = Scene::available("1.4.0");
-    scene.beside.drift = Some(lifecycle::at_rest::DriftCondition {
+    scene.context.drift = Some(lifecycle::at_rest::DriftCondition {
         is_drifted: true,
         reason: lifecycle::at_rest::DriftReason::Contested,
         message: "ConfigMap a/b".to_owned(),
     });
-    let scene = scene.look().is(Phase::Available).conditions("Ready Verified Drifted");
-    scene.assign("1.5.0").is(Phase::Pulling).conditions("Reconciling");
+    let scene = scene.observe().is(Phase::Available).has_conditions("Ready Verified Drifted");
+    scene.assign("1.5.0").is(Phase::Pulling).has_conditions("Reconciling");
 }

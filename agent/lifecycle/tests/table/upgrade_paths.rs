@@ -1,4 +1,4 @@
-//! Which version may follow which.
+//! Upgrade paths: which version may follow which.
 
 use lifecycle::{Downgrades, Phase, Reason, Upgrades};
 
@@ -6,7 +6,7 @@ use crate::MINUTES;
 use crate::scene::Scene;
 
 #[test]
-fn policies_say_which_version_may_follow() {
+fn policies_decide_which_version_may_follow() {
     use Downgrades::*;
     use Upgrades::{Any as AnyStep, Minor, None as NoStep, Patch};
     let allowed = Phase::Pulling;
@@ -33,9 +33,9 @@ fn policies_say_which_version_may_follow() {
 }
 
 #[test]
-fn build_metadata_make_no_version_older() {
+fn build_metadata_makes_no_version_older() {
     for build in ["1.5.0+abc1", "1.5.0+f00d"] {
-        let scene = Scene::available("1.5.0+beef").assign(build).look();
+        let scene = Scene::available("1.5.0+beef").assign(build).observe();
         scene.shows_operation("Upgrade InProgress");
     }
 }
@@ -51,31 +51,31 @@ fn a_requested_rollback_ends_in_available() {
 }
 
 #[test]
-fn a_version_says_which_it_may_follow() {
+fn upgrade_from_decides_which_versions_may_be_followed() {
     let scene = Scene::available("1.4.0").upgrade_from(">=1.5.0").assign("1.6.0");
     let scene = scene.is(Phase::Rejected).because(Reason::UpgradePathNotSupported);
-    let scene = scene.rests(60 * MINUTES).is(Phase::Rejected).does("-");
+    let scene = scene.waits(60 * MINUTES).is(Phase::Rejected).does("-");
     scene.upgrade_from(">=1.3.0, <1.5.0").assign("1.6.0").is(Phase::Pulling);
 }
 
 #[test]
-fn the_way_is_judged_from_what_runs_not_from_what_is_half_there() {
+fn the_upgrade_path_begins_at_the_running_version_not_at_a_half_written_one() {
     let scene = Scene::upgrading(Phase::Applying).upgrade_from(">=1.5.0").assign("1.6.0");
     let scene = scene.is(Phase::Applying).until(Phase::Available).settled();
     scene.is(Phase::Available).runs("1.6.0", "1.5.0");
 }
 
 #[test]
-fn a_version_says_which_api_servers_it_supports() {
+fn a_version_names_the_api_servers_that_it_supports() {
     let scene = Scene::new().needs_kubernetes(">=1.32").assign("1.4.0").is(Phase::Rejected);
-    let scene = scene.because(Reason::KubernetesNotSupported).conditions("");
+    let scene = scene.because(Reason::KubernetesNotSupported).has_conditions("");
     let scene =
-        scene.kubernetes("1.32.1").is(Phase::Rejected).rests(6 * MINUTES).is(Phase::Rejected);
-    scene.rests(MINUTES).is(Phase::Pulling).shows_operation("Install InProgress");
+        scene.kubernetes("1.32.1").is(Phase::Rejected).waits(6 * MINUTES).is(Phase::Rejected);
+    scene.waits(MINUTES).is(Phase::Pulling).shows_operation("Install InProgress");
 }
 
 #[test]
-fn an_unknown_api_server_version_refuses_nothing() {
+fn an_unknown_api_server_version_rejects_nothing() {
     let mut scene = Scene::new().needs_kubernetes(">=1.32");
     scene.seen.kubernetes = None;
     scene.assign("1.4.0").is(Phase::Pulling);

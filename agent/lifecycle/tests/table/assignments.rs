@@ -1,4 +1,4 @@
-//! A new assignment in every phase, the same version once more, and assignments that cannot be read.
+//! Another assignment in every phase, the same version again, and assignments that cannot be read.
 
 use std::time::Duration;
 
@@ -7,15 +7,15 @@ use lifecycle::{ManagedAddOnStatus, Phase, Policy, Reason, Rollout, Upgrades};
 use crate::MINUTES;
 use crate::scene::{Scene, hold};
 
-// A new assignment
+// Another assignment
 
 #[test]
-fn before_the_first_write_a_new_assignment_takes_the_place() {
+fn before_the_first_write_another_assignment_replaces_the_target() {
     for phase in [Phase::Pulling, Phase::Staging, Phase::Checking] {
         let scene = Scene::upgrading(phase).assign("1.6.0").is(Phase::Pulling);
         let scene = scene.shows_operation("Upgrade InProgress").until(Phase::Pruning);
-        let scene = scene.does("prune of 1.6.0 and 1.4.0, keep 1.6.0").settled();
-        scene.runs("1.6.0", "1.4.0").remembers(&[
+        let scene = scene.does("prune 1.6.0 and 1.4.0, keep 1.6.0").settled();
+        scene.runs("1.6.0", "1.4.0").has_history(&[
             "3 Upgrade 1.6.0 Succeeded UpgradeSucceeded",
             "2 Upgrade 1.5.0 Failed Superseded",
             "1 Install 1.4.0 Succeeded InstallSucceeded",
@@ -24,10 +24,10 @@ fn before_the_first_write_a_new_assignment_takes_the_place() {
 }
 
 #[test]
-fn before_the_first_write_going_back_is_done_at_once() {
+fn before_the_first_write_a_return_is_done_at_once() {
     for phase in [Phase::Pulling, Phase::Staging, Phase::Checking] {
         let scene = Scene::upgrading(phase).assign("1.4.0").is(Phase::Available).runs("1.4.0", "-");
-        scene.remembers(&[
+        scene.has_history(&[
             "3 Rollback 1.4.0 Succeeded ReturnRequested",
             "2 Upgrade 1.5.0 Failed Superseded",
             "1 Install 1.4.0 Succeeded InstallSucceeded",
@@ -36,39 +36,43 @@ fn before_the_first_write_going_back_is_done_at_once() {
 }
 
 #[test]
-fn in_mid_rollout_a_third_version_becomes_the_target_in_place() {
+fn in_mid_rollout_a_third_version_becomes_the_target() {
     for phase in [Phase::Applying, Phase::Verifying, Phase::Pruning] {
         let scene = Scene::upgrading(phase).assign("1.6.0").is(Phase::Pulling).runs("1.4.0", "-");
         let scene = scene.until(Phase::Pruning);
-        let scene = scene.does("prune of 1.5.0 and 1.6.0 and 1.4.0, keep 1.6.0").settled();
+        let scene = scene.does("prune 1.5.0 and 1.6.0 and 1.4.0, keep 1.6.0").settled();
         let scene = scene.runs("1.6.0", "1.4.0");
         assert_eq!(scene.rollout.history[1].reason, "Superseded");
     }
 }
 
 #[test]
-fn a_third_version_that_fails_goes_back_to_what_last_was_available() {
+fn a_failed_third_version_is_rolled_back_to_the_last_available_one() {
     let to_third = || Scene::upgrading(Phase::Applying).assign("1.6.0");
-    let scene = to_third().until(Phase::Verifying).broken().is(Phase::RollingBack);
-    let scene = scene.does("evidence of 1.6.0").done();
+    let scene = to_third().until(Phase::Verifying).failing().is(Phase::RollingBack);
+    let scene = scene.does("save evidence of 1.6.0").done();
     let scene = scene.does("prune extensions of 1.5.0 and 1.6.0, keep 1.4.0").settled();
     scene.is(Phase::RolledBack).runs("1.4.0", "-");
-    // What is half there cannot stay because the third version is refused.
+    // A rejected third version cannot leave a half-written second one.
     for phase in [Phase::Pulling, Phase::Staging, Phase::Checking] {
-        let scene = to_third().until(phase).refused_for_good(Reason::Forbidden);
+        let scene = to_third().until(phase).fails_for_good(Reason::Forbidden);
         scene.is(Phase::RollingBack).settled().is(Phase::RolledBack).because(Reason::Forbidden);
     }
 }
 
 #[test]
-fn in_mid_rollout_going_back_rolls_back_at_once() {
+fn in_mid_rollout_a_return_is_a_rollback() {
     for phase in [Phase::Applying, Phase::Verifying, Phase::Pruning] {
         let scene = Scene::upgrading(phase).assign("1.4.0").is(Phase::RollingBack);
-        let scene =
-            scene.does("prune extensions of 1.5.0, keep 1.4.0").conditions("Reconciling Verified");
-        let scene =
-            scene.settled().is(Phase::Available).runs("1.4.0", "-").conditions("Ready Verified");
-        scene.remembers(&[
+        let scene = scene
+            .does("prune extensions of 1.5.0, keep 1.4.0")
+            .has_conditions("Reconciling Verified");
+        let scene = scene
+            .settled()
+            .is(Phase::Available)
+            .runs("1.4.0", "-")
+            .has_conditions("Ready Verified");
+        scene.has_history(&[
             "3 Rollback 1.4.0 Succeeded RollbackSucceeded",
             "2 Upgrade 1.5.0 Failed ReturnRequested",
             "1 Install 1.4.0 Succeeded InstallSucceeded",
@@ -77,7 +81,7 @@ fn in_mid_rollout_going_back_rolls_back_at_once() {
 }
 
 #[test]
-fn going_back_from_the_third_version_covers_all_that_was_touched() {
+fn a_return_from_a_third_version_covers_all_touched_releases() {
     for phase in [Phase::Pulling, Phase::Staging, Phase::Checking] {
         let scene = Scene::upgrading(Phase::Applying).assign("1.6.0").until(phase).assign("1.4.0");
         scene.is(Phase::RollingBack).does("prune extensions of 1.5.0, keep 1.4.0");
@@ -87,7 +91,7 @@ fn going_back_from_the_third_version_covers_all_that_was_touched() {
 }
 
 #[test]
-fn in_mid_rollout_an_assignment_that_cannot_be_followed_waits_for_the_end() {
+fn in_mid_rollout_an_assignment_that_is_not_admitted_waits_for_the_end() {
     for phase in [Phase::Applying, Phase::Verifying, Phase::Pruning] {
         let minor = |policy: &mut Policy| policy.upgrades = Upgrades::Minor;
         let scene = Scene::available("1.4.0").policy(minor).assign("1.5.0").until(phase);
@@ -97,20 +101,20 @@ fn in_mid_rollout_an_assignment_that_cannot_be_followed_waits_for_the_end() {
 }
 
 #[test]
-fn in_a_first_install_another_version_becomes_the_target_in_place() {
+fn during_an_install_another_version_becomes_the_target() {
     let scene = Scene::new().assign("1.4.0").until(Phase::Verifying).assign("1.5.0");
-    let scene = scene.shows_operation("Install InProgress").until(Phase::Verifying).broken();
-    scene.done().does("prune of 1.4.0 and 1.5.0, keep nothing").settled().is(Phase::Failed);
+    let scene = scene.shows_operation("Install InProgress").until(Phase::Verifying).failing();
+    scene.done().does("prune 1.4.0 and 1.5.0, keep nothing").settled().is(Phase::Failed);
 }
 
 #[test]
-fn a_release_that_is_retained_is_not_pulled() {
+fn a_retained_release_is_not_pulled() {
     let scene = Scene::upgrading(Phase::Available).settled().assign("1.4.0").is(Phase::Checking);
     scene.does("check 1.4.0 from 1.5.0");
 }
 
 #[test]
-fn a_policy_only_change_starts_nothing() {
+fn a_change_of_policy_alone_starts_nothing() {
     let scene = Scene::available("1.4.0").policy(hold).is(Phase::Available).does("-");
     let scene = scene.shows_operation("Install Succeeded").assign("1.5.0").until(Phase::Applying);
     let state = scene.rollout.state.clone();
@@ -121,7 +125,7 @@ fn a_policy_only_change_starts_nothing() {
 // The same version
 
 #[test]
-fn the_same_version_with_another_digest_is_refused() {
+fn the_same_version_with_another_digest_is_rejected() {
     let rebuilt = Scene::available("1.4.0").assign("1.4.0 rebuilt").is(Phase::Rejected);
     rebuilt.because(Reason::DigestChanged).does("-").assign("1.4.0").is(Phase::Available);
     let previous = Scene::upgrading(Phase::Available).settled().assign("1.4.0 rebuilt");
@@ -145,7 +149,7 @@ fn another_release_of_the_same_version_is_an_upgrade() {
 #[test]
 fn before_the_first_write_an_unreadable_assignment_is_rejected() {
     let waiting = || Scene::available("1.4.0").pause().assign("1.5.0").is(Phase::Waiting);
-    let rejected = || Scene::upgrading(Phase::Checking).refused(Reason::ImmutableField);
+    let rejected = || Scene::upgrading(Phase::Checking).fails(Reason::ImmutableField);
     for scene in [
         Scene::new(),
         waiting(),
@@ -159,7 +163,7 @@ fn before_the_first_write_an_unreadable_assignment_is_rejected() {
     ] {
         let ran = scene.rollout.current.clone();
         let scene = scene.unreadable().is(Phase::Rejected).because(Reason::InvalidAssignment);
-        let scene = scene.settled().rests(60 * MINUTES).is(Phase::Rejected).does("-");
+        let scene = scene.settled().waits(60 * MINUTES).is(Phase::Rejected).does("-");
         assert_eq!(scene.rollout.current, ran);
         scene.assign("1.6.0").resume().settled().is(Phase::Available);
     }
@@ -174,16 +178,16 @@ fn from_the_first_write_on_an_unreadable_assignment_waits_for_the_end() {
     }
     let third = Scene::upgrading(Phase::Applying).assign("1.6.0").is(Phase::Pulling).unreadable();
     third.is(Phase::Pulling).until(Phase::Available).runs("1.6.0", "1.4.0");
-    let broken = Scene::upgrading(Phase::Verifying).unreadable().broken().is(Phase::RollingBack);
+    let broken = Scene::upgrading(Phase::Verifying).unreadable().failing().is(Phase::RollingBack);
     broken.settled().is(Phase::Rejected).runs("1.4.0", "-");
 }
 
 #[test]
-fn an_unreadable_assignment_that_is_mended_to_what_runs_is_available() {
+fn an_unreadable_assignment_that_is_corrected_to_the_running_version_is_available() {
     let scene = Scene::available("1.4.0").unreadable_at("1.5.0").is(Phase::Rejected);
-    let scene = scene.conditions("Stalled").shows_operation("Upgrade Failed");
+    let scene = scene.has_conditions("Stalled").shows_operation("Upgrade Failed");
     let scene = scene.assign("1.4.0").is(Phase::Available);
-    scene.conditions("Ready Verified").remembers(&[
+    scene.has_conditions("Ready Verified").has_history(&[
         "3 Rollback 1.4.0 Succeeded ReturnRequested",
         "2 Upgrade 1.5.0 Failed InvalidAssignment",
         "1 Install 1.4.0 Succeeded InstallSucceeded",
@@ -191,7 +195,7 @@ fn an_unreadable_assignment_that_is_mended_to_what_runs_is_available() {
 }
 
 #[test]
-fn coming_back_to_what_runs_is_a_rollback_only_from_something_newer() {
+fn a_return_is_a_rollback_only_from_a_newer_version() {
     let never = |policy: &mut Policy| policy.downgrades = lifecycle::Downgrades::Never;
     for (asked, kind) in [
         ("1.6.0", "Rollback"),
@@ -208,7 +212,7 @@ fn coming_back_to_what_runs_is_a_rollback_only_from_something_newer() {
 }
 
 #[test]
-fn a_status_that_cannot_be_read_is_made_anew_from_its_ledger() {
+fn an_unreadable_status_is_rebuilt_from_its_ledger() {
     let scene = Scene::available("1.4.0");
     let mut status = serde_json::to_value(&scene.saved).expect("a status");
     status["completionTime"] = "9999-12-31T23:59:59Z".into();
@@ -223,9 +227,9 @@ fn a_status_that_cannot_be_read_is_made_anew_from_its_ledger() {
 }
 
 #[test]
-fn an_unknown_template_is_looked_at_again_by_itself() {
+fn an_unknown_template_is_retried_by_itself() {
     let scene = Scene::available("1.4.0").unassignable(Reason::UnknownTemplate).is(Phase::Rejected);
     let saved = scene.rollout.clone();
-    let scene = scene.rests(7 * MINUTES).is(Phase::Rejected);
+    let scene = scene.waits(7 * MINUTES).is(Phase::Rejected);
     assert!(scene.rollout.equals_except_time(&saved));
 }
