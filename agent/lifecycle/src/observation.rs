@@ -36,7 +36,7 @@ pub struct Observation {
     pub is_paused: bool,
     /// Whether the annotation `ignore-windows` names the assigned version.
     pub ignores_windows: bool,
-    /// What the deletion of the `ManagedAddOn` means.
+    /// The meaning of the deletion of the `ManagedAddOn`.
     pub deletion_intent: DeletionIntent,
     /// `policy.deletion`, also where the rest of the assignment cannot be read.
     pub deletion: Deletion,
@@ -167,7 +167,7 @@ pub enum Direction {
     Rollback,
 }
 
-/// What a check without findings reports.
+/// The report of a check without findings.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CheckReport {
     /// Whether a rollback would work; absent where there is nothing to roll back to.
@@ -204,12 +204,12 @@ pub enum Outcome {
     EvidenceSaved(String),
     /// Everything was deleted, except guarded objects.
     Pruned {
-        /// What is not gone yet.
+        /// Objects that are not gone yet.
         leftovers: Vec<Leftover>,
     },
     /// The same, of an uninstall.
     Removed {
-        /// What is not gone yet.
+        /// Objects that are not gone yet.
         leftovers: Vec<Leftover>,
     },
     /// The retained releases have their states.

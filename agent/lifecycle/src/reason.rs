@@ -171,11 +171,11 @@ impl Reason {
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(rename_all = "camelCase")]
 pub struct Fault {
-    /// What kind of fault it is.
+    /// The kind of fault.
     pub reason: Reason,
     /// The same for a person, as one line of at most 1024 bytes: it is saved with the ledger.
     pub message: String,
-    /// Whether it is likely gone at the next attempt.
+    /// Likely gone at the next attempt.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub transient: bool,
 }

@@ -16,7 +16,7 @@ use crate::reason::{Reason, printable};
 const DELETION_UNCONFIRMED: &str = "deleted by the klusterlet; nothing is removed until the hub confirms that the deletion was ordered. \
     To decide by hand, set the annotation lifecycle.open-cluster-management.io/removal to ordered or evicted";
 
-/// What the status shows besides the ledger.
+/// Everything that the status shows besides the ledger.
 #[derive(Clone, Debug, Default)]
 pub struct StatusContext {
     /// Generation of the `ManagedAddOn`.

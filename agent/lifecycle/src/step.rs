@@ -46,7 +46,7 @@ const MAX_SLEEP: Duration = Duration::from_secs(60 * 60);
 pub struct Step {
     /// The next ledger, to be saved before the action.
     pub rollout: Rollout,
-    /// What to do now.
+    /// The action to execute now.
     pub action: Option<Action>,
     /// When to observe again if nothing happens before. `None`: only when something changes.
     pub wake: Option<Duration>,
@@ -88,7 +88,7 @@ fn advance(rollout: Rollout, view: View) -> Rollout {
     carry_out(rollout, transition, view)
 }
 
-/// Evidence of a failure is saved before a rollback destroys it. If that fails or crashes the agent, the rollout goes on
+/// Evidence of a failure is saved before a rollback destroys it. If that fails or crashes the agent, the rollout continues
 /// without.
 fn await_evidence(rollout: Rollout, view: View) -> Rollout {
     let rollout = match view.outcome() {

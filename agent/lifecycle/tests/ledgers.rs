@@ -6,9 +6,10 @@ mod scene;
 use std::fs;
 use std::path::PathBuf;
 
+use lifecycle::health::Verdict;
 use lifecycle::plan::waves::Wave;
 use lifecycle::{Deletion, ManagedAddOnStatus, Phase, Reason, RollbackStep, Rollout, State};
-use scene::{Scene, hold};
+use scene::{Scene, hold, words};
 use serde_json::Value;
 
 /// The scene that saves each ledger.
@@ -21,6 +22,9 @@ fn places() -> Vec<(&'static str, Scene)> {
         ("pulling", Scene::upgrading(Phase::Pulling).fails_transiently(Reason::PullFailed)),
         ("staging", Scene::upgrading(Phase::Staging)),
         ("checking", Scene::upgrading(Phase::Checking).fails_transiently(Reason::CheckFailed)),
+        ("checking-accepted", unsafe_upgrade().retry("go")),
+        ("pre-upgrade", Scene::upgrading(Phase::Checking).with_hooks().done()),
+        ("applying-unsafe", unsafe_upgrade().retry("go").done().is(Phase::Applying)),
         ("applying", Scene::upgrading(Phase::Applying).done().done()),
         ("applying-first", Scene::new().assign("1.4.0").until(Phase::Applying)),
         (
@@ -29,13 +33,25 @@ fn places() -> Vec<(&'static str, Scene)> {
         ),
         ("verifying", Scene::upgrading(Phase::Verifying).healthy(3)),
         ("pruning", Scene::upgrading(Phase::Pruning).leaves("ConfigMap a/b")),
+        (
+            "pruning-tolerated",
+            Scene::upgrading(Phase::Verifying).assessed_as(tolerated(), 31).is(Phase::Pruning),
+        ),
+        (
+            "available-leftovers",
+            Scene::upgrading(Phase::Pruning).never_removes("ConfigMap a/b").is(Phase::Available),
+        ),
         ("available", Scene::upgrading(Phase::Pruning).settled()),
         ("rejected", Scene::upgrading(Phase::Checking).fails(Reason::Forbidden)),
         ("rejected-content", Scene::upgrading(Phase::Pulling).fails(Reason::DigestMismatch)),
-        ("withdrawing", back(RollbackStep::Withdraw)),
-        ("applying-back", back(RollbackStep::Apply { wave: Wave::Configuration })),
-        ("verifying-back", back(RollbackStep::Verify { healthy_for: healthy })),
-        ("pruning-back", back(RollbackStep::Prune)),
+        ("rollback-withdraw", back(RollbackStep::Withdraw)),
+        ("rollback-apply", back(RollbackStep::Apply { wave: Wave::Configuration })),
+        ("rollback-verify", back(RollbackStep::Verify { healthy_for: healthy })),
+        ("rollback-prune", back(RollbackStep::Prune)),
+        (
+            "rolled-back-incomplete",
+            rolling_back().done().done().done().keeps(&["a", "b"]).until(Phase::RolledBack),
+        ),
         ("rolled-back", Scene::rolled_back()),
         (
             "failed",
@@ -52,6 +68,15 @@ fn places() -> Vec<(&'static str, Scene)> {
 
 fn rolling_back() -> Scene {
     Scene::upgrading(Phase::Verifying).failing().is(Phase::RollingBack)
+}
+
+fn unsafe_upgrade() -> Scene {
+    let scene = Scene::available("1.4.0").finds_risks(&["data"], &["web:1"]).assign("1.5.0");
+    scene.until(Phase::Checking).done().is(Phase::Waiting)
+}
+
+fn tolerated() -> Verdict {
+    Verdict::Tolerated(vec![words::tolerated("DaemonSet a/b", "1 of 2 pods; no worse than before")])
 }
 
 fn folder() -> PathBuf {

@@ -1,4 +1,4 @@
-//! What an action left in the cluster, as keys and kinds. Messages are made only where they are shown.
+//! Objects that an action left in the cluster, as keys and kinds. Messages are made only where they are shown.
 
 use std::fmt::{Display, Formatter, Result};
 
@@ -75,4 +75,50 @@ pub(crate) fn describe_leftovers(leftovers: &[Leftover]) -> String {
 /// Leftovers as a list for a message.
 pub(crate) fn list_leftovers(leftovers: &[Leftover]) -> String {
     leftovers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reason::Reason;
+
+    #[test]
+    fn each_kind_of_leftover_has_a_message() {
+        let object = ObjectKey {
+            group: String::new(),
+            kind: "Namespace".to_owned(),
+            namespace: None,
+            name: "shop".to_owned(),
+        };
+        let held = |finalizers: &[&str]| Leftover::Object {
+            object: object.clone(),
+            finalizers: finalizers.iter().map(ToString::to_string).collect(),
+        };
+        let cause = Fault::new(Reason::Forbidden, "Namespace shop: forbidden");
+        for (leftover, expected) in [
+            (held(&[]), "Namespace shop"),
+            (held(&["a.io/x", "b.io/y"]), "Namespace shop (held by finalizer a.io/x, b.io/y)"),
+            (
+                Leftover::LostRelease { version: Version::new(1, 4, 0) },
+                "objects that only 1.4.0 has (its retained release is gone; set policy.deletion: Orphan to leave them in \
+                 place)",
+            ),
+            (
+                Leftover::LostBaseline,
+                "objects of earlier releases, because a retained release is gone",
+            ),
+            (Leftover::GivenUp { cause }, "Namespace shop: forbidden"),
+        ] {
+            assert_eq!(leftover.to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn a_message_names_the_first_leftover_and_counts_the_others() {
+        let leftovers = [Leftover::LostBaseline, Leftover::LostBaseline, Leftover::LostBaseline];
+        assert_eq!(describe_leftovers(&[]), "");
+        let one = "; could not be removed: objects of earlier releases, because a retained release is gone";
+        assert_eq!(describe_leftovers(&leftovers[..1]), one);
+        assert_eq!(describe_leftovers(&leftovers), format!("{one} (and 2 more)"));
+    }
 }

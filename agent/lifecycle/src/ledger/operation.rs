@@ -24,7 +24,7 @@ const MAX_LEFTOVERS: usize = 100;
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Operation {
-    /// What is attempted.
+    /// The kind of change.
     pub kind: OperationKind,
     /// Its number among the operations of this ledger.
     pub sequence: u64,
@@ -68,7 +68,7 @@ pub struct Operation {
     /// All objects that a rollback left as they were. Only the first five have the message of their cause.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kept_objects: Vec<KeptObject>,
-    /// What its last removal did not remove; at most a hundred entries.
+    /// Leftovers of its last removal; at most a hundred.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leftovers: Vec<Leftover>,
 }
@@ -198,7 +198,7 @@ impl Operation {
         }
     }
 
-    /// Records what a removal did not remove.
+    /// Records the leftovers of a removal.
     pub(crate) fn record_leftovers(&mut self, leftovers: &[Leftover]) {
         self.leftovers = leftovers.iter().take(MAX_LEFTOVERS).cloned().collect();
     }

@@ -1,4 +1,4 @@
-//! What the ledger records of an operation, from its beginning to its end.
+//! Records of an operation, from its beginning to its end.
 
 use jiff::Timestamp;
 
@@ -16,7 +16,7 @@ use crate::reason::{Fault, Reason, printable};
 use crate::rollback_safety::RollbackSafety;
 use crate::spec::upgrade_path::operation_kind;
 
-/// How operations begin and end.
+/// The beginning and the end of operations.
 impl Rollout {
     /// Begins an operation; the one before has ended.
     pub(crate) fn open(
@@ -87,7 +87,7 @@ impl Rollout {
     }
 }
 
-/// What is recorded while an operation is in progress.
+/// Records while an operation is in progress.
 impl Rollout {
     /// Shows a message, as one line of at most 1024 bytes.
     pub(crate) fn with_message(self, message: impl Into<String>) -> Self {
@@ -174,7 +174,7 @@ impl Rollout {
         kept.any(|kept| &kept.object == object)
     }
 
-    /// Records what a removal did not remove.
+    /// Records the leftovers of a removal.
     pub(crate) fn record_leftovers(self, leftovers: &[Leftover]) -> Self {
         self.edit(|operation| operation.record_leftovers(leftovers))
     }

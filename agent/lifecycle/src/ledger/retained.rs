@@ -10,11 +10,11 @@ use crate::bundle::release::Release;
 pub struct Retained {
     /// Which release.
     pub release: Release,
-    /// What it is to the add-on.
+    /// Its role for the add-on.
     pub state: RetainedState,
 }
 
-/// What a retained release is to the add-on. The label on its Secret has the same words.
+/// The role of a retained release. The label on its Secret has the same words.
 #[derive(
     Serialize,
     Deserialize,

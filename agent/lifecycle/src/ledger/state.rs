@@ -106,7 +106,7 @@ pub struct Verification {
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct Rollback {
-    /// What is done now.
+    /// The present step.
     pub step: RollbackStep,
     /// Why the agent rolls back.
     pub cause: Fault,
@@ -151,7 +151,7 @@ pub enum RollbackStep {
     Prune,
 }
 
-/// What holds in a state, whatever the rest of the ledger says.
+/// Properties of a state, whatever the rest of the ledger is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Traits {
     /// The phase to which the state belongs.

@@ -1,4 +1,4 @@
-//! What a judgement found, as kinds and keys. Messages are made only where they are shown, so that a person's consent to
+//! Blockers and unknowns, as kinds and keys. Messages are made only where they are shown, so that a person's consent to
 //! a blocker outlives a reworded message.
 
 use std::fmt::{Display, Formatter, Result};

@@ -24,7 +24,7 @@ pub(super) fn conditions(
     rows.map(|row| row.into_condition(previous, context.generation, now)).collect()
 }
 
-/// What several conditions show.
+/// Values that several conditions show.
 struct Shown<'a> {
     rollout: &'a Rollout,
     context: &'a StatusContext,
@@ -44,7 +44,7 @@ struct Row {
 
 impl<'a> Shown<'a> {
     fn new(rollout: &'a Rollout, context: &'a StatusContext) -> Self {
-        // What is known of the release at rest is outdated once another one is on its way.
+        // A degradation of the release at rest is outdated once another release is on its way.
         let is_at_rest = rollout.release_at_rest().is_some();
         let degradation = context.degradation.as_ref().filter(|_| is_at_rest);
         Self {

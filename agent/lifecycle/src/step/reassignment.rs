@@ -1,4 +1,4 @@
-//! What another assignment means for a rollout that is under way.
+//! Reassignment: another release is assigned while a rollout is under way.
 
 use super::admission::{admit, find_delay};
 use super::transition::Transition;

@@ -44,7 +44,7 @@ pub(super) fn begin(rollout: Rollout, cause: Fault, requested: bool, view: View)
         .enter(state(RollbackStep::Withdraw))
 }
 
-/// Goes on with a rollback. `rollback` has the time up to this observation.
+/// Continues a rollback. `rollback` has the time up to this observation.
 pub(super) fn roll_back(rollout: Rollout, view: View, rollback: Rollback) -> Decision {
     if let Some(fault) = rollout.crash_loop() {
         return match rollback.step {
@@ -58,12 +58,12 @@ pub(super) fn roll_back(rollout: Rollout, view: View, rollback: Rollback) -> Dec
     }
     match (rollback.step.clone(), view.outcome()) {
         (RollbackStep::Withdraw, Some(Outcome::Pruned { .. })) => {
-            go_on(rollout, &rollback, RollbackStep::Apply { wave: Wave::Namespaces })
+            advance(rollout, &rollback, RollbackStep::Apply { wave: Wave::Namespaces })
         }
         (RollbackStep::Apply { wave }, Some(Outcome::Applied { wave: applied, kept }))
             if *applied == wave =>
         {
-            go_on(rollout.record_kept_objects(kept), &rollback, RollbackStep::after(wave))
+            advance(rollout.record_kept_objects(kept), &rollback, RollbackStep::after(wave))
         }
         (RollbackStep::Verify { healthy_for }, _) => verify(rollout, view, rollback, healthy_for),
         (RollbackStep::Prune, Some(outcome)) => prune(rollout, view, rollback, outcome),
@@ -123,7 +123,7 @@ fn verify(
         Some(Verdict::Healthy | Verdict::Tolerated(_)) => {
             let healthy_for = view.healthy_time(healthy_for);
             if healthy_for >= view.seen.policy().soak {
-                return go_on(rollout, &rollback, RollbackStep::Prune);
+                return advance(rollout, &rollback, RollbackStep::Prune);
             }
             let rollout = rollout.with_message(rollback.cause.message.clone());
             stay(rollout, verifying(Some(healthy_for)))
@@ -139,7 +139,7 @@ fn verify(
         ) if is_late(&rollback, view) => {
             give_up(rollout, view, &format!("not healthy in time: {message}"))
         }
-        // What the failed version left may look like a failure for a while.
+        // Remains of the failed version may look like a failure for a while.
         Some(
             Verdict::InProgress(message)
             | Verdict::Failed(message)
@@ -156,7 +156,7 @@ fn stay(rollout: Rollout, rollback: Rollback) -> Decision {
 }
 
 /// Begins the next step. The message shows the cause again: what delayed the last step is over.
-fn go_on(rollout: Rollout, rollback: &Rollback, step: RollbackStep) -> Decision {
+fn advance(rollout: Rollout, rollback: &Rollback, step: RollbackStep) -> Decision {
     let rollout = rollout.with_message(rollback.cause.message.clone());
     let state = State::RollingBack(Rollback { step, ..rollback.clone() });
     (rollout, Transition::Enter(state))

@@ -1,4 +1,4 @@
-//! Transitions: what a phase decides. They are carried out in [`super`] only, so that no phase calls another.
+//! Transitions: the decisions of the phases. They are carried out in [`super`] only, so that no phase calls another.
 
 use crate::ledger::rollout::Rollout;
 use crate::ledger::state::{RetryFrom, State};
@@ -25,6 +25,7 @@ pub(super) enum Transition {
     Reject { fault: Fault, retry_from: RetryFrom },
     /// The operation failed after the first write.
     Fail(Fault),
-    /// The last release that was available is restored. `requested` tells a requested rollback from a failure.
+    /// The last release that was available is restored. `requested`: an assignment requested it; otherwise a failure is the
+    /// cause.
     RollBack { cause: Fault, requested: bool },
 }

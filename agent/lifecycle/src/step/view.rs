@@ -1,4 +1,4 @@
-//! What a decision sees besides the ledger.
+//! The view: everything that a decision sees besides the ledger.
 
 use std::time::Duration;
 

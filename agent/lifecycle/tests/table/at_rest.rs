@@ -6,7 +6,7 @@ use crate::scene::Scene;
 
 #[test]
 fn a_degradation_at_rest_is_shown_and_changes_nothing_else() {
-    let unwell = |mut scene: Scene| {
+    let degraded = |mut scene: Scene| {
         let before = scene.saved.clone();
         scene.context.degradation = Some("Deployment a/b: 0 of 1".to_owned());
         let scene = scene.observe().does("-");
@@ -17,27 +17,28 @@ fn a_degradation_at_rest_is_shown_and_changes_nothing_else() {
         assert_eq!(shown(&scene.saved), shown(&before));
         scene
     };
-    let told = |scene: &Scene, kind: &str| {
+    let shown = |scene: &Scene, kind: &str| {
         let mut all = scene.saved.conditions.iter();
         let it = all.find(|condition| condition.type_ == kind).expect("a condition");
         format!("{} {}: {}", it.status, it.reason, it.message)
     };
-    let available = unwell(Scene::available("1.4.0")).has_conditions("Degraded Verified");
+    let available = degraded(Scene::available("1.4.0")).has_conditions("Degraded Verified");
     for kind in ["Degraded", "Ready"] {
         let status = if kind == "Ready" { "False" } else { "True" };
         let expected = format!("{status} RunningUnhealthy: Deployment a/b: 0 of 1");
-        assert_eq!(told(&available, kind), expected);
+        assert_eq!(shown(&available, kind), expected);
     }
-    let back = unwell(Scene::rolled_back()).has_conditions("Stalled Degraded Verified");
-    assert_eq!(told(&back, "Degraded"), "True RunningUnhealthy: Deployment a/b: 0 of 1");
-    assert_eq!(told(&back, "Ready"), "False Unhealthy: rolled back to 1.4.0: crash loop");
-    let well = Scene::available("1.4.0");
-    assert_eq!(told(&well, "Degraded"), "False InstallSucceeded: ");
+    let rolled_back = degraded(Scene::rolled_back()).has_conditions("Stalled Degraded Verified");
+    assert_eq!(shown(&rolled_back, "Degraded"), "True RunningUnhealthy: Deployment a/b: 0 of 1");
+    assert_eq!(shown(&rolled_back, "Ready"), "False Unhealthy: rolled back to 1.4.0: crash loop");
+    let healthy = Scene::available("1.4.0");
+    assert_eq!(shown(&healthy, "Degraded"), "False InstallSucceeded: ");
     let verified = "True DigestVerified: the bundle has the assigned digest";
-    assert_eq!(told(&well, "Verified"), verified);
-    let refused = unwell(Scene::available("1.4.0").unreadable()).has_conditions("Stalled Degraded");
+    assert_eq!(shown(&healthy, "Verified"), verified);
+    let rejected =
+        degraded(Scene::available("1.4.0").unreadable()).has_conditions("Stalled Degraded");
     // Another version is on its way, and the degradation is of the one before.
-    refused.assign("1.5.0").is(Phase::Pulling).has_conditions("Reconciling");
+    rejected.assign("1.5.0").is(Phase::Pulling).has_conditions("Reconciling");
 }
 
 #[test]

@@ -12,8 +12,8 @@ fn an_ordered_deletion_starts_the_uninstall_in_every_phase() {
         let scene = scene.delete(Deletion::Uninstall).is(Phase::Removing);
         let scene = scene.shows_operation("Uninstall InProgress").has_conditions("Reconciling");
         match &scene.action {
-            Some(lifecycle::Action::Remove { releases: of }) => {
-                assert!(current.iter().chain(&touched).all(|it| of.contains(it)), "{name}");
+            Some(lifecycle::Action::Remove { releases }) => {
+                assert!(current.iter().chain(&touched).all(|it| releases.contains(it)), "{name}");
             }
             other => panic!("{name}: {other:?}"),
         }
@@ -77,25 +77,25 @@ fn a_deletion_during_a_rollout_ends_its_operation() {
 
 #[test]
 fn a_recreated_managed_add_on_is_installed_from_scratch() {
-    let anew = |scene: Scene| {
+    let recreated = |scene: Scene| {
         scene.with(|seen| seen.deletion_intent = DeletionIntent::None).runs("-", "-")
     };
     let scene = Scene::available("1.4.0").delete(Deletion::Uninstall).done();
-    let scene = anew(scene).is(Phase::Pending).observe().shows_operation("Install InProgress");
+    let scene = recreated(scene).is(Phase::Pending).observe().shows_operation("Install InProgress");
     scene.settled().is(Phase::Available).runs("1.4.0", "-");
     let halfway = Scene::available("1.4.0").delete(Deletion::Uninstall).leaves("Namespace a");
-    let halfway = anew(halfway).assign("1.5.0").until(Phase::Verifying).failing();
+    let halfway = recreated(halfway).assign("1.5.0").until(Phase::Verifying).failing();
     halfway.done().does("prune 1.4.0 and 1.5.0, keep nothing");
 }
 
 #[test]
 fn an_unconfirmed_deletion_changes_nothing() {
-    for (what, scene) in everywhere() {
-        let still = scene.clone().observe();
-        let doubted =
+    for (name, scene) in everywhere() {
+        let unchanged = scene.clone().observe();
+        let unconfirmed =
             scene.with(|seen| seen.deletion_intent = DeletionIntent::Unconfirmed).observe();
-        assert_eq!(doubted.rollout, still.rollout, "{what}");
-        assert_eq!(doubted.action, still.action, "{what}");
+        assert_eq!(unconfirmed.rollout, unchanged.rollout, "{name}");
+        assert_eq!(unconfirmed.action, unchanged.action, "{name}");
     }
 }
 
@@ -120,7 +120,8 @@ fn an_evicted_add_on_is_recreated_as_it_is() {
 fn a_successor_continues_from_the_ledger_of_its_predecessor() {
     let failed = Scene::rolled_back();
     let inherited = failed.rollout.clone().for_successor(failed.seen.generation, 1);
-    let asked = |rollout: &Rollout| rollout.operation.as_ref().map(|it| it.assignment.generation);
-    assert_eq!(asked(&inherited), Some(1));
-    assert_eq!(asked(&failed.rollout.clone().for_successor(-1, 1)), Some(0));
+    let generation =
+        |rollout: &Rollout| rollout.operation.as_ref().map(|it| it.assignment.generation);
+    assert_eq!(generation(&inherited), Some(1));
+    assert_eq!(generation(&failed.rollout.clone().for_successor(-1, 1)), Some(0));
 }

@@ -18,7 +18,7 @@ fn a_transient_fault_is_retried_with_a_growing_backoff() {
         scene = scene.waits(rest - 1).does("-").waits(1).does("pull");
     }
     let scene = scene.done().is(Phase::Staging).does("stage");
-    assert_eq!(scene.message(), "", "what is over is not told any more");
+    assert_eq!(scene.message(), "", "a fault that is over is no longer shown");
 }
 
 #[test]

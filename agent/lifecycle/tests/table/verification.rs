@@ -112,11 +112,11 @@ fn tolerated_failures_are_shown_with_the_success() {
         Verdict::Tolerated(vec![tolerated("DaemonSet n/a", "1 of 2 pods; no worse than before")])
     };
     let scene = scene.until(Phase::Verifying).assessed_as(but(), 30).is(Phase::Verifying);
-    let told = "healthy; waiting for the soak to end; but DaemonSet n/a: 1 of 2 pods; no worse than before";
-    assert_eq!(scene.message(), told);
+    let expected = "healthy; waiting for the soak to end; but DaemonSet n/a: 1 of 2 pods; no worse than before";
+    assert_eq!(scene.message(), expected);
     let scene =
         scene.assessed_as(but(), 1).is(Phase::Pruning).restart().done().is(Phase::Available);
-    let told = "1.5.0 is available; but DaemonSet n/a: 1 of 2 pods; no worse than before";
-    assert_eq!(scene.message(), told);
+    let expected = "1.5.0 is available; but DaemonSet n/a: 1 of 2 pods; no worse than before";
+    assert_eq!(scene.message(), expected);
     assert_eq!(scene.rollout.preexisting_failures, []);
 }
