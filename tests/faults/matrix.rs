@@ -177,7 +177,10 @@ pub const MATRIX: [Row; 42] = [
         ..row("F23", "the assignment changes in each phase")
     },
     Row {
-        table: &["an_ordered_deletion_starts_the_uninstall_in_every_phase", "a_recreated_managed_add_on_is_installed_from_scratch"],
+        table: &[
+            "an_ordered_deletion_starts_the_uninstall_in_every_phase",
+            "a_recreated_managed_add_on_is_installed_from_scratch",
+        ],
         stories: &[
             "removal::uninstall_removes_everything_in_reverse_order",
             "environment::many_add_ons::an_add_on_that_was_deleted_during_a_rollout_and_recreated_is_installed",
@@ -281,7 +284,10 @@ pub const MATRIX: [Row; 42] = [
         stories: &[
             "environment::newer_ledger::a_ledger_of_a_newer_agent_is_left_alone_in_every_lasting_phase",
         ],
-        table: &["a_ledger_of_another_format_is_refused", "a_saved_ledger_is_loaded_with_its_history"],
+        table: &[
+            "a_ledger_of_another_format_is_refused",
+            "a_saved_ledger_is_loaded_with_its_history",
+        ],
         ..row("F39", "the agent is replaced by a newer one and back")
     },
     Row {

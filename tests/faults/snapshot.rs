@@ -152,7 +152,7 @@ fn shown(status: &ManagedAddOnStatus) -> Value {
         "versions": [status.current_version, status.desired_version, status.previous_version],
         "touched": touched,
         "transitions": rollout["transitions"],
-        "leftovers": status.message.as_ref().is_some_and(|told| told.contains("could not be removed")),
+        "leftovers": rollout["operation"]["leftovers"].as_array().is_some_and(|all| !all.is_empty()),
         "history": history,
         "conditions": conditions,
     })
