@@ -172,7 +172,7 @@ fn begin(rollout: Rollout, view: View) -> Rollout {
     }
 }
 
-/// A store that keeps losing what is saved is not asked without a backoff.
+/// A store that keeps losing releases is not used without a backoff.
 fn pull_again(rollout: Rollout, view: View) -> Rollout {
     let is_replaced = rollout.is_untouched() && !reassignment::is_target_assigned(&rollout, view);
     let rollout = rollout.enter(State::Pulling);

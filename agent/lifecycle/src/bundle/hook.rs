@@ -69,7 +69,7 @@ pub fn reject_misplaced(object: &Object) -> Result<(), Fault> {
 }
 
 /// Returns the Job to write for a hook: with the mark of the run, a deadline of at most `timeout` and at least one second,
-/// and kept for at least [`RETENTION`] after it ended. A stricter deadline and a longer retention of the bundle's stay.
+/// and kept for at least a day after it ended. A stricter deadline and a longer retention of the bundle's stay.
 pub fn prepare_job(hook: &Object, run: &HookRun, timeout: Duration) -> Object {
     let mut job = hook.clone();
     job.set_annotation(annotation::OPERATION, &run.0);

@@ -90,13 +90,13 @@ pub struct Contents {
 pub fn guard(object: &Object, contents: &Contents, delete_data: bool) -> Option<String> {
     let kind = KnownKind::of(object).filter(|_| !delete_data)?;
     let foreign = contents.foreign;
-    match kind {
-        KnownKind::Namespace if foreign > 0 => Some(format!("{foreign} foreign objects are in it")),
-        KnownKind::CustomResourceDefinition if foreign > 0 => {
-            Some(format!("{foreign} objects of its kind exist"))
-        }
-        kind => kind.holds_data().then(|| "it holds data".to_owned()),
+    if kind == KnownKind::Namespace && foreign > 0 {
+        return Some(format!("{foreign} foreign objects are in it"));
     }
+    if kind == KnownKind::CustomResourceDefinition && foreign > 0 {
+        return Some(format!("{foreign} objects of its kind exist"));
+    }
+    kind.holds_data().then(|| "it holds data".to_owned())
 }
 
 #[cfg(test)]

@@ -197,7 +197,7 @@ fn an_unreadable_assignment_that_is_corrected_to_the_running_version_is_availabl
 #[test]
 fn a_return_is_a_rollback_only_from_a_newer_version() {
     let never = |policy: &mut Policy| policy.downgrades = lifecycle::Downgrades::Never;
-    for (asked, kind) in [
+    for (version, kind) in [
         ("1.6.0", "Rollback"),
         ("1.4.0", "Upgrade"),
         ("1.5.0 rebuilt", "Upgrade"),
@@ -206,7 +206,7 @@ fn a_return_is_a_rollback_only_from_a_newer_version() {
         let scene = Scene::available("1.5.0").policy(never).policy(|policy| {
             policy.upgrades = Upgrades::None;
         });
-        let scene = scene.assign(asked).is(Phase::Rejected).assign("1.5.0").is(Phase::Available);
+        let scene = scene.assign(version).is(Phase::Rejected).assign("1.5.0").is(Phase::Available);
         scene.shows_operation(&format!("{kind} Succeeded")).because(Reason::ReturnRequested);
     }
 }

@@ -126,12 +126,12 @@ fn requirements_are_recorded_while_a_release_runs_or_is_written() {
     assert_eq!(
         requirements(&back),
         [requirement("base >=2")],
-        "of 1.4.0, as it was asked for when it ran"
+        "those of 1.4.0, as assigned when it ran"
     );
     let scene = scene.settled().assign("1.6.0").requires(&["base >=3"]).until(Phase::Waiting);
     assert_eq!(
         requirements(&scene),
         [requirement("base >=2")],
-        "what is only asked for relies on nothing"
+        "a release that is only assigned requires nothing"
     );
 }

@@ -103,8 +103,8 @@ fn evidence_is_saved_of_every_failure_after_the_first_write() {
     let back = rolling_back().done().missing().does("save evidence of 1.4.0").settled();
     assert_eq!(evidence(&back.is(Phase::Failed)).as_deref(), Some("evidence-add-on-3"));
     // A return leaves none, and a deletion waits for none.
-    let asked = Scene::upgrading(Phase::Verifying).assign("1.4.0");
-    asked.does("prune extensions of 1.5.0, keep 1.4.0");
+    let returned = Scene::upgrading(Phase::Verifying).assign("1.4.0");
+    returned.does("prune extensions of 1.5.0, keep 1.4.0");
     let deleted = Scene::upgrading(Phase::Verifying).failing().delete(Deletion::Uninstall);
     deleted.does("remove 1.4.0 and 1.5.0");
 }
