@@ -36,7 +36,7 @@ proptest! {
     #[test]
     fn without_further_faults_every_story_comes_to_rest(start in start(), turns in vec(turn(), 1..40)) {
         let (scene, mut checker) = play(start, &turns, Checker::default());
-        let scene = calm(scene).settled();
+        let scene = remove_obstacles(scene).settled();
         checker.check_steps(&scene);
         if !scene.gone && scene.rollout.phase() == Phase::Available {
             assert_eq!(scene.rollout.current.as_ref(), scene.seen.assigned_release());
@@ -47,16 +47,16 @@ proptest! {
     fn with_faults_only_every_rollout_comes_to_rest(
         start in start(),
         turns in vec(turn(), 1..40),
-        ways in vec(0usize..5, 20),
+        faults in vec(0usize..5, 20),
     ) {
         let (scene, mut checker) = play(start, &turns, Checker::default());
-        let mut scene = calm(scene);
+        let mut scene = remove_obstacles(scene);
         let mut at_rest = 0;
-        for way in ways.iter().cycle().take(1500) {
+        for fault_kind in faults.iter().cycle().take(1500) {
             if at_rest == 20 {
                 break;
             }
-            scene = fail_somehow(scene, *way);
+            scene = fail_somehow(scene, *fault_kind);
             checker.check_steps(&scene);
             scene.steps.clear();
             at_rest = if scene.rollout.phase().is_settled() { at_rest + 1 } else { 0 };
@@ -115,7 +115,7 @@ enum Start {
     /// Paused since it started.
     Pulling,
     Upgrading,
-    /// Another version replaced one that was under way.
+    /// Another version replaced one that was under fault_kind.
     Replaced,
     RolledBack,
     Held,
@@ -171,7 +171,7 @@ impl Start {
 
 /// Plays a story, and checks each step against the laws.
 fn play(start: Start, turns: &[Turn], mut checker: Checker) -> (Scene, Checker) {
-    let mut scene = start.scene().policy(brisk);
+    let mut scene = start.scene().policy(shorten_times);
     for turn in turns {
         checker.check_steps(&scene);
         scene.steps.clear();
@@ -186,15 +186,15 @@ fn play(start: Start, turns: &[Turn], mut checker: Checker) -> (Scene, Checker) 
     (scene, checker)
 }
 
-/// Short times, so that stories get far in few steps.
-fn brisk(policy: &mut lifecycle::Policy) {
+/// Shortens times, so that stories get far in few steps.
+fn shorten_times(policy: &mut lifecycle::Policy) {
     policy.soak = Duration::from_secs(10);
     policy.timeout = Duration::from_secs(60);
     policy.downgrades = lifecycle::Downgrades::Any;
 }
 
 fn recreated(before: Scene) -> Scene {
-    let mut scene = Scene::new().policy(brisk);
+    let mut scene = Scene::new().policy(shorten_times);
     scene.seen.has_finalizer = false;
     scene.seen.generation = before.seen.generation + 1;
     scene.now = before.now;
@@ -202,21 +202,21 @@ fn recreated(before: Scene) -> Scene {
 }
 
 /// Nothing delays or changes the rollout any more.
-fn calm(mut scene: Scene) -> Scene {
+fn remove_obstacles(mut scene: Scene) -> Scene {
     (scene.seen.is_paused, scene.seen.has_slot) = (false, true);
     scene.seen.jitter = 0.5;
     scene.check_report.rollback_safety = None;
-    let needs = [requirement("base >=2")];
+    let requirements = [requirement("base >=2")];
     let base = [("base".to_owned(), Arc::new(peer_running("2.0.0")))];
-    scene.seen.dependencies = Dependencies::new("shop", &needs, &base.into_iter().collect());
-    let held = scene.rollout.state == State::Waiting { reason: Reason::RollbackUnsafe };
-    if held { scene.retry("calm") } else { scene.observe() }
+    scene.seen.dependencies = Dependencies::new("shop", &requirements, &base.into_iter().collect());
+    let is_held = scene.rollout.state == State::Waiting { reason: Reason::RollbackUnsafe };
+    if is_held { scene.retry("proceed") } else { scene.observe() }
 }
 
-fn fail_somehow(mut scene: Scene, way: usize) -> Scene {
+fn fail_somehow(mut scene: Scene, fault_kind: usize) -> Scene {
     let fault = |reason| Fault::new(reason, "no");
     if scene.action.is_some() {
-        let outcome = match (way, &scene.action) {
+        let outcome = match (fault_kind, &scene.action) {
             (0, _) => Outcome::Failed(Fault::transient(Reason::PullFailed, "not now")),
             (1, _) => Outcome::Failed(fault(Reason::Forbidden)),
             (2, _) => Outcome::Failed(fault(Reason::ObjectRefused)),
@@ -231,7 +231,7 @@ fn fail_somehow(mut scene: Scene, way: usize) -> Scene {
         };
         return scene.ends(Some(outcome));
     }
-    scene.seen.verdict = match way {
+    scene.seen.verdict = match fault_kind {
         0 | 1 => Some(Verdict::Failed("crash".to_owned())),
         2 | 3 => Some(Verdict::InProgress("a pod".to_owned())),
         _ => None,

@@ -224,8 +224,8 @@ impl Change {
             }
             Change::Assign(release) => scene.assign(release),
             Change::Unreadable(reason) => scene.unassignable(*reason),
-            Change::OnFailure(way) => scene.policy(|policy| policy.on_failure = *way),
-            Change::OnUnsafe(way) => scene.policy(|policy| policy.on_unsafe = *way),
+            Change::OnFailure(on_failure) => scene.policy(|policy| policy.on_failure = *on_failure),
+            Change::OnUnsafe(on_unsafe) => scene.policy(|policy| policy.on_unsafe = *on_unsafe),
             Change::Blocker(why) => {
                 let blockers = why.iter().map(|claim| blocker(claim)).collect();
                 let safety = RollbackSafety { blockers, unknowns: Vec::new() };

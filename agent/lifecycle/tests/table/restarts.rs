@@ -45,8 +45,8 @@ fn after_three_crashes_in_a_row_there_is_no_fourth() {
     for (phase, to) in forward {
         let scene = Scene::upgrading(phase).restart().is(phase).restart().is(phase);
         let scene = scene.restart().is(to).because(Reason::CrashLoop).runs("1.4.0", "-");
-        let said = format!("the agent crashed 3 times in a row while {}", phase.name());
-        assert_eq!(scene.message(), said);
+        let expected = format!("the agent crashed 3 times in a row while {}", phase.name());
+        assert_eq!(scene.message(), expected);
         let scene = scene.settled().waits(60 * MINUTES).does("-");
         scene.retry("again").settled().is(Phase::Available).runs("1.5.0", "1.4.0");
     }
@@ -199,15 +199,15 @@ fn a_saved_ledger_is_loaded_with_its_history() {
 fn a_ledger_of_another_format_is_refused() {
     let mut status = Scene::available("1.4.0").saved;
     assert_eq!(Rollout::load(&ManagedAddOnStatus::default()), Ok(None));
-    for (form, said) in [
+    for (ledger, expected) in [
         (serde_json::json!({"format": 2}), "the ledger's format is 2"),
         (serde_json::json!({}), "the ledger's format is unknown"),
         (serde_json::json!({"format": 1}), "the ledger cannot be read"),
     ] {
-        status.rollout = Some(form);
+        status.rollout = Some(ledger);
         let fault = Rollout::load(&status).expect_err("a refusal");
         assert_eq!(fault.reason, Reason::UnknownLedger);
-        assert!(fault.message.starts_with(said), "{}", fault.message);
+        assert!(fault.message.starts_with(expected), "{}", fault.message);
     }
 }
 

@@ -72,15 +72,18 @@ fn a_waiting_operation_ends_when_the_assignment_returns() {
 
 #[test]
 fn a_waiting_operation_ends_when_another_version_replaces_it() {
-    let put_off = || Scene::upgrading(Phase::Checking).pause().done().is(Phase::Waiting);
+    let waiting_upgrade = || Scene::upgrading(Phase::Checking).pause().done().is(Phase::Waiting);
     let superseded = "2 Upgrade 1.5.0 Failed Superseded";
     let first = "1 Install 1.4.0 Succeeded InstallSucceeded";
     let newest = "3 Rollback 1.4.0 Succeeded ReturnRequested";
-    put_off().assign("1.4.0").is(Phase::Available).has_history(&[newest, superseded, first]);
+    waiting_upgrade()
+        .assign("1.4.0")
+        .is(Phase::Available)
+        .has_history(&[newest, superseded, first]);
     let newest = "3 Upgrade 1.6.0 Succeeded UpgradeSucceeded";
-    put_off().assign("1.6.0").resume().settled().has_history(&[newest, superseded, first]);
+    waiting_upgrade().assign("1.6.0").resume().settled().has_history(&[newest, superseded, first]);
     let newest = "3 Upgrade 1.7.0 Failed InvalidAssignment";
-    put_off().unreadable_at("1.7.0").has_history(&[newest, superseded, first]);
+    waiting_upgrade().unreadable_at("1.7.0").has_history(&[newest, superseded, first]);
 }
 
 // Maintenance windows
