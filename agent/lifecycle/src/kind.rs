@@ -17,30 +17,55 @@ const TEMPLATE: &str = "/spec/template";
 /// A kind that a rule of the agent names.
 #[derive(IntoStaticStr, VariantArray, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KnownKind {
+    /// Removing one removes everything in it.
     Namespace,
+    /// Removing one removes all objects of its kind.
     CustomResourceDefinition,
+    /// Bindings and pods name it.
     ServiceAccount,
+    /// A binding can only name one that exists.
     Role,
+    /// As a Role.
     ClusterRole,
+    /// Its `roleRef` cannot be changed.
     RoleBinding,
+    /// As a RoleBinding.
     ClusterRoleBinding,
+    /// It may be immutable.
     ConfigMap,
+    /// It may be immutable, and no message repeats its values.
     Secret,
+    /// Some of its fields cannot be changed, such as `clusterIP`.
     Service,
+    /// Most of its fields cannot be changed.
     StorageClass,
+    /// It holds data.
     PersistentVolume,
+    /// It holds data, and can grow but not shrink.
     PersistentVolumeClaim,
+    /// It is healthy as soon as its generation is observed.
     PodDisruptionBudget,
+    /// No add-on has one. It excuses missing pods of a DaemonSet, and lists the images that it has.
     Node,
+    /// Its selector cannot be changed.
     Deployment,
+    /// Most of its fields cannot be changed, and its pods may hold data.
     StatefulSet,
+    /// Its selector cannot be changed.
     DaemonSet,
+    /// A bundle seldom has one; Deployments make them.
     ReplicaSet,
+    /// The predecessor of the ReplicaSet.
     ReplicationController,
+    /// It runs once; its pod template cannot be changed.
     Job,
+    /// It is healthy as soon as its generation is observed.
     CronJob,
+    /// A bundle seldom has one; the pods of workloads explain why they are unhealthy.
     Pod,
+    /// It sets the replicas of another object.
     HorizontalPodAutoscaler,
+    /// Requests to its API fail until it is available.
     #[strum(serialize = "APIService")]
     ApiService,
 }

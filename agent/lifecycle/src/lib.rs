@@ -18,6 +18,8 @@
 //! [`Action`]. The agent saves the rollout, executes the action and observes again. `tests/laws.rs` has the laws that hold
 //! after every step, `tests/table/` a test for each arrow of the diagram, `tests/stories/` whole stories.
 
+#![warn(missing_docs)]
+
 pub mod api;
 pub mod at_rest;
 pub mod bundle;
