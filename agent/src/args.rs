@@ -42,7 +42,7 @@ pub enum Command {
 pub struct ReleaseFinalizers {
     #[command(flatten)]
     pub cluster: ClusterFlags,
-    /// Name of the pod that runs this command. The agent may start again once that pod is deleted; without a name, after 15 minutes
+    /// Name of the pod that runs this command. The agent stays stopped until this pod is deleted, or for 15 minutes if no name is given
     #[arg(long, env = "POD_NAME", requires = "pod_uid", value_name = "NAME")]
     pub pod_name: Option<String>,
     /// UID of the pod that runs this command

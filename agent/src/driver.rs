@@ -72,7 +72,7 @@ pub struct Driver {
     /// What was last observed of the peers that concern this add-on.
     dependencies: Dependencies,
     slot: Option<OwnedSemaphorePermit>,
-    /// Other suspects of the last crash wait until this is dropped.
+    /// Held while it is this add-on's turn: add-ons that may have crashed the agent act one at a time.
     suspect_turn: Option<DropGuard>,
     outcome: Option<Outcome>,
     /// When the API server last answered; absent while it does not.
@@ -87,7 +87,7 @@ pub struct Driver {
     /// The guarded objects in the newest event about them.
     reported_kept: Vec<String>,
     /// Why a stuck pod could not be deleted.
-    stuck_pods: Option<String>,
+    stuck_pod_error: Option<String>,
 }
 
 /// Drives an add-on until its `ManagedAddOn` is gone or the agent stops. A stop loses nothing, because the ledger is saved
@@ -146,7 +146,7 @@ impl Driver {
             contents: BTreeMap::new(),
             rules: None,
             reported_kept: Vec::new(),
-            stuck_pods: None,
+            stuck_pod_error: None,
         })
     }
 

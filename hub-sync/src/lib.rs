@@ -6,8 +6,9 @@
 //! `ManagedAddOn`; its absence does not. In a fleet the klusterlet's work agent assigns and removes. There hub-sync only asks the
 //! hub whether a removal was ordered, and removes OCM's premature completions.
 //!
-//! **Reports** flow up. Each is a pure function of a saved `ManagedAddOn`: a status lease and conditions. Besides these the hub
-//! gets a heartbeat, and little else. While nothing changes, it gets nothing.
+//! **Reports** flow up. Each is a pure function of a saved `ManagedAddOn`: a status lease and conditions. Besides
+//! reports the hub gets the agent's heartbeat and the removal of premature completions. While nothing changes, it gets the
+//! heartbeat alone.
 //!
 //! ```text
 //!   kubeconfig ─ credentials ─► client ◄───────── all requests to the hub

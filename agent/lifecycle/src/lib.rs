@@ -14,9 +14,10 @@
 //!  from everywhere, when the ManagedAddOn is deleted: Removing ◄─────────────────────────────────┘
 //! ```
 //!
-//! [`step`] takes the saved [`Rollout`], one [`Observation`] and the time, and returns the next rollout and at most one
-//! [`Action`]. The agent saves the rollout, executes the action and observes again. `tests/laws.rs` has the laws that hold
-//! after every step, `tests/table/` a test for each arrow of the diagram, `tests/stories/` whole stories.
+//! [`step`] takes the saved [`Rollout`], which is the content of the ledger, one [`Observation`] and the time. It returns the
+//! next rollout and at most one [`Action`]. The agent saves the rollout, executes the action and observes again. `tests/laws.rs` has the laws that hold
+//! after every step, `tests/table/` a test for each arrow of the diagram, `tests/stories/` whole stories. The state
+//! `PreUpgrade`, in which hooks run before the first write, is shown as phase `Checking`.
 
 #![warn(missing_docs)]
 

@@ -35,10 +35,10 @@ use crate::spec::duration::whole_seconds;
 /// Interval at which health is assessed while it decides.
 const HEALTH_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Interval, ± 25 %, at which a rejection is retried that the environment can resolve.
+/// Interval, ± 25 %, between retries of a rejection that a change in the environment can resolve.
 const REJECTION_INTERVAL: Duration = Duration::from_secs(5 * 60);
 
-/// Longest sleep until a maintenance window opens: clocks are set, and machines are suspended.
+/// Longest sleep until a maintenance window opens: the clock may be set or the machine suspended meanwhile.
 const MAX_SLEEP: Duration = Duration::from_secs(60 * 60);
 
 /// The result of one step.
@@ -94,7 +94,7 @@ fn await_evidence(rollout: Rollout, view: View) -> Rollout {
     let rollout = match view.outcome() {
         Some(Outcome::EvidenceSaved(name)) => rollout.record_evidence(Some(name)),
         Some(_) => rollout.record_evidence(None),
-        None if rollout.retry_state.is_crash_loop() => rollout.record_evidence(None),
+        None if rollout.retry_state.is_agent_crash_loop() => rollout.record_evidence(None),
         None => return rollout,
     };
     let seen = Observation { outcome: None, ..view.seen.clone() };
@@ -128,7 +128,7 @@ fn decide(rollout: Rollout, view: View) -> Decision {
             at_rest::stay_rejected(rollout, view, reason, retry_from)
         }
         State::Available => at_rest::stay_available(rollout, view),
-        State::RolledBack { .. } | State::Failed { .. } => at_rest::stay_failed(rollout, view),
+        State::RolledBack { .. } | State::Failed { .. } => at_rest::stay_ended(rollout, view),
         State::RollingBack(rollback) => {
             let spent = match rollback.step.verified() {
                 Some(_) => view.spend_observed(rollback.spent),
@@ -148,7 +148,7 @@ fn carry_out(rollout: Rollout, transition: Transition, view: View) -> Rollout {
         Transition::Wait(Fault { reason, message, .. }) => {
             rollout.with_message(message).enter(State::Waiting { reason })
         }
-        Transition::Restart => advance(rollout.supersede(view.now).enter(State::Pending), view),
+        Transition::Supersede => advance(rollout.supersede(view.now).enter(State::Pending), view),
         Transition::Begin => begin(rollout, view),
         Transition::PullAgain => pull_again(rollout, view),
         Transition::Reject { fault, retry_from } => reject(rollout, fault, retry_from, view),

@@ -23,7 +23,8 @@ pub use write::write;
 
 /// Writes the objects of a wave. Hooks belong to no wave.
 ///
-/// A rollback writes no Jobs, which would run again, and keeps objects as they are that would lose data. Returns those. A Job in `running_jobs` belongs to the running version too; it is not run again if it was deleted.
+/// A rollback skips Jobs, which would run again, and leaves alone each object whose restoring would lose data; it returns
+/// the latter. A Job in `running_jobs` belongs to the running version too; it is not run again if it was deleted.
 ///
 /// # Errors
 /// A lasting fault of one object before a transient one of another. The other objects are written all the same.
@@ -65,7 +66,8 @@ fn objects_of(release: &ResolvedRelease, wave: Wave, direction: Direction) -> Ve
         .collect()
 }
 
-/// On a rollback, an object without the add-on's label lost it after a release wrote it.
+/// Whether an object without the add-on's label may be taken over. On a rollback a release wrote it, and the label was
+/// removed since.
 fn may_adopt(direction: Direction) -> bool {
     match direction {
         Direction::Forward { adopt } => adopt,

@@ -19,7 +19,7 @@ use crate::storage::ledger::now;
 impl Driver {
     /// Deletes stuck pods of a release that is not healthy yet. At rest pods are not the agent's business.
     pub(super) async fn delete_stuck_pods(&mut self, verdict: Option<&Verdict>) {
-        self.stuck_pods = None;
+        self.stuck_pod_error = None;
         if !matches!(verdict, Some(Verdict::InProgress(_) | Verdict::Failed(_))) {
             return;
         }
@@ -27,13 +27,13 @@ impl Driver {
         let Some(id) = release.map(|release| release.id.clone()) else { return };
         if let Err(fault) = self.delete_stuck_pods_of(&id).await {
             tracing::debug!(cause = fault.message, "could not delete a stuck pod");
-            self.stuck_pods = Some(fault.message);
+            self.stuck_pod_error = Some(fault.message);
         }
     }
 
     /// Adds to a verdict why it may never become healthy.
     pub(super) fn explain_stuck_pods(&self, verdict: Verdict) -> Verdict {
-        match (&self.stuck_pods, verdict) {
+        match (&self.stuck_pod_error, verdict) {
             (Some(why), Verdict::InProgress(what)) => Verdict::InProgress(format!("{what}; {why}")),
             (_, verdict) => verdict,
         }

@@ -65,14 +65,14 @@ pub async fn a_flapping_assignment_ends_in_its_last_version(shared: &Shared) -> 
 pub async fn an_add_on_that_was_deleted_during_a_rollout_and_recreated_is_installed(
     shared: &Shared,
 ) -> Result<()> {
-    let add_on = shared.managed().await?.add_on("recreated");
-    add_on.assign(&spec("recreated", "1.0.0", READY)).await?;
+    let add_on = shared.managed().await?.add_on("reinstalled");
+    add_on.assign(&spec("reinstalled", "1.0.0", READY)).await?;
     add_on.until_available("1.0.0").await?;
-    add_on.assign(&spec("recreated", "1.1.0", NEVER_READY)).await?;
+    add_on.assign(&spec("reinstalled", "1.1.0", NEVER_READY)).await?;
     add_on.until_phase(Phase::Verifying).await?;
     add_on.delete().await?;
     add_on.until_gone().await?;
-    add_on.assign(&spec("recreated", "1.2.0", READY)).await?;
+    add_on.assign(&spec("reinstalled", "1.2.0", READY)).await?;
     let status = add_on.until_available("1.2.0").await?;
     ensure!(status.operation == Some(OperationKind::Install), "{:?}", status.history);
     ensure!(status.history.len() == 1 && status.previous_version.is_none());

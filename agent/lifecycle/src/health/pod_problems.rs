@@ -56,13 +56,13 @@ fn find_problem(pod: &Object, graces: &Graces) -> Option<(String, Duration)> {
 fn is_blocked(container: &Value) -> bool {
     let reason = container.pointer("/state/waiting/reason").and_then(Value::as_str);
     match reason {
-        Some("CrashLoopBackOff") => is_crash_loop(container),
+        Some("CrashLoopBackOff") => is_agent_crash_loop(container),
         Some(reason) => BLOCKED.contains(&reason),
         None => false,
     }
 }
 
-fn is_crash_loop(container: &Value) -> bool {
+fn is_agent_crash_loop(container: &Value) -> bool {
     let restarts = container.get("restartCount").and_then(Value::as_u64).unwrap_or(0);
     restarts >= MIN_RESTARTS && last_run(container).is_none_or(|run| run < BACKOFF_RESET)
 }

@@ -25,7 +25,7 @@ impl Rollout {
 
     /// Returns the fault of a crash loop, if the agent is in one.
     pub(crate) fn crash_loop(&self) -> Option<Fault> {
-        self.retry_state.is_crash_loop().then(|| {
+        self.retry_state.is_agent_crash_loop().then(|| {
             let (crashes, phase) = (self.retry_state.crashes, self.phase().name());
             let message = format!("the agent crashed {crashes} times in a row while {phase}");
             Fault::new(Reason::CrashLoop, message)

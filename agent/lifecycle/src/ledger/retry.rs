@@ -32,14 +32,14 @@ pub struct RetryState {
 
 impl RetryState {
     /// Returns whether the agent crashed here so often that it does not try again at once.
-    pub fn is_crash_loop(&self) -> bool {
+    pub fn is_agent_crash_loop(&self) -> bool {
         self.crashes >= MAX_CRASHES
     }
 
     /// Returns the state after one more crash.
     pub(crate) fn after_crash(&self) -> Self {
         let mut next = Self { crashes: self.crashes.saturating_add(1), ..self.clone() };
-        if next.is_crash_loop() {
+        if next.is_agent_crash_loop() {
             next.backoff = next.backoff.max(CRASH_BACKOFF);
         }
         next

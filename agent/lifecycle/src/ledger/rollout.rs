@@ -122,7 +122,7 @@ impl Rollout {
     /// The release whose health decides what comes next. `None` in a crash loop, too: assessing it may be what crashes the
     /// agent.
     pub fn release_under_verification(&self) -> Option<&Release> {
-        if self.retry_state.is_crash_loop() {
+        if self.retry_state.is_agent_crash_loop() {
             return None;
         }
         match self.state.traits().verified? {

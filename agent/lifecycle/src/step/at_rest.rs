@@ -16,18 +16,18 @@ pub(super) fn stay_available(rollout: Rollout, view: View) -> Decision {
                 return (rollout, Transition::Stay);
             }
             // Without its Secret there is no rollback to what runs: it is pulled, retained and verified again.
-            (Rollout { touched: vec![current], ..rollout }, Transition::Restart)
+            (Rollout { touched: vec![current], ..rollout }, Transition::Supersede)
         }
-        _ => (rollout, Transition::Restart),
+        _ => (rollout, Transition::Supersede),
     }
 }
 
 /// RolledBack and Failed: a failed release is tried again only if that is requested.
-pub(super) fn stay_failed(rollout: Rollout, view: View) -> Decision {
+pub(super) fn stay_ended(rollout: Rollout, view: View) -> Decision {
     let key = view.seen.assignment_key();
     let answered = rollout.operation.as_ref().map(|operation| &operation.assignment);
     let is_answered = answered.is_some_and(|answered| answered.is_same_request(&key));
-    (rollout, if is_answered { Transition::Stay } else { Transition::Restart })
+    (rollout, if is_answered { Transition::Stay } else { Transition::Supersede })
 }
 
 /// Rejected: tried again if the assignment changes, and by itself if the environment may have.
@@ -39,7 +39,7 @@ pub(super) fn stay_rejected(
 ) -> Decision {
     let key = view.seen.assignment_key();
     if rollout.operation.as_ref().is_none_or(|operation| operation.assignment != key) {
-        return (rollout, Transition::Restart);
+        return (rollout, Transition::Supersede);
     }
     match (retry_from, view.outcome()) {
         (None, _) => (rollout, Transition::Stay),
@@ -47,7 +47,7 @@ pub(super) fn stay_rejected(
         (Some(RetryFrom::Pull), Some(Outcome::Pulled))
         | (Some(RetryFrom::Stage), Some(Outcome::Staged))
         | (Some(RetryFrom::Check), Some(Outcome::Checked(_)))
-        | (Some(_), Some(Outcome::Missing)) => (rollout, Transition::Restart),
+        | (Some(_), Some(Outcome::Missing)) => (rollout, Transition::Supersede),
         (Some(retry_from), Some(Outcome::Failed(fault))) => {
             let fault = match fault.transient {
                 true => Fault::new(reason, fault.message.clone()),
@@ -67,7 +67,7 @@ fn retry_start(rollout: Rollout, view: View, reason: Reason) -> Decision {
         return (rollout, Transition::Stay);
     }
     match admit(&rollout, view) {
-        Ok(_) => (rollout, Transition::Restart),
+        Ok(_) => (rollout, Transition::Supersede),
         Err(fault) => {
             let retry_from = RetryFrom::Start;
             (rollout, Transition::Reject { fault, retry_from })

@@ -17,7 +17,7 @@ pub(super) fn before_first_write(rollout: &Rollout, view: View) -> Option<Transi
     if !rollout.is_untouched() {
         return after_first_write(rollout, view);
     }
-    (!is_target_assigned(rollout, view)).then_some(Transition::Restart)
+    (!is_target_assigned(rollout, view)).then_some(Transition::Supersede)
 }
 
 /// From the first write on, another assignment changes the target in place if it may be followed. While nothing new may

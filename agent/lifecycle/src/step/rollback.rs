@@ -162,7 +162,7 @@ fn advance(rollout: Rollout, rollback: &Rollback, step: RollbackStep) -> Decisio
     (rollout, Transition::Enter(state))
 }
 
-/// Ends the rollback: only one release is left, or none after a failed install.
+/// Ends the rollback: only the restored release is left, or none after a failed install.
 fn complete(rollout: Rollout, view: View, rollback: Rollback, leftovers: &[Leftover]) -> Decision {
     let rollout = rollout.record_leftovers(leftovers).forget_touched();
     let Rollback { cause, requested, .. } = rollback;
@@ -172,14 +172,19 @@ fn complete(rollout: Rollout, view: View, rollback: Rollback, leftovers: &[Lefto
         let rollout = rollout.finish(OperationResult::Failed, cause.clone(), view.now);
         return (rollout, Transition::Enter(State::Failed { cause }));
     };
-    let end = end(&rollout, &current, &cause, leftovers);
+    let end = completion(&rollout, &current, &cause, leftovers);
     let cause = if end.reason == Reason::RollbackIncomplete { end.clone() } else { cause };
     let rollout = rollout.finish(OperationResult::Succeeded, end, view.now);
     let state = if requested { State::Available } else { State::RolledBack { cause } };
     (rollout, Transition::Enter(state))
 }
 
-fn end(rollout: &Rollout, current: &Release, cause: &Fault, leftovers: &[Leftover]) -> Fault {
+fn completion(
+    rollout: &Rollout,
+    current: &Release,
+    cause: &Fault,
+    leftovers: &[Leftover],
+) -> Fault {
     let unremoved = describe_leftovers(leftovers);
     let message = format!("rolled back to {}: {}{unremoved}", current.version, cause.message);
     match rollout.operation.as_ref().and_then(Operation::list_kept_objects) {

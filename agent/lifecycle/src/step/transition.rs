@@ -16,7 +16,7 @@ pub(super) enum Transition {
     /// It waits in `Waiting` until the cause is gone.
     Wait(Fault),
     /// The assignment is looked at afresh, from `Pending`. An operation in progress is superseded.
-    Restart,
+    Supersede,
     /// The operation that answers the assignment begins. Its release is checked if it is retained, and pulled otherwise.
     Begin,
     /// The bundle is no longer at hand, and has to be pulled again.

@@ -96,7 +96,7 @@ impl Checker {
             seen.deletion_intent != DeletionIntent::Ordered || is(after, Phase::Removing),
             "an ordered deletion is ignored"
         );
-        let crashes = after.rollout.retry_state.is_crash_loop() && after.action.is_some();
+        let crashes = after.rollout.retry_state.is_agent_crash_loop() && after.action.is_some();
         assert!(!crashes || is(after, Phase::Removing), "an action that crashes is repeated");
     }
 
