@@ -105,7 +105,7 @@ pub async fn an_artifact_that_is_no_bundle_is_rejected(_: &Shared) -> Result<()>
         (
             &[("README.md", "# Shop\n\nIt sells.")],
             Reason::InvalidBundle,
-            "README.md: document 1 is no object",
+            "README.md: document 1 is not an object",
         ),
     ]
     .into_iter()

@@ -1,4 +1,4 @@
-//! What a changed CustomResourceDefinition means for objects that were written under the one before it.
+//! Compatibility of a changed CustomResourceDefinition with objects that were written under the one before it.
 //!
 //! The API server accepts a narrower definition without a warning. It then drops fields that the definition does not have
 //! when an object is next read, and refuses writes of objects that break a stricter rule. So two definitions are compared

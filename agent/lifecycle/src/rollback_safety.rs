@@ -1,7 +1,7 @@
 //! Judges, before the first write, whether a rollback would work: the condition `RollbackSafe`.
 //!
-//! Only a known blocker makes it False. What depends on later events, or cannot be observed, makes it Unknown, which
-//! stops nothing.
+//! Only a known blocker makes it False. An unknown, which depends on later events or cannot be observed, makes it Unknown,
+//! which stops nothing.
 
 mod common;
 mod definitions;

@@ -1,37 +1,16 @@
 //! The status of a `ManagedAddOn`: a function of the ledger and of what was last seen of the release at rest.
 
 mod conditions;
+mod context;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use crate::api::ManagedAddOnStatus;
-use crate::at_rest::DriftCondition;
 use crate::bundle::release::Release;
 use crate::ledger::rollout::Rollout;
-use crate::ledger::state::{Rollback, State};
-use crate::reason::{Reason, printable};
-
-/// Shown while it is not known whether a deletion is an order, with what a person can do if the hub is out of reach.
-const DELETION_UNCONFIRMED: &str = "deleted by the klusterlet; nothing is removed until the hub confirms that the deletion was ordered. \
-    To decide by hand, set the annotation lifecycle.open-cluster-management.io/removal to ordered or evicted";
-
-/// Everything that the status shows besides the ledger.
-#[derive(Clone, Debug, Default)]
-pub struct StatusContext {
-    /// Generation of the `ManagedAddOn`.
-    pub generation: Option<i64>,
-    /// The text of `spec.version`.
-    pub desired_version: Option<String>,
-    /// Why no hub assigns this add-on any more.
-    pub orphaned: Option<String>,
-    /// Why the release at rest is unhealthy.
-    pub degradation: Option<String>,
-    /// Whether the release at rest drifted; absent until it was compared.
-    pub drift: Option<DriftCondition>,
-    /// Whether the `ManagedAddOn` is deleted and nobody confirmed that this is an order.
-    pub is_deletion_unconfirmed: bool,
-}
+use context::message;
+pub use context::{StatusContext, reason};
 
 /// Returns the status. `conditions` are those of the last status: one whose status is the same keeps its transition time.
 pub fn status(
@@ -59,33 +38,4 @@ pub fn status(
         history: rollout.history.clone(),
         rollout: serde_json::to_value(rollout).ok(),
     }
-}
-
-/// Returns why a rollout is where it is.
-pub fn reason(rollout: &Rollout) -> Reason {
-    match &rollout.state {
-        State::Pending => Reason::Assigned,
-        State::Waiting { reason } | State::Rejected { reason, .. } => *reason,
-        State::RollingBack(Rollback { cause, .. })
-        | State::RolledBack { cause }
-        | State::Failed { cause } => cause.reason,
-        State::Pulling
-        | State::Staging
-        | State::Checking { .. }
-        | State::PreUpgrade { .. }
-        | State::Applying { .. }
-        | State::Verifying(_)
-        | State::Pruning { .. }
-        | State::Available
-        | State::Removing { .. } => {
-            rollout.operation.as_ref().map_or(Reason::Progressing, |operation| operation.reason)
-        }
-    }
-}
-
-fn message(rollout: &Rollout, context: &StatusContext) -> String {
-    if context.is_deletion_unconfirmed {
-        return DELETION_UNCONFIRMED.to_owned();
-    }
-    printable(rollout.operation.as_ref().map_or("", |operation| &operation.message))
 }

@@ -106,7 +106,7 @@ pub async fn objects_without_a_unique_identity_are_rejected(shared: &Shared) -> 
 pub async fn an_empty_bundle_is_rejected(shared: &Shared) -> Result<()> {
     let running = RunningAddOn::start(shared, "empty").await?;
     for text in ["", "# nothing\n---\n---\n", "{apiVersion: v1, kind: List, items: []}"] {
-        let words = ["holds no objects"];
+        let words = ["has no objects"];
         running.expect_rejection(&Spec::text(NEW, text), Reason::EmptyBundle, &words).await?;
     }
     running.upgrade().await

@@ -9,11 +9,11 @@ use super::patterns::{DURATION, plain_enum};
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct PolicySpec {
-    /// What happens when a rollout fails after its first write. Rollback returns to the last version that was Available. Hold
+    /// Action taken when a rollout fails after its first write. Rollback returns to the last version that was Available. Hold
     /// stays where the rollout failed, in phase Failed. Defaults to Rollback.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_failure: Option<OnFailure>,
-    /// What happens when the condition RollbackSafe is False before the first write. Hold waits until the blockers are
+    /// Action taken when the condition RollbackSafe is False before the first write. Hold waits until the blockers are
     /// accepted by a new value of the annotation retry. Proceed continues. Defaults to Hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_unsafe: Option<OnUnsafe>,
@@ -39,7 +39,7 @@ pub struct PolicySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     pub windows: Option<Vec<Window>>,
-    /// What happens to the add-on's objects when the ManagedAddOn is deleted. Uninstall removes them. Orphan leaves them.
+    /// Action taken on the add-on's objects when the ManagedAddOn is deleted. Uninstall removes them. Orphan leaves them.
     /// Defaults to Uninstall.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion: Option<Deletion>,
@@ -64,7 +64,7 @@ pub struct Window {
     pub time_zone: Option<String>,
 }
 
-/// What happens when a rollout fails after its first write.
+/// Action taken when a rollout fails after its first write.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[schemars(transform = plain_enum)]
 pub enum OnFailure {
@@ -75,7 +75,7 @@ pub enum OnFailure {
     Hold,
 }
 
-/// What happens when a rollback would not be safe.
+/// Action taken when a rollback would not be safe.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[schemars(transform = plain_enum)]
 pub enum OnUnsafe {
@@ -114,7 +114,7 @@ pub enum Downgrades {
     Never,
 }
 
-/// What happens to the add-on's objects when the `ManagedAddOn` is deleted.
+/// Action taken on the add-on's objects when the `ManagedAddOn` is deleted.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[schemars(transform = plain_enum)]
 pub enum Deletion {

@@ -64,7 +64,7 @@ fn to_objects(
         normalise(object);
     }
     if objects.is_empty() {
-        return Err(Fault::new(Reason::EmptyBundle, "the bundle holds no objects"));
+        return Err(Fault::new(Reason::EmptyBundle, "the bundle has no objects"));
     }
     reject_duplicates(&objects, namespace)?;
     Ok(objects)
@@ -88,14 +88,14 @@ fn unfold(document: Value, objects: &mut Vec<Object>) -> Result<(), Fault> {
         (_, other) => {
             return Err(Fault::new(
                 Reason::InvalidBundle,
-                format!("document {} is no object but {}", objects.len() + 1, describe(&other)),
+                format!("document {} is not an object but {}", objects.len() + 1, describe(&other)),
             ));
         }
     }
     if objects.len() > MAX_OBJECTS {
         return Err(Fault::new(
             Reason::BundleTooLarge,
-            format!("the bundle holds more than {MAX_OBJECTS} objects"),
+            format!("the bundle has more than {MAX_OBJECTS} objects"),
         ));
     }
     Ok(())
@@ -118,7 +118,10 @@ fn validate(object: &Object) -> Result<(), Fault> {
     reject_misplaced(object)?;
     reject_foreign_hook(object)?;
     if object.group() == GROUP {
-        return Err(invalid(object, "is the agent's own; a bundle cannot assign add-ons"));
+        return Err(invalid(
+            object,
+            "is of the agent's own API group; a bundle cannot assign add-ons",
+        ));
     }
     Ok(())
 }
@@ -213,7 +216,7 @@ mod tests {
             (b"a: *x", "1.yaml: not YAML"),
             (b"\x1f\x8b\x08\x00\xff", "1.yaml: an archive"),
             (b"\xff", "1.yaml: not UTF-8"),
-            (b"It sells.", "1.yaml: document 1 is no object"),
+            (b"It sells.", "1.yaml: document 1 is not an object"),
             (b"a: b", "1.yaml: a document has no kind"),
             (good.as_bytes(), "ConfigMap good is in the bundle twice"),
         ] {

@@ -91,7 +91,7 @@ fn is_archive(bytes: &[u8]) -> bool {
         || bytes.get(257..262) == Some(b"ustar")
 }
 
-/// Limits beside that of 8 MiB of input. Few aliases are allowed, because they make small input large. A depth of 64 is
+/// Limits in addition to 8 MiB of input. Few aliases are allowed, because they make small input large. A depth of 64 is
 /// twice what a CRD's schema needs.
 fn options() -> Options {
     serde_saphyr::options! {

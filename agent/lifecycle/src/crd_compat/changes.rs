@@ -27,7 +27,7 @@ pub enum Change {
     Field {
         /// Path such as `spec.ports[].name`; `*` stands for every key of a map.
         path: String,
-        /// What became of the field.
+        /// How the field became narrower.
         narrowing: Narrowing,
     },
 }

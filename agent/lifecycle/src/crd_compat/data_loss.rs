@@ -1,4 +1,4 @@
-//! What a definition would do to one living object.
+//! Data loss: the effect of a changed definition on one living object.
 
 use serde_json::{Map, Value};
 

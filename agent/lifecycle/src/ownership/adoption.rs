@@ -1,5 +1,5 @@
-//! Adoption: objects that existed before the add-on are taken over if the assignment says so. What a failed release adopted
-//! worked for somebody before, so it is never removed with a release that was not available.
+//! Adoption: objects that existed before the add-on are taken over if the assignment allows it. They worked for somebody
+//! before, so they are never removed with a release that was not available.
 
 use crate::bundle::release::ReleaseId;
 

@@ -78,7 +78,7 @@ pub fn reject_shrunk(new: usize, running: usize) -> Result<(), Fault> {
     ))
 }
 
-/// What the cluster has in an object whose removal is guarded.
+/// Contents of an object whose removal is guarded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Contents {
     /// Number of foreign objects in a namespace, or of foreign instances of a definition.

@@ -11,7 +11,7 @@ use crate::bundle::hook::Hook;
 use crate::kind::KnownKind;
 use crate::object::{Object, ObjectKey};
 
-/// What is known before the first write.
+/// Everything that is known before the first write.
 pub struct RollbackContext<'a> {
     /// Objects of the running release, to which a rollback would return. None if it is not retained any more.
     pub running: Option<&'a [Object]>,

@@ -9,14 +9,14 @@ use crate::reason::{Fault, Reason};
 /// Maximum number of blockers, and of unknowns, that are kept: the ledger is small.
 pub(super) const MAX_KEPT: usize = 8;
 
-/// What was found about a rollback. The ledger has it.
+/// Result of the judgement. The ledger has it.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct RollbackSafety {
     /// Known reasons why it would not work; at most eight.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub blockers: Vec<Blocker>,
-    /// What cannot be determined; at most eight.
+    /// Doubts that cannot be resolved before the first write; at most eight.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unknowns: Vec<Unknown>,
 }

@@ -10,9 +10,9 @@ use crate::spec::maintenance_window::Windows;
 /// `spec.policy` with its defaults.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
-    /// What a failed rollout does.
+    /// Action taken when a rollout fails after its first write.
     pub on_failure: OnFailure,
-    /// What happens when a rollback would not be safe.
+    /// Action taken when a rollback would not be safe.
     pub on_unsafe: OnUnsafe,
     /// Largest step of an upgrade.
     pub upgrades: Upgrades,
@@ -25,7 +25,7 @@ pub struct Policy {
     pub soak: Duration,
     /// When a rollout may start. Default: always.
     pub windows: Windows,
-    /// What deleting the `ManagedAddOn` does with its objects.
+    /// Action taken on the objects when the `ManagedAddOn` is deleted.
     pub deletion: Deletion,
     /// Whether existing objects that belong to no add-on are adopted. Default: false.
     pub adopt: bool,

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use super::{StatusContext, message, reason};
+use super::context::{StatusContext, message, reason};
 use crate::api::{OperationResult, Phase};
 use crate::ledger::rollout::Rollout;
 use crate::ledger::state::{Rollback, State};
