@@ -50,6 +50,16 @@ pub mod secret_type {
     pub const SUCCESSOR: &str = group!("successor");
 }
 
+/// Types of the conditions that are hub-sync's own on a `ManagedClusterAddOn`: no OCM controller writes them.
+pub mod hub_condition {
+    /// Version that was last available on the cluster.
+    pub const CURRENT_VERSION: &str = group!("CurrentVersion");
+    /// Version that is assigned to the cluster.
+    pub const DESIRED_VERSION: &str = group!("DesiredVersion");
+    /// State of the rollout.
+    pub const ROLLOUT: &str = group!("Rollout");
+}
+
 /// Labels.
 pub mod label {
     /// The add-on to which an object, a release's Secret or a lease belongs.

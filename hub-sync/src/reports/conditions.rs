@@ -1,15 +1,12 @@
 //! The conditions that hub-sync writes on a `ManagedClusterAddOn`. Pure.
 
 use lifecycle::Phase;
+use lifecycle::names::hub_condition::{CURRENT_VERSION, DESIRED_VERSION, ROLLOUT};
 
 use crate::reports::condition_list::Condition;
 use crate::reports::report::{Degraded, Report};
 use crate::reports::rollout_message::rollout_message;
 
-/// The three with the domain are hub-sync's own: no OCM controller writes them.
-const CURRENT: &str = "lifecycle.open-cluster-management.io/CurrentVersion";
-const DESIRED: &str = "lifecycle.open-cluster-management.io/DesiredVersion";
-const ROLLOUT: &str = "lifecycle.open-cluster-management.io/Rollout";
 /// No OCM controller writes this one, and it is a column of `kubectl get managedclusteraddons`.
 const DEGRADED: &str = "Degraded";
 /// In a fleet OCM writes it; stand-alone nobody else does.
@@ -19,8 +16,8 @@ const PROGRESSING: &str = "Progressing";
 pub fn conditions(report: &Report) -> Vec<Condition> {
     let status = &report.status;
     let mut conditions = vec![
-        version(CURRENT, status.current_version.as_deref()),
-        version(DESIRED, status.desired_version.as_deref()),
+        version(CURRENT_VERSION, status.current_version.as_deref()),
+        version(DESIRED_VERSION, status.desired_version.as_deref()),
         rollout(report),
         degraded(report),
     ];
@@ -207,7 +204,7 @@ mod tests {
         let after = status_of(json!({"phase": "Verifying", "desiredVersion": "2.0.0"}));
         let changed = before.iter().zip(&after).filter(|(old, new)| old != new);
         let changed: Vec<_> = changed.map(|(old, _)| old.0).collect();
-        assert_eq!(changed, [CURRENT, ROLLOUT, PROGRESSING]);
+        assert_eq!(changed, [CURRENT_VERSION, ROLLOUT, PROGRESSING]);
     }
 
     #[test]

@@ -189,6 +189,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::names::annotation;
 
     fn check(documents: Value) -> Result<Vec<String>, Reason> {
         let documents = documents.as_array().cloned().expect("a list of documents");
@@ -240,7 +241,7 @@ mod tests {
     }
 
     fn hook(api_version: &str, kind: &str, hook: &str) -> Value {
-        let annotations = json!({"lifecycle.open-cluster-management.io/hook": hook});
+        let annotations = json!({annotation::HOOK: hook});
         json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": "a", "annotations": annotations}})
     }
 
