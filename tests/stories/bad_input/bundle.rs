@@ -18,7 +18,7 @@ pub async fn a_bundle_that_is_not_yaml_is_rejected(shared: &Shared) -> Result<()
         ("<html><body>Sign in\t</body>: %", "not YAML"),
         ("metadata:\n\tname: a", "not YAML"),
         ("metadata: {{ .Values.name }}", "not YAML"),
-        ("just words", "no object"),
+        ("just words", "not an object"),
         (nested.as_str(), "not YAML"),
     ] {
         running.expect_rejection(&Spec::text(NEW, text), Reason::InvalidBundle, &[word]).await?;
