@@ -167,6 +167,17 @@ pub enum Direction {
     Rollback,
 }
 
+impl Direction {
+    /// Whether an object without the add-on's label may be taken over. On a rollback a release wrote it, and the label was
+    /// removed since.
+    pub fn may_adopt(self) -> bool {
+        match self {
+            Self::Forward { adopt } => adopt,
+            Self::Rollback => true,
+        }
+    }
+}
+
 /// The report of a check without findings.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CheckReport {

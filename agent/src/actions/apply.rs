@@ -5,6 +5,7 @@ mod established;
 mod kept_on_rollback;
 mod late;
 mod replace;
+mod results;
 mod write;
 
 use lifecycle::plan::jobs::has_run;
@@ -43,19 +44,19 @@ pub async fn apply(
         let living = match checked {
             Some(living) => Some(living),
             // Someone else may have created the object since the check.
-            None => read_owned(access, object, may_adopt(direction)).await?,
+            None => read_owned(access, object, direction.may_adopt()).await?,
         };
         if living.is_none() && has_run(&object.manifest, running_jobs) {
             return Ok(None);
         }
         write_object(access, object, living.as_ref(), direction).await
     });
-    let kept = collect(join_bounded(written).await)?;
+    let kept = results::all_or_fault(join_bounded(written).await)?;
     if wave == Wave::Definitions {
         let established = objects.iter().map(|object| established::wait(access, object));
-        first_fault(join_bounded(established).await)?;
+        results::all_or_fault(join_bounded(established).await)?;
     }
-    Ok(kept)
+    Ok(kept.into_iter().flatten().collect())
 }
 
 fn objects_of(release: &ResolvedRelease, wave: Wave, direction: Direction) -> Vec<&ResolvedObject> {
@@ -64,15 +65,6 @@ fn objects_of(release: &ResolvedRelease, wave: Wave, direction: Direction) -> Ve
         .filter(|object| object.wave() == wave && object.hook().is_none())
         .filter(|object| !(direction == Direction::Rollback && object.manifest.is(KnownKind::Job)))
         .collect()
-}
-
-/// Whether an object without the add-on's label may be taken over. On a rollback a release wrote it, and the label was
-/// removed since.
-fn may_adopt(direction: Direction) -> bool {
-    match direction {
-        Direction::Forward { adopt } => adopt,
-        Direction::Rollback => true,
-    }
 }
 
 /// Returns the object if a rollback kept it as it is.
@@ -95,23 +87,4 @@ async fn write_object(
         }
     }
     write(access, marked, living).await.map(|_| None)
-}
-
-/// Returns the kept objects, or the fault that decides.
-fn collect(results: Vec<Result<Option<KeptObject>, Fault>>) -> Result<Vec<KeptObject>, Fault> {
-    let (mut kept, mut faults) = (Vec::new(), Vec::new());
-    for result in results {
-        match result {
-            Ok(more) => kept.extend(more),
-            Err(fault) => faults.push(Err(fault)),
-        }
-    }
-    first_fault(faults).map(|()| kept)
-}
-
-/// A lasting fault decides over a transient one.
-fn first_fault(results: Vec<Result<(), Fault>>) -> Result<(), Fault> {
-    let mut faults: Vec<Fault> = results.into_iter().filter_map(Result::err).collect();
-    faults.sort_by_key(|fault| fault.transient);
-    faults.into_iter().next().map_or(Ok(()), Err)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use lifecycle::plan::replacement::is_replaceable;
 use lifecycle::{Direction, Fault, ObjectKey, Reason};
 
-use super::{first_fault, may_adopt, write};
+use super::{results, write};
 use crate::actions::bundle_provides::BundleProvides;
 use crate::actions::release::ResolvedRelease;
 use crate::cluster::access::{Access, join_bounded};
@@ -29,18 +29,13 @@ pub async fn check(
     let late: Vec<&ResolvedObject> =
         objects.iter().filter(|object| provides.supports(&object.manifest)).copied().collect();
     let access = &release.access;
-    let results = join_bounded(late.iter().map(|object| check_object(access, object, direction)));
-    let (mut checked, mut faults) = (Checked::new(), Vec::new());
-    for (object, result) in late.iter().zip(results.await) {
-        match result {
-            Ok(Some(living)) if is_final(&living, object) => {
-                checked.insert(object.key(), living);
-            }
-            Ok(_) => {}
-            Err(fault) => faults.push(Err(fault)),
-        }
-    }
-    first_fault(faults).map(|()| checked)
+    let living = join_bounded(late.iter().map(|object| check_object(access, object, direction)));
+    let living = results::all_or_fault(living.await)?;
+    let checked = late.iter().zip(living).filter_map(|(object, living)| {
+        let living = living.filter(|living| is_final(living, object))?;
+        Some((object.key(), living))
+    });
+    Ok(checked.collect())
 }
 
 /// Until the write, someone else may create a missing object, change a foreign one, or scale a workload.
@@ -54,7 +49,7 @@ async fn check_object(
     direction: Direction,
 ) -> Result<Option<LivingObject>, Fault> {
     let living = access.read_metadata(object).await?;
-    ensure_owned(access, object, living.as_ref(), may_adopt(direction))?;
+    ensure_owned(access, object, living.as_ref(), direction.may_adopt())?;
     match dry_run(access, object).await {
         Err(fault)
             if fault.reason != Reason::ImmutableField || !is_replaceable(&object.manifest) =>
