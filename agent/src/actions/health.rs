@@ -2,15 +2,14 @@
 
 mod cel_worker;
 mod examine;
+mod options;
 mod pods;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use lifecycle::bundle::hook::{Hook, HookRun};
 use lifecycle::health::{
-    Graces, Health, HealthStatus, PreexistingFailure, Rules, Tolerance, ToleratedFailure, Verdict,
-    assess,
+    Health, HealthStatus, PreexistingFailure, Tolerance, ToleratedFailure, Verdict, assess,
 };
 use lifecycle::plan::waves::Wave;
 use lifecycle::redaction::Redaction;
@@ -23,37 +22,8 @@ use crate::cluster::resolved::ResolvedObject;
 use examine::{Examined, examine};
 
 pub use cel_worker::CelWorker;
+pub use options::{HealthOptions, JobPolicy};
 pub use pods::list_pods;
-
-/// Which Jobs count for the health of a release.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JobPolicy {
-    All,
-    /// A rollback does not run Jobs again.
-    Ignored,
-    /// A Job that ran and was deleted says nothing about what runs now.
-    IfPresent,
-}
-
-/// By what a release is judged.
-pub struct HealthOptions<'a> {
-    /// Time spent since the release was applied.
-    pub since_apply: Duration,
-    pub jobs: JobPolicy,
-    pub graces: Graces,
-    /// The release's own health rules.
-    pub rules: &'a Arc<Rules>,
-    /// Evaluates them.
-    pub cel_worker: &'a CelWorker,
-    /// The Jobs of the running version.
-    pub running_jobs: &'a [Object],
-    /// The workloads that lacked pods before the first write.
-    pub preexisting: &'a [PreexistingFailure],
-    /// Time spent after which they are tolerated.
-    pub tolerated_after: Duration,
-    /// The run of verify hooks that has to succeed; none on a rollback.
-    pub verify_run: Option<HookRun>,
-}
 
 /// Returns the health of a release.
 pub async fn check_health(release: &ResolvedRelease, options: &HealthOptions<'_>) -> Verdict {

@@ -6,7 +6,8 @@ use lifecycle::health::{
 };
 use lifecycle::{KnownKind, Object};
 
-use super::{HealthOptions, pods};
+use super::options::HealthOptions;
+use super::pods;
 use crate::cluster::access::{Access, MAX_REQUESTS, join_bounded};
 use crate::cluster::resolved::ResolvedObject;
 
