@@ -6,15 +6,14 @@
 //! failed for good, when the current version became unhealthy, and on removal. Before the first version it has not begun.
 
 use jiff::Timestamp;
-use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use k8s_openapi::api::coordination::v1::Lease;
 use lifecycle::names::label;
 use lifecycle::{ManagedAddOn, ManagedAddOnStatus, Phase, Reason};
 
 use crate::assignments::outcome::{AssignmentOutcome, Outcomes};
 use crate::channels::AddOns;
 use crate::hub_state::HubState;
-use crate::names::LEASE_HOLDER;
+use crate::leases::liveness;
 
 /// Seconds that the lease is valid after a renewal, as in the leases of OCM's own add-ons.
 const DURATION_SECONDS: i32 = 60;
@@ -30,20 +29,8 @@ pub struct HealthLease {
 impl HealthLease {
     /// Returns the Lease, renewed at `now`. OCM's registration agent crashes on a lease without that time.
     pub fn renewed(&self, now: Timestamp) -> Lease {
-        Lease {
-            metadata: ObjectMeta {
-                name: Some(self.add_on.clone()),
-                namespace: Some(self.namespace.clone()),
-                labels: Some([(label::ADD_ON.to_owned(), self.add_on.clone())].into()),
-                ..ObjectMeta::default()
-            },
-            spec: Some(LeaseSpec {
-                renew_time: Some(MicroTime(now)),
-                holder_identity: Some(LEASE_HOLDER.to_owned()),
-                lease_duration_seconds: Some(DURATION_SECONDS),
-                ..LeaseSpec::default()
-            }),
-        }
+        let Self { add_on, namespace } = self;
+        liveness::renewed(add_on, namespace, label::ADD_ON, DURATION_SECONDS, now)
     }
 }
 
@@ -110,6 +97,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::sync::Arc;
 
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
     use serde_json::json;
 
     use super::*;

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Api, Client};
 use lifecycle::names::label;
 use tokio::sync::watch;
@@ -15,7 +14,8 @@ use crate::backoff::{Backoff, HUB, about};
 use crate::channels::{LinkState, reconnected};
 use crate::kube_error::chain;
 use crate::leases::lease::{self, Renewal, WriteOutcome};
-use crate::names::{HEARTBEAT_LEASE, LEASE_HOLDER};
+use crate::leases::liveness;
+use crate::names::HEARTBEAT_LEASE;
 
 /// Time between two renewals, plus or minus a quarter. Ten thousand agents are seventeen writes a second.
 const PERIOD: Duration = Duration::from_secs(600);
@@ -58,18 +58,5 @@ async fn renew(leases: &Api<Lease>, cluster: &str) -> kube::Result<()> {
 }
 
 fn heartbeat_lease(cluster: &str, now: Timestamp) -> Lease {
-    Lease {
-        metadata: ObjectMeta {
-            name: Some(HEARTBEAT_LEASE.to_owned()),
-            namespace: Some(cluster.to_owned()),
-            labels: Some([(label::AGENT.to_owned(), HEARTBEAT_LEASE.to_owned())].into()),
-            ..ObjectMeta::default()
-        },
-        spec: Some(LeaseSpec {
-            renew_time: Some(MicroTime(now)),
-            holder_identity: Some(LEASE_HOLDER.to_owned()),
-            lease_duration_seconds: Some(DURATION_SECONDS),
-            ..LeaseSpec::default()
-        }),
-    }
+    liveness::renewed(HEARTBEAT_LEASE, cluster, label::AGENT, DURATION_SECONDS, now)
 }
