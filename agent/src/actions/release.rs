@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use lifecycle::bundle::ignored_fields;
 use lifecycle::ownership::stamp::Stamp;
-use lifecycle::{Fault, Object};
+use lifecycle::{Fault, KnownKind, Object};
 
 use crate::actions::bundle_provides::BundleProvides;
 use crate::cluster::access::Access;
@@ -58,7 +58,7 @@ impl ResolvedRelease {
 fn set_ignored_fields(objects: &mut [ResolvedObject]) {
     let autoscalers: Vec<Object> = objects
         .iter()
-        .filter(|object| object.manifest.kind() == "HorizontalPodAutoscaler")
+        .filter(|object| object.manifest.is(KnownKind::HorizontalPodAutoscaler))
         .map(|object| object.manifest.clone())
         .collect();
     for object in objects {
