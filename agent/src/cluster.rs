@@ -61,6 +61,11 @@ impl Cluster {
         Ok(Self { inner: Arc::new(inner) })
     }
 
+    /// Returns the address of the API server.
+    pub fn url(&self) -> String {
+        self.inner.config.cluster_url.to_string()
+    }
+
     /// Returns the client with the agent's own rights.
     pub fn agent_client(&self) -> Client {
         self.inner.agent.clone()

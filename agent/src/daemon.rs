@@ -16,10 +16,11 @@ use tracing::Instrument;
 use crate::actions::health::CelWorker;
 use crate::args::Settings;
 use crate::cluster::Cluster;
-use crate::driver::{CrashSuspects, Shared};
+use crate::driver::{CrashSuspects, KnownSightings, Shared};
 use crate::observability::admin::{self, Readiness};
 use crate::observability::events::Events;
 use crate::observability::metrics::Metrics;
+use crate::storage::agent_identity::AgentIdentity;
 use crate::storage::agent_lease::AgentLease;
 use crate::storage::successor::Successors;
 
@@ -40,7 +41,8 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> anyhow::Res
     let serving = admin::serve(listener, metrics.clone(), readiness_receiver, shutdown.clone());
     let admin_server = tokio::spawn(serving);
     let cluster = Cluster::connect(settings.kubeconfig.as_deref()).await?;
-    let lease = AgentLease::new(cluster.agent_client(), &settings.namespace);
+    let identity = AgentIdentity::of_agent(&[&cluster.url(), &settings.namespace]);
+    let lease = AgentLease::new(cluster.agent_client(), &settings.namespace, identity);
     let hub = settings.hub.clone();
     let shared = Arc::new(share(settings, cluster, metrics));
     let working = async {
@@ -69,6 +71,7 @@ fn share(settings: Settings, cluster: Cluster, metrics: Arc<Metrics>) -> Shared 
         slots: Arc::new(Semaphore::new(settings.max_rollouts)),
         crash_suspects: CrashSuspects::default(),
         watch_settings: settings.watch_settings,
+        sightings: KnownSightings::default(),
         cluster,
     }
 }

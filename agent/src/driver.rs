@@ -11,6 +11,7 @@ mod releases;
 mod removal;
 mod report;
 mod restart;
+mod sightings;
 mod stuck_pods;
 mod wait;
 
@@ -40,6 +41,7 @@ use at_rest_state::AtRestState;
 
 pub use at_rest_state::WatchSettings;
 pub use crash_suspects::CrashSuspects;
+pub use sightings::KnownSightings;
 
 /// Time between two attempts to reach an API server that does not answer.
 const RECONNECT_INTERVAL: Duration = Duration::from_secs(1);
@@ -58,6 +60,8 @@ pub struct Shared {
     pub slots: Arc<Semaphore>,
     pub crash_suspects: CrashSuspects,
     pub watch_settings: WatchSettings,
+    /// What drivers saw that ended because the agent lease was lost.
+    pub sightings: KnownSightings,
 }
 
 /// The driver of one add-on.
@@ -90,6 +94,15 @@ pub struct Driver {
     stuck_pod_error: Option<String>,
 }
 
+impl Drop for Driver {
+    /// A driver that continues after a short loss of the lease need not write every object again.
+    fn drop(&mut self) {
+        if let Some(sightings) = self.at_rest.take_sightings() {
+            self.shared.sightings.keep(&self.name, sightings);
+        }
+    }
+}
+
 /// Drives an add-on until its `ManagedAddOn` is gone or the agent stops. A stop loses nothing, because the ledger is saved
 /// before every action.
 pub async fn drive(
@@ -105,6 +118,8 @@ pub async fn drive(
         };
         driver.record_restart().await;
         while driver.turn().await {}
+        // The add-on is gone.
+        driver.at_rest.take_sightings();
     };
     tokio::select! {
         () = driven => {}
@@ -129,6 +144,7 @@ impl Driver {
             at_rest: AtRestState::resume(
                 &ledger.rollout,
                 ledger.add_on.status.as_ref(),
+                shared.sightings.take(name),
                 shared.watch_settings,
             ),
             release_store,

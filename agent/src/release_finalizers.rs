@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep};
 use crate::args::ReleaseFinalizers;
 use crate::cluster::Cluster;
 use crate::cluster::error;
+use crate::storage::agent_identity::AgentIdentity;
 use crate::storage::agent_lease::{AgentLease, RENEW_DEADLINE};
 
 /// A CRD that is not served for this long is deleted; for less, it may only not be served for a moment.
@@ -39,7 +40,8 @@ const QUIET_PERIOD: Duration = Duration::from_secs(10);
 pub async fn run(args: ReleaseFinalizers) -> anyhow::Result<()> {
     let cluster = Cluster::connect(args.cluster.kubeconfig.as_deref()).await?;
     let api: Api<ManagedAddOn> = Api::all(cluster.agent_client());
-    let lease = AgentLease::new(cluster.agent_client(), &args.cluster.namespace);
+    let identity = AgentIdentity::of_command();
+    let lease = AgentLease::new(cluster.agent_client(), &args.cluster.namespace, identity);
     // A restarted command has stopped the agent already, and no agent is left to uninstall.
     if !lease.is_held().await.context("could not read the agent lease; run the command again")? {
         wait_for_uninstalls(&api).await;

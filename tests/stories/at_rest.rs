@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 
 use anyhow::{Context, Result, ensure};
+use lifecycle::names::{AGENT_LEASE, DEFAULT_NAMESPACE};
 use lifecycle::{ManagedAddOnStatus, Phase};
 use serde_json::json;
 use testbed::Managed;
@@ -182,7 +183,7 @@ pub async fn drift_and_foreign_fields_are_shown_in_a_condition(_: &Shared) -> Re
 }
 
 /// Returns the number of requests for one Deployment, and for a list of them.
-async fn deployment_requests(managed: &Managed) -> Result<[f64; 2]> {
+async fn deployment_requests(managed: &Managed) -> Result<[f64; 3]> {
     let metrics = managed.kubectl("get --raw /metrics").await?;
     let count = |verb: &str| {
         let label = format!("verb=\"{verb}\"");
@@ -193,7 +194,36 @@ async fn deployment_requests(managed: &Managed) -> Result<[f64; 2]> {
         });
         counts.sum::<f64>()
     };
-    Ok([count("GET"), count("LIST")])
+    Ok([count("GET"), count("LIST"), count("APPLY")])
+}
+
+pub async fn a_short_loss_of_the_lease_writes_nothing_again(_: &Shared) -> Result<()> {
+    let managed = start_watchful("forgetful").await?;
+    let add_on = managed.add_on("shop");
+    let bundle = Bundle::new().namespace("shop").deployment("web", READY);
+    add_on.assign(&Spec::inline("1.0.0", &bundle).namespace("shop")).await?;
+    add_on.until_available("1.0.0").await?;
+    until_lists(&managed, 2.0).await?;
+    let [_, _, written] = deployment_requests(&managed).await?;
+    ensure!(written > 0.0, "the API server counts no server-side apply");
+    let lease = format!("lease {AGENT_LEASE} --namespace {DEFAULT_NAMESPACE}");
+    let holder = r#"--type merge --patch {"spec":{"holderIdentity":"somebody"}}"#;
+    managed.kubectl(&format!("patch {lease} {holder}")).await?;
+    managed.until_unready("another agent, somebody", TIMEOUT).await?;
+    managed.until_ready(TIMEOUT).await?;
+    until_lists(&managed, 2.0).await?;
+    ensure!(deployment_requests(&managed).await?[2] == written, "objects were written again");
+    Ok(())
+}
+
+/// Waits until the agent has listed the deployments so often from now on.
+async fn until_lists(managed: &Managed, count: f64) -> Result<()> {
+    let [_, before, _] = deployment_requests(managed).await?;
+    until("the agent to list deployments", TIMEOUT, || async {
+        let [_, now, _] = deployment_requests(managed).await?;
+        Ok((now - before >= count).then_some(()))
+    })
+    .await
 }
 
 pub async fn while_nothing_changes_the_agent_only_lists(_: &Shared) -> Result<()> {

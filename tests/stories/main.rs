@@ -122,6 +122,7 @@ fn main() -> ExitCode {
         story!(at_rest::a_version_that_becomes_unhealthy_in_its_soak_is_rolled_back),
         story!(at_rest::drift_and_foreign_fields_are_shown_in_a_condition),
         story!(at_rest::while_nothing_changes_the_agent_only_lists),
+        story!(at_rest::a_short_loss_of_the_lease_writes_nothing_again),
         story!(evidence::evidence_of_a_failure_is_recorded_before_the_rollback),
         story!(evidence::evidence_names_what_the_agent_may_not_read),
         story!(hub::the_documented_installation_without_ocm_works),

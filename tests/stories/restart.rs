@@ -130,10 +130,11 @@ pub async fn an_unreachable_api_server_fails_no_rollout(_: &Shared) -> Result<()
 
 pub async fn only_one_of_two_agents_writes(_: &Shared) -> Result<()> {
     let managed = Managed::start("two").await?;
-    managed.spawn_agent_as("first", &[])?;
+    // Even on the same machine, under the same name.
+    managed.spawn_agent_as("machine", &[])?;
     managed.until_ready(TIMEOUT).await?;
-    managed.spawn_agent_as("second", &[])?;
-    managed.until_unready("another agent, first", TIMEOUT).await?;
+    managed.spawn_agent_as("machine", &[])?;
+    managed.until_unready("another agent, machine", TIMEOUT).await?;
     let add_on = managed.add_on("shop");
     add_on.assign(&spec("1.0.0", READY)).await?;
     add_on.until_available("1.0.0").await?;

@@ -8,6 +8,7 @@ use lifecycle::health::Verdict;
 use lifecycle::{ManagedAddOnStatus, Release, Rollout};
 use tokio::time::Instant;
 
+use super::sightings::Sightings;
 use crate::actions::drift::KnownVersions;
 
 /// Longest time between two looks for drift.
@@ -37,13 +38,20 @@ pub struct AtRestState {
 }
 
 impl AtRestState {
-    /// Continues from what the last agent reported.
+    /// Continues from what the last agent reported, and from what a former driver of this process knew.
     pub fn resume(
         rollout: &Rollout,
         status: Option<&ManagedAddOnStatus>,
+        former: Option<Sightings>,
         settings: WatchSettings,
     ) -> Self {
-        let state = Self::new(rollout.release_at_rest().cloned(), settings);
+        let mut state = Self::new(rollout.release_at_rest().cloned(), settings);
+        if let Some(former) =
+            former.filter(|former| state.release.as_ref() == Some(&former.release))
+        {
+            state.known_versions = former.known_versions;
+            state.healthy_versions = former.healthy_versions;
+        }
         let Some(status) = status else { return state };
         Self {
             drift: Drift::from_status(status),
@@ -63,6 +71,15 @@ impl AtRestState {
             next_repair: Instant::now() + jittered(settings),
             next_health_check: Instant::now(),
         }
+    }
+
+    /// Takes what was seen of the release, for the next driver of the same add-on.
+    pub fn take_sightings(&mut self) -> Option<Sightings> {
+        Some(Sightings {
+            release: self.release.take()?,
+            known_versions: std::mem::take(&mut self.known_versions),
+            healthy_versions: self.healthy_versions.take(),
+        })
     }
 
     /// Starts from nothing if another release is at rest, or none.

@@ -12,6 +12,7 @@ use lifecycle::names::AGENT_LEASE as NAME;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::cluster::error;
+use crate::storage::agent_identity::AgentIdentity;
 
 /// Time after the last renewal that was seen, after which another agent takes over.
 const LEASE_DURATION: Duration = Duration::from_secs(15);
@@ -32,7 +33,7 @@ const SEIZED_DURATION_WITH_OWNER: Duration = Duration::from_secs(7 * 24 * 60 * 6
 /// The Lease on the managed cluster that only one agent holds.
 pub struct AgentLease {
     api: Api<Lease>,
-    identity: String,
+    identity: AgentIdentity,
 }
 
 /// The outcome of an attempt to acquire the lease.
@@ -51,11 +52,7 @@ struct Sighting {
 
 impl AgentLease {
     /// Prepares access to the lease in the agent's namespace, without a request.
-    ///
-    /// The identity survives a restart in the same pod, so that a restarted agent continues at once.
-    pub fn new(client: Client, namespace: &str) -> Self {
-        let identity = std::env::var("POD_NAME")
-            .unwrap_or_else(|_| rustix::system::uname().nodename().to_string_lossy().into_owned());
+    pub fn new(client: Client, namespace: &str, identity: AgentIdentity) -> Self {
         Self { api: Api::namespaced(client, namespace), identity }
     }
 
@@ -96,7 +93,7 @@ impl AgentLease {
             return if is_recent { Ok(Attempt::JustDeleted) } else { self.create().await };
         };
         let holder = holder_of(&lease).filter(|holder| !holder.is_empty());
-        match holder.filter(|holder| *holder != self.identity) {
+        match holder.filter(|holder| *holder != self.identity.name()) {
             Some(other) if since.elapsed() < duration_of(&lease) => {
                 Ok(Attempt::HeldBy(other.to_owned()))
             }
@@ -116,7 +113,7 @@ impl AgentLease {
     }
 
     fn holds(&self, lease: &Lease) -> bool {
-        holder_of(lease) == Some(&self.identity)
+        holder_of(lease) == Some(self.identity.name())
     }
 
     /// Takes the lease from its holder. It is deleted with `owner`; without one it expires after fifteen minutes.
@@ -190,7 +187,7 @@ impl AgentLease {
     fn renewed(&self, before: Option<&Lease>) -> Lease {
         let now = MicroTime(Timestamp::now());
         let spec = before.and_then(|lease| lease.spec.clone()).unwrap_or_default();
-        let is_ours = spec.holder_identity.as_deref() == Some(&self.identity);
+        let is_ours = spec.holder_identity.as_deref() == Some(self.identity.name());
         let mut metadata = before.map_or_else(
             || ObjectMeta { name: Some(NAME.to_owned()), ..ObjectMeta::default() },
             |lease| lease.metadata.clone(),
@@ -199,7 +196,7 @@ impl AgentLease {
         metadata.owner_references = None;
         let transitions = spec.lease_transitions.unwrap_or(0);
         let spec = LeaseSpec {
-            holder_identity: Some(self.identity.clone()),
+            holder_identity: Some(self.identity.name().to_owned()),
             lease_duration_seconds: i32::try_from(LEASE_DURATION.as_secs()).ok(),
             acquire_time: spec.acquire_time.filter(|_| is_ours).or(Some(now.clone())),
             renew_time: Some(now),
