@@ -69,6 +69,7 @@ fn share(settings: Settings, cluster: Cluster, metrics: Arc<Metrics>) -> Shared 
         cel_worker: CelWorker::new(),
         graces: settings.graces,
         slots: Arc::new(Semaphore::new(settings.max_rollouts)),
+        large_turn: Arc::new(Semaphore::new(1)),
         crash_suspects: CrashSuspects::default(),
         watch_settings: settings.watch_settings,
         sightings: KnownSightings::default(),

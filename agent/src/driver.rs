@@ -7,6 +7,7 @@ mod crash_suspects;
 mod execute;
 mod health;
 mod observe;
+mod release_cache;
 mod releases;
 mod removal;
 mod report;
@@ -15,7 +16,6 @@ mod sightings;
 mod stuck_pods;
 mod wait;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,10 +34,11 @@ use crate::cluster::Cluster;
 use crate::observability::events::Events;
 use crate::observability::metrics::Metrics;
 use crate::storage::ledger::{Ledger, SaveOutcome, WatchNews, now};
-use crate::storage::releases::{Content, ReleaseStore};
+use crate::storage::releases::ReleaseStore;
 use crate::storage::successor::Successors;
 
 use at_rest_state::AtRestState;
+use release_cache::ReleaseCache;
 
 pub use at_rest_state::WatchSettings;
 pub use crash_suspects::CrashSuspects;
@@ -58,6 +59,8 @@ pub struct Shared {
     pub graces: Graces,
     /// Bounds concurrent rollouts.
     pub slots: Arc<Semaphore>,
+    /// One add-on at a time opens a large release.
+    pub large_turn: Arc<Semaphore>,
     pub crash_suspects: CrashSuspects,
     pub watch_settings: WatchSettings,
     /// What drivers saw that ended because the agent lease was lost.
@@ -84,7 +87,9 @@ pub struct Driver {
     /// The assignment of a generation.
     assignment: Option<(i64, Result<Arc<Assignment>, Fault>)>,
     pulled: Option<PulledFiles>,
-    contents: BTreeMap<ReleaseId, Arc<Content>>,
+    releases: ReleaseCache,
+    /// Held while a large release of this add-on is open.
+    large_turn: Option<OwnedSemaphorePermit>,
     /// The compiled health rules of the release that was judged last.
     rules: Option<(ReleaseId, Arc<Rules>)>,
     at_rest: AtRestState,
@@ -159,7 +164,8 @@ impl Driver {
             last_answer: None,
             assignment: None,
             pulled: None,
-            contents: BTreeMap::new(),
+            releases: ReleaseCache::default(),
+            large_turn: None,
             rules: None,
             reported_kept: Vec::new(),
             stuck_pod_error: None,
@@ -199,7 +205,11 @@ impl Driver {
         self.report(&before, &context).await;
         self.release_slot();
         match step.action {
-            Some(action) => Ok(self.act(action).await),
+            Some(action) => {
+                let goes_on = self.act(action).await;
+                self.close_releases();
+                Ok(goes_on)
+            }
             None => {
                 self.delete_stuck_pods(observation.verdict.as_ref()).await;
                 Ok(self.wait(step.wake).await)

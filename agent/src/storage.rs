@@ -3,5 +3,6 @@
 pub mod agent_identity;
 pub mod agent_lease;
 pub mod ledger;
+pub mod packed_release;
 pub mod releases;
 pub mod successor;

@@ -13,7 +13,7 @@ use crate::cluster::access::Access;
 use crate::cluster::error;
 use crate::cluster::kinds::{Kind, Kinds};
 use crate::cluster::resolved::ResolvedObject;
-use crate::storage::releases::Content;
+use crate::storage::packed_release::Content;
 
 /// A release, its objects, and the access with the rights of its service account.
 pub struct ResolvedRelease {

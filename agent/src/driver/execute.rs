@@ -13,11 +13,13 @@ use lifecycle::{
 };
 
 use super::Driver;
+use super::release_cache::LARGE;
+use super::releases::take_turn;
 use crate::actions::apply::apply;
 use crate::actions::check::{Baseline, CheckOptions, check};
 use crate::actions::release::ResolvedRelease;
 use crate::actions::{evidence, health, hooks, pull, stage};
-use crate::storage::releases::Content;
+use crate::storage::packed_release::Content;
 
 impl Driver {
     pub(super) async fn execute(&mut self, action: Action) -> Result<Outcome, Fault> {
@@ -59,9 +61,13 @@ impl Driver {
         let Some(pulled) = self.pulled.as_mut().filter(|pulled| &pulled.digest == digest) else {
             return Ok(Outcome::Missing);
         };
-        let content = stage::stage(&self.release_store, &self.name, &assignment, pulled).await?;
+        if pulled.bytes() > u64::from(LARGE) {
+            self.large_turn = take_turn(self.large_turn.take(), &self.shared.large_turn).await;
+        }
+        let (release, packed) =
+            stage::stage(&self.release_store, &self.name, &assignment, pulled).await?;
         self.pulled = None;
-        self.contents.insert(content.release.id.clone(), content);
+        self.releases.insert(release.id, packed);
         Ok(Outcome::Staged)
     }
 

@@ -8,7 +8,7 @@ use lifecycle::{Fault, Reason, Release, State};
 
 use super::Driver;
 use crate::actions::health::{HealthOptions, JobPolicy, check_health};
-use crate::storage::releases::Content;
+use crate::storage::packed_release::Content;
 
 impl Driver {
     /// Returns the health of the release under verification.

@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use lifecycle::{Fault, KnownKind, Object, ReleaseId};
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
 use super::Driver;
+use super::release_cache::LARGE;
 use crate::actions::release::ResolvedRelease;
 use crate::cluster::access::Access;
-use crate::storage::releases::Content;
+use crate::storage::packed_release::Content;
 
 impl Driver {
     /// Opens a retained release: loads it, resolves its objects, and gets the access of its account. Returns `None` if it
@@ -31,19 +34,26 @@ impl Driver {
 
     /// Returns a retained release. Those that the rollout refers to are read once.
     pub(super) async fn load(&mut self, id: &ReleaseId) -> Result<Option<Arc<Content>>, Fault> {
-        if let Some(content) = self.contents.get(id) {
-            return Ok(Some(content.clone()));
+        if self.releases.packed(id).is_none() {
+            let Some(packed) = self.release_store.load(id).await? else { return Ok(None) };
+            let rollout = &self.ledger.rollout;
+            self.releases.retain(|id| {
+                let mut needed =
+                    rollout.current.iter().chain(&rollout.previous).chain(&rollout.touched);
+                needed.any(|release| &release.id == id)
+            });
+            self.releases.insert(id.clone(), packed);
         }
-        let Some(content) = self.release_store.load(id).await? else { return Ok(None) };
-        let content = Arc::new(content);
-        let rollout = &self.ledger.rollout;
-        self.contents.retain(|id, _| {
-            let mut needed =
-                rollout.current.iter().chain(&rollout.previous).chain(&rollout.touched);
-            needed.any(|release| &release.id == id)
-        });
-        self.contents.insert(id.clone(), content.clone());
-        Ok(Some(content))
+        if self.releases.packed(id).is_some_and(|packed| packed.unpacked_bytes() > LARGE) {
+            self.large_turn = take_turn(self.large_turn.take(), &self.shared.large_turn).await;
+        }
+        Ok(self.releases.open(id))
+    }
+
+    /// Closes what an action opened: large releases always, and all of them while nothing is rolled out.
+    pub(super) fn close_releases(&mut self) {
+        self.releases.close(self.ledger.rollout.release_at_rest().is_none());
+        self.large_turn = None;
     }
 
     /// Returns the running release, if there is one and it is retained.
@@ -61,5 +71,16 @@ impl Driver {
         }
         let running = self.resolve(content).await?;
         Ok(running.manifests().filter(|manifest| manifest.is(KnownKind::Job)).cloned().collect())
+    }
+}
+
+/// Waits until no other add-on has a large release open.
+pub(super) async fn take_turn(
+    taken: Option<OwnedSemaphorePermit>,
+    turn: &Arc<Semaphore>,
+) -> Option<OwnedSemaphorePermit> {
+    match taken {
+        Some(taken) => Some(taken),
+        None => turn.clone().acquire_owned().await.ok(),
     }
 }

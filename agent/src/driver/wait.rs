@@ -11,6 +11,7 @@ impl Driver {
     /// Waits until the `ManagedAddOn` or a peer that concerns it changes, the time is up, or a queued rollout gets a slot.
     /// Looks after the release at rest when that is due. Returns `false` when the `ManagedAddOn` is gone.
     pub(super) async fn wait(&mut self, wake: Option<Duration>) -> bool {
+        self.close_releases();
         let is_queued = self.ledger.rollout.state == State::Waiting { reason: Reason::Queued };
         let slots = self.shared.slots.clone();
         let slot = when(is_queued, async move { slots.acquire_owned().await.ok() });
@@ -29,6 +30,7 @@ impl Driver {
             () = time => true,
             () = look => {
                 self.look_after_release().await;
+                self.close_releases();
                 true
             }
             slot = slot => {

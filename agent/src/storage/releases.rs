@@ -3,38 +3,19 @@
 //! The Secrets have no ownerReference: with a stale one the garbage collector would delete what a rollback needs.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
 use kube::api::{Api, DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use lifecycle::names::{annotation, label, secret_type};
-use lifecycle::{
-    Fault, MAX_BUNDLE_BYTES, Object, Reason, Release, ReleaseId, Retained, RetainedState, Shape,
-};
-use serde::{Deserialize, Serialize};
+use lifecycle::{Fault, Reason, Release, ReleaseId, Retained, RetainedState};
 use serde_json::json;
 
 use crate::cluster::error;
-
-/// Maximum size of a packed release: what the API server accepts in one Secret, less the rest of the object.
-const MAX_PACKED_BYTES: usize = 1_000_000;
-
-/// Maximum size of an unpacked release, with room for what JSON adds to YAML.
-const MAX_UNPACKED_BYTES: u64 = 4 * MAX_BUNDLE_BYTES;
+use crate::storage::packed_release::PackedRelease;
 
 const CONTENT: &str = "release.json.gz";
-
-/// A release with its objects: all that is needed to apply it again.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct Content {
-    pub add_on: String,
-    pub release: Release,
-    pub shape: Shape,
-    pub objects: Vec<Object>,
-}
 
 /// The retained releases of one add-on, in the agent's namespace.
 #[derive(Clone)]
@@ -66,26 +47,24 @@ impl ReleaseStore {
     /// it counts if it can be read.
     ///
     /// # Errors
-    /// `RetainFailed`, and `BundleTooLarge` for a release that does not fit into a Secret.
-    pub async fn save(&self, content: &Content) -> Result<(), Fault> {
-        let secret = self.new_secret(content, pack(content)?);
+    /// `RetainFailed`.
+    pub async fn save(&self, release: &Release, packed: &PackedRelease) -> Result<(), Fault> {
+        let secret = self.new_secret(release, packed);
         match self.secrets.create(&PostParams::default(), &secret).await {
             Ok(_) => Ok(()),
-            Err(error) if error::is_conflict(&error) => {
-                match self.load(&content.release.id).await? {
-                    Some(_) => Ok(()),
-                    None => Err(retain_failed("could not retain the release", &error)),
-                }
-            }
+            Err(error) if error::is_conflict(&error) => match self.load(&release.id).await? {
+                Some(_) => Ok(()),
+                None => Err(retain_failed("could not retain the release", &error)),
+            },
             Err(error) => Err(retain_failed("could not retain the release", &error)),
         }
     }
 
-    /// Returns a retained release; `None` if there is none, or if its content does not have this id.
+    /// Returns a retained release; `None` if there is none. Whether it is the right one shows when it is unpacked.
     ///
     /// # Errors
     /// `RetainFailed` if the API server does not return it.
-    pub async fn load(&self, id: &ReleaseId) -> Result<Option<Content>, Fault> {
+    pub async fn load(&self, id: &ReleaseId) -> Result<Option<PackedRelease>, Fault> {
         let name = self.secret_name(id);
         let secret = match self.secrets.get(&name).await {
             Ok(secret) => secret,
@@ -94,9 +73,8 @@ impl ReleaseStore {
                 return Err(retain_failed("could not read the retained release", &error));
             }
         };
-        let packed = secret.data.as_ref().and_then(|data| data.get(CONTENT));
-        let content = packed.and_then(|packed| unpack(&packed.0));
-        Ok(content.filter(|content| &content.release.id == id && &content.shape.id() == id))
+        let packed = secret.data.and_then(|mut data| data.remove(CONTENT));
+        Ok(packed.map(|packed| PackedRelease::from(packed.0)))
     }
 
     /// Sets the state of the releases in `keep`, and deletes all others.
@@ -132,8 +110,7 @@ impl ReleaseStore {
         format!("release-{}-{}", self.add_on, id.short())
     }
 
-    fn new_secret(&self, content: &Content, packed: Vec<u8>) -> Secret {
-        let Content { release, .. } = content;
+    fn new_secret(&self, release: &Release, packed: &PackedRelease) -> Secret {
         let labels = BTreeMap::from([
             (label::ADD_ON.to_owned(), self.add_on.clone()),
             (label::RELEASE.to_owned(), release.id.short().to_owned()),
@@ -153,7 +130,7 @@ impl ReleaseStore {
             },
             type_: Some(secret_type::RELEASE.to_owned()),
             immutable: Some(true),
-            data: Some(BTreeMap::from([(CONTENT.to_owned(), ByteString(packed))])),
+            data: Some(BTreeMap::from([(CONTENT.to_owned(), ByteString(packed.bytes().to_vec()))])),
             ..Secret::default()
         }
     }
@@ -177,29 +154,4 @@ fn parse_metadata(metadata: &ObjectMeta) -> Option<Retained> {
 fn retain_failed(what: &str, error: &kube::Error) -> Fault {
     let fault = error::to_fault(what, error);
     Fault { reason: Reason::RetainFailed, ..fault }
-}
-
-fn pack(content: &Content) -> Result<Vec<u8>, Fault> {
-    let failed = |e: &dyn std::fmt::Display| {
-        Fault::new(Reason::RetainFailed, format!("could not pack the release: {e}"))
-    };
-    let json = serde_json::to_vec(content).map_err(|e| failed(&e))?;
-    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    packer.write_all(&json).map_err(|e| failed(&e))?;
-    let packed = packer.finish().map_err(|e| failed(&e))?;
-    if packed.len() > MAX_PACKED_BYTES {
-        let message = format!(
-            "the release has {} bytes packed, a Secret holds {MAX_PACKED_BYTES}; split the add-on",
-            packed.len()
-        );
-        return Err(Fault::new(Reason::BundleTooLarge, message));
-    }
-    Ok(packed)
-}
-
-fn unpack(packed: &[u8]) -> Option<Content> {
-    let mut json = Vec::new();
-    let mut reader = flate2::read::GzDecoder::new(packed).take(MAX_UNPACKED_BYTES);
-    reader.read_to_end(&mut json).ok()?;
-    serde_json::from_slice(&json).ok()
 }

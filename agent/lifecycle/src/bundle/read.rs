@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::foreign_hook::reject_foreign_hook;
 use super::hook::reject_misplaced;
 use super::limits::MAX_OBJECTS;
-use super::values::substitute;
+use super::values::Substitution;
 use super::webhook::reject_lockout;
 use super::yaml::{self, File};
 use crate::names::GROUP;
@@ -23,7 +23,7 @@ const SERVER_FIELDS: [&str; 6] =
 /// # Errors
 /// - As [`yaml::parse_files`].
 /// - `EmptyBundle`: there is no object.
-/// - `BundleTooLarge`: there are more than [`MAX_OBJECTS`].
+/// - `BundleTooLarge`: there are more than [`MAX_OBJECTS`], or the values make the bundle too large.
 /// - `InvalidBundle`: a document is not an object.
 /// - `InvalidObject`: an object has no clear identity, is a hook that cannot run, could lock the agent out, or is of the
 ///   agent's own API group.
@@ -58,8 +58,9 @@ fn to_objects(
     for document in documents {
         unfold(document, &mut objects)?;
     }
+    let mut substitution = Substitution::new(values);
     for object in &mut objects {
-        substitute(&mut object.0, values);
+        substitution.fill(&mut object.0)?;
         validate(object)?;
         normalise(object);
     }
