@@ -217,7 +217,7 @@ pub async fn a_short_loss_of_the_lease_writes_nothing_again(_: &Shared) -> Resul
 }
 
 /// Waits until the agent has listed the deployments so often from now on.
-async fn until_lists(managed: &Managed, count: f64) -> Result<()> {
+pub async fn until_lists(managed: &Managed, count: f64) -> Result<()> {
     let [_, before, _] = deployment_requests(managed).await?;
     until("the agent to list deployments", TIMEOUT, || async {
         let [_, now, _] = deployment_requests(managed).await?;

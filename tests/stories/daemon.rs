@@ -11,12 +11,16 @@ use testbed::wait::until;
 use crate::TIMEOUT;
 use crate::harness::Shared;
 
-pub async fn the_crd_in_manifests_equals_the_types(_: &Shared) -> Result<()> {
+pub async fn the_crd_in_manifests_equals_the_types(shared: &Shared) -> Result<()> {
     let committed = include_str!("../../manifests/agent/crd.yaml");
     ensure!(
         committed == addon_agent::crd()?,
         "run: cargo run --package addon-agent -- crd > manifests/agent/crd.yaml"
     );
+    // With this flag a warning of the API server is an error.
+    let crd = concat!(env!("CARGO_MANIFEST_DIR"), "/../manifests/agent/crd.yaml");
+    let apply = format!("apply --server-side --force-conflicts --dry-run=server -f {crd}");
+    shared.managed().await?.kubectl(&format!("{apply} --warnings-as-errors")).await?;
     Ok(())
 }
 

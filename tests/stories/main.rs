@@ -8,6 +8,7 @@ mod harness;
 mod adoption;
 mod at_rest;
 mod bad_input;
+mod cases;
 mod daemon;
 mod delivery;
 mod environment;
@@ -84,6 +85,10 @@ fn main() -> ExitCode {
         story!(rollback_safety::an_unsafe_rollback_with_consent_restores_as_much_as_possible),
         story!(adoption::existing_objects_are_adopted_with_all_their_fields),
         story!(adoption::objects_that_a_failed_version_adopted_stay),
+        story!(cases::secrets::keys_of_string_data_go_with_their_version),
+        story!(cases::keep_marks::an_upgrade_keeps_marked_objects_that_it_drops),
+        story!(cases::keep_marks::an_uninstall_keeps_marked_objects_and_their_namespace),
+        story!(cases::controller_fields::nobody_fights_over_fields_of_controllers),
         story!(restart::a_killed_agent_continues_where_it_was),
         story!(restart::a_lost_status_is_rebuilt_without_an_install),
         story!(restart::an_unreadable_status_is_rebuilt_from_the_ledger),

@@ -4,6 +4,7 @@ mod foreign_hook;
 pub mod hook;
 pub mod ignored_fields;
 pub mod limits;
+mod normalise;
 pub mod oci_manifest;
 pub mod pod;
 mod read;

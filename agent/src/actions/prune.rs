@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use kube::api::PropagationPolicy;
 use lifecycle::names::label;
-use lifecycle::ownership::adoption;
+use lifecycle::ownership::{adoption, keep_marks};
 use lifecycle::plan::removal::{guard, removals, withdrawals};
 use lifecycle::{Fault, Leftover, Object, ObjectKey};
 
@@ -120,8 +120,17 @@ async fn reason_to_keep(
     if adopted.is_some() || living.is_terminating() {
         return Ok(adopted);
     }
+    if let Some(reason) = mark_reason(object, living).filter(|_| !options.delete_data) {
+        return Ok(Some(reason));
+    }
     let contents = contents::read(access, object, living).await?;
     Ok(guard(&object.manifest, &contents, options.delete_data))
+}
+
+/// Returns why the author or somebody later marked the object as to be kept.
+fn mark_reason(object: &ResolvedObject, living: &LivingObject) -> Option<String> {
+    keep_marks::keep_reason(|name| object.manifest.annotation(name))
+        .or_else(|| keep_marks::keep_reason(|name| living.annotation(name)))
 }
 
 /// Returns what lives of the object after its deletion.

@@ -70,25 +70,41 @@ impl Successors {
     /// Recreates each `ManagedAddOn` that has a saved successor and is gone. Deletes saved successors that are no longer
     /// needed, because the new `ManagedAddOn` has its ledger.
     pub async fn recreate_all(&self) {
-        if let Err(error) = self.try_recreate_all().await {
-            tracing::warn!(%error, "could not recreate ManagedAddOns; the next listing retries");
+        let params = ListParams::default().labels(label::SUCCESSOR);
+        let secrets = match self.secrets.list(&params).await {
+            Ok(secrets) => secrets,
+            Err(error) => {
+                tracing::warn!(%error, "could not list saved successors; the next listing retries");
+                return;
+            }
+        };
+        // One that the API server refuses does not hold up the others.
+        for secret in secrets {
+            let Some(successor) = parse_content(&secret) else { continue };
+            if let Err(error) = self.recreate_or_delete(&secret, &successor).await {
+                let addon = successor.name_any();
+                tracing::warn!(addon, %error, "could not recreate a ManagedAddOn; the next listing retries");
+            }
         }
     }
 
-    async fn try_recreate_all(&self) -> kube::Result<()> {
-        let params = ListParams::default().labels(label::SUCCESSOR);
-        for secret in self.secrets.list(&params).await? {
-            let Some(successor) = parse_content(&secret) else { continue };
-            let name = successor.name_any();
-            match self.add_ons.get(&name).await {
-                Err(error) if error::is_absent(&error, &name) => self.recreate(&successor).await?,
-                Err(error) => return Err(error),
-                Ok(existing) if predecessor_of(&secret) == existing.uid() => {}
-                Ok(existing) if has_ledger(&existing) => _ = self.delete(&name).await,
-                Ok(_) => {}
+    async fn recreate_or_delete(
+        &self,
+        secret: &Secret,
+        successor: &ManagedAddOn,
+    ) -> kube::Result<()> {
+        let name = successor.name_any();
+        match self.add_ons.get(&name).await {
+            Err(error) if error::is_absent(&error, &name) => self.recreate(successor).await,
+            Err(error) => Err(error),
+            Ok(existing) if predecessor_of(secret) == existing.uid() => Ok(()),
+            Ok(existing) => {
+                if has_ledger(&existing) {
+                    _ = self.delete(&name).await;
+                }
+                Ok(())
             }
         }
-        Ok(())
     }
 
     async fn recreate(&self, successor: &ManagedAddOn) -> kube::Result<()> {
@@ -154,7 +170,11 @@ fn predecessor_of(secret: &Secret) -> Option<String> {
     secret.annotations().get(annotation::PREDECESSOR).cloned()
 }
 
+/// Returns the saved successor. Another add-on's Secret with the same label is none.
 fn parse_content(secret: &Secret) -> Option<ManagedAddOn> {
+    if secret.type_.as_deref() != Some(secret_type::SUCCESSOR) {
+        return None;
+    }
     serde_json::from_slice(&secret.data.as_ref()?.get(CONTENT)?.0).ok()
 }
 

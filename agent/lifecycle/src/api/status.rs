@@ -84,6 +84,7 @@ impl<'de> Deserialize<'de> for ManagedAddOnStatus {
 #[serde(rename_all = "camelCase")]
 pub struct HistoryEntry {
     /// Number of the operation, counted from 1.
+    #[schemars(with = "i64", range(min = 1))]
     pub sequence: u64,
     /// Version that was the operation's target.
     #[serde(default, skip_serializing_if = "Option::is_none")]

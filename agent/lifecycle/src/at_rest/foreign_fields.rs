@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::names::{CONTROLLERS, FIELD_MANAGER};
 use crate::object::Object;
+use crate::ownership::controller_fields;
 
 /// The foreign fields of one object that one field manager sets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +28,8 @@ pub fn find_foreign_fields(
     managed: &[ManagedFieldsEntry],
 ) -> Vec<ForeignFields> {
     let mut by_manager: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
-    let root = Place { path: String::new(), pointer: String::new(), ours: Some(&object.0) };
+    let (path, pointer) = (String::new(), String::new());
+    let root = Place { object, path, pointer, ours: Some(&object.0) };
     for entry in managed.iter().filter(|entry| is_reported(entry)) {
         let (Some(manager), Some(fields)) = (&entry.manager, &entry.fields_v1) else { continue };
         root.collect(&fields.0, ignored, by_manager.entry(manager).or_default());
@@ -50,6 +52,7 @@ fn is_reported(entry: &ManagedFieldsEntry) -> bool {
 
 /// A place in an object, with the value that the bundle has there.
 struct Place<'a> {
+    object: &'a Object,
     /// For the report: list items by name.
     path: String,
     /// A JSON pointer: list items by position.
@@ -62,7 +65,7 @@ impl<'a> Place<'a> {
     fn collect(&self, fields: &Value, ignored: &[String], paths: &mut BTreeSet<String>) {
         for (name, below) in fields.as_object().into_iter().flatten() {
             let Some(place) = self.enter(name) else { continue };
-            if ignored.contains(&place.pointer) || is_bookkeeping(&place.pointer) {
+            if ignored.contains(&place.pointer) || place.is_of_controllers() {
                 continue;
             }
             let is_leaf = below.as_object().is_some_and(serde_json::Map::is_empty);
@@ -74,6 +77,11 @@ impl<'a> Place<'a> {
                 (true, Some(_)) => {}
             }
         }
+    }
+
+    /// Returns whether controllers write the field by design.
+    fn is_of_controllers(&self) -> bool {
+        is_bookkeeping(&self.pointer) || controller_fields::contains(self.object, &self.pointer)
     }
 
     /// Enters one node of the trie: `f:` is a field, `k:` a list item by its keys, `v:` a set item by its value, `i:` a list
@@ -100,7 +108,8 @@ impl<'a> Place<'a> {
         };
         let escaped = name.replace('~', "~0").replace('/', "~1");
         let ours = self.ours.and_then(|ours| ours.get(name));
-        Place { path, pointer: format!("{}/{escaped}", self.pointer), ours }
+        let pointer = format!("{}/{escaped}", self.pointer);
+        Place { object: self.object, path, pointer, ours }
     }
 
     fn enter_item(&self, keys: &Value, items: &'a [Value], position: Option<usize>) -> Place<'a> {
@@ -108,6 +117,7 @@ impl<'a> Place<'a> {
         let name = keys.get("name").and_then(Value::as_str).unwrap_or_default();
         let number = position.map_or("-".to_owned(), |position| position.to_string());
         Place {
+            object: self.object,
             path: format!("{}[{name}]", self.path),
             pointer: format!("{}/{number}", self.pointer),
             ours: position.and_then(|position| items.get(position)),
@@ -127,7 +137,6 @@ fn is_bookkeeping(pointer: &str) -> bool {
     let annotation = pointer.strip_prefix("/metadata/annotations/").unwrap_or_default();
     let domain = annotation.split_once("~1").map_or("", |(domain, _)| domain);
     matches!(pointer, "/status" | "/metadata/finalizers" | "/metadata/ownerReferences")
-        || annotation == "deprecated.daemonset.template.generation"
         || ["kubernetes.io", "k8s.io"].iter().any(|parent| is_within(domain, parent))
 }
 

@@ -11,11 +11,19 @@ use crate::object::Object;
 pub fn pointers<'a>(object: &Object, bundle: impl IntoIterator<Item = &'a Object>) -> Vec<String> {
     let named = object.annotation(annotation::IGNORE_DIFFERENCES).unwrap_or_default();
     let named = named.split(',').map(str::trim).filter(|pointer| pointer.starts_with('/'));
-    let mut pointers: Vec<String> = named.map(str::to_owned).collect();
+    let mut pointers: Vec<String> = named.map(|pointer| stored_pointer(object, pointer)).collect();
     if bundle.into_iter().any(|other| scales(other, object)) {
         pointers.push("/spec/replicas".to_owned());
     }
     pointers
+}
+
+/// Returns where the API server stores a field: `stringData` of a Secret becomes `data`.
+fn stored_pointer(object: &Object, pointer: &str) -> String {
+    match pointer.strip_prefix("/stringData") {
+        Some(rest) if object.is(KnownKind::Secret) => format!("/data{rest}"),
+        Some(_) | None => pointer.to_owned(),
+    }
 }
 
 fn scales(scaler: &Object, object: &Object) -> bool {

@@ -7,16 +7,13 @@ use serde_json::Value;
 use super::foreign_hook::reject_foreign_hook;
 use super::hook::reject_misplaced;
 use super::limits::MAX_OBJECTS;
+use super::normalise::normalise;
 use super::values::Substitution;
 use super::webhook::reject_lockout;
 use super::yaml::{self, File};
 use crate::names::GROUP;
 use crate::object::Object;
 use crate::reason::{Fault, Reason};
-
-/// Fields that the API server writes. In a bundle they are left over from an export.
-const SERVER_FIELDS: [&str; 6] =
-    ["uid", "resourceVersion", "creationTimestamp", "managedFields", "generation", "selfLink"];
 
 /// Reads the objects of a bundle's files, with `values` filled in. `namespace` is that of objects that name none.
 ///
@@ -155,19 +152,6 @@ fn invalid(object: &Object, problem: &str) -> Fault {
 fn is_path_segment(name: &str) -> bool {
     let is_illegal = |c: char| c.is_whitespace() || c.is_control() || "/%?#\\".contains(c);
     name.len() <= 253 && !name.contains(is_illegal) && name != "." && name != ".."
-}
-
-/// Removes the status and the fields that the API server writes.
-fn normalise(object: &mut Object) {
-    let Some(fields) = object.0.as_object_mut() else { return };
-    fields.remove("status");
-    if let Some(metadata) = fields.get_mut("metadata").and_then(Value::as_object_mut) {
-        for field in SERVER_FIELDS {
-            metadata.remove(field);
-        }
-        // Server-side apply takes an explicit null as "remove this field".
-        metadata.retain(|_, value| !value.is_null());
-    }
 }
 
 fn reject_duplicates(objects: &[Object], namespace: &str) -> Result<(), Fault> {

@@ -3,9 +3,10 @@
 
 mod owners;
 
-use kube::api::{Api, ListParams};
+use kube::api::{Api, ListParams, ObjectMeta};
 use kube::core::{DynamicObject, GroupVersionKind, PartialObjectMeta};
 use kube::discovery::{ApiResource, Discovery, Scope, verbs};
+use lifecycle::ownership::keep_marks;
 use lifecycle::plan::removal::Contents;
 use lifecycle::{Fault, KnownKind, Object, Reason};
 use serde_json::Value;
@@ -132,13 +133,18 @@ fn is_disappearing(item: &PartialObjectMeta<DynamicObject>, is_claim: bool) -> b
     item.metadata.deletion_timestamp.is_some() && !is_claim
 }
 
-/// A claim holds data and counts as foreign, even if it is ours.
+/// A claim holds data, and a marked object is to be kept: both count as foreign, even if they are ours.
 fn read_item(access: &Access, item: &PartialObjectMeta<DynamicObject>, is_claim: bool) -> Item {
     let metadata = &item.metadata;
     let owners = metadata.owner_references.iter().flatten().filter(|_| !is_claim);
     Item {
         uid: metadata.uid.clone().unwrap_or_default(),
         owners: owners.map(Owner::from).collect(),
-        is_ours: !is_claim && is_ours(metadata, &access.add_on),
+        is_ours: !is_claim && !is_marked(metadata) && is_ours(metadata, &access.add_on),
     }
+}
+
+fn is_marked(metadata: &ObjectMeta) -> bool {
+    let annotations = metadata.annotations.as_ref();
+    keep_marks::keep_reason(|name| annotations?.get(name).map(String::as_str)).is_some()
 }

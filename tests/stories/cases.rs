@@ -1,0 +1,5 @@
+//! Cases that people reported of other tools: ordinary bundles, and how each ends here.
+
+pub mod controller_fields;
+pub mod keep_marks;
+pub mod secrets;
