@@ -203,7 +203,7 @@ impl Driver {
         self.outcome = None;
         self.clear_suspicion();
         self.report(&before, &context).await;
-        self.release_slot();
+        self.release_slot(step.action.as_ref());
         match step.action {
             Some(action) => {
                 let goes_on = self.act(action).await;

@@ -208,10 +208,7 @@ impl Object {
 
     /// The wave in which the object is applied.
     pub fn wave(&self) -> Wave {
-        match KnownKind::of(self) {
-            Some(kind) => kind.traits().wave,
-            None => wave_of_group(self.group()),
-        }
+        wave_of(self.group(), self.kind())
     }
 }
 
@@ -219,6 +216,18 @@ impl ObjectKey {
     /// Returns whether the key is of an object of this kind.
     pub fn is(&self, kind: KnownKind) -> bool {
         self.kind == kind.name() && self.group == kind.group()
+    }
+
+    /// The wave in which the object is applied.
+    pub fn wave(&self) -> Wave {
+        wave_of(&self.group, &self.kind)
+    }
+}
+
+fn wave_of(group: &str, kind: &str) -> Wave {
+    match KnownKind::find(group, kind) {
+        Some(kind) => kind.traits().wave,
+        None => wave_of_group(group),
     }
 }
 

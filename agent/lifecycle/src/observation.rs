@@ -15,6 +15,7 @@ use crate::ledger::failure::Failure;
 use crate::ledger::left_behind::{KeptObject, Leftover};
 use crate::ledger::operation::AssignmentKey;
 use crate::ledger::retained::{Retained, RetainedState};
+use crate::object::ObjectKey;
 use crate::plan::waves::Wave;
 use crate::reason::Fault;
 use crate::rollback_safety::RollbackSafety;
@@ -52,6 +53,8 @@ pub struct Observation {
     pub retained: Vec<Retained>,
     /// How the last action ended; absent after a restart.
     pub outcome: Option<Outcome>,
+    /// Objects that a repair at rest wrote as the release has them, although a rollback could not.
+    pub recovered: Vec<ObjectKey>,
     /// The health of [`crate::Rollout::release_under_verification`].
     pub verdict: Option<Verdict>,
     /// Time since the last observation, as far as the API server could be reached.
@@ -208,8 +211,10 @@ pub enum Outcome {
     Applied {
         /// Which wave.
         wave: Wave,
-        /// Objects that a rollback left as they were instead.
+        /// Objects that a rollback left as they were instead, because restoring them would lose data.
         kept: Vec<KeptObject>,
+        /// Objects that a rollback could not write. Everything else of the wave was written.
+        refused: Vec<KeptObject>,
     },
     /// Evidence was saved in the ConfigMap of this name.
     EvidenceSaved(String),

@@ -11,6 +11,7 @@ mod at_rest;
 mod prepare;
 mod prune;
 mod reassignment;
+mod rewrite;
 mod rollback;
 mod start;
 mod transition;
@@ -35,8 +36,8 @@ use crate::spec::duration::whole_seconds;
 /// Interval at which health is assessed while it decides.
 const HEALTH_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Interval, ± 25 %, between retries of a rejection that a change in the environment can resolve.
-const REJECTION_INTERVAL: Duration = Duration::from_secs(5 * 60);
+/// Interval at which a retry out of a rejection looks for a free slot.
+const SLOT_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Longest sleep until a maintenance window opens: the clock may be set or the machine suspended meanwhile.
 const MAX_SLEEP: Duration = Duration::from_secs(60 * 60);
@@ -55,7 +56,7 @@ pub struct Step {
 /// Computes the next ledger and action from a saved ledger, an observation and the time.
 pub fn step(rollout: Rollout, seen: &Observation, now: Timestamp) -> Step {
     let view = View { seen, now: whole_seconds(now) };
-    let mut rollout = rollout;
+    let mut rollout = rollout.forget_refused(&seen.recovered);
     rollout.retry_state = rollout.retry_state.elapse(seen.elapsed);
     if seen.outcome.is_some() || seen.verdict.is_some() {
         rollout.retry_state.crashes = 0;
@@ -70,7 +71,9 @@ pub fn step(rollout: Rollout, seen: &Observation, now: Timestamp) -> Step {
     let has_moved = place(&rollout) != before;
     let due = action::due(&rollout, view);
     // An action that changed nothing is not repeated without a backoff.
-    let is_repeated = seen.outcome.is_some() && !has_moved && due.is_some();
+    let is_repeated = seen.outcome.is_some()
+        && !has_moved
+        && due.as_ref().is_some_and(|due| !rewrite::continues_round(&rollout, view, due));
     if is_repeated && rollout.retry_state.backoff.is_zero() {
         rollout.retry_state = rollout.retry_state.after_failure(seen.jitter);
     }
@@ -97,6 +100,8 @@ fn await_evidence(rollout: Rollout, view: View) -> Rollout {
         None if rollout.retry_state.is_agent_crash_loop() => rollout.record_evidence(None),
         None => return rollout,
     };
+    let is_given_up = rollout.state.is_given_up();
+    let rollout = if is_given_up { rollout.pause(view.seen.jitter) } else { rollout };
     let seen = Observation { outcome: None, ..view.seen.clone() };
     advance(rollout, View { seen: &seen, ..view })
 }
@@ -128,7 +133,14 @@ fn decide(rollout: Rollout, view: View) -> Decision {
             at_rest::stay_rejected(rollout, view, reason, retry_from)
         }
         State::Available => at_rest::stay_available(rollout, view),
-        State::RolledBack { .. } | State::Failed { .. } => at_rest::stay_ended(rollout, view),
+        // A failed release is tried again only if that is requested.
+        State::RolledBack { .. } | State::Failed { .. } if is_answered(&rollout, view) => {
+            (rollout, Transition::Stay)
+        }
+        State::RolledBack { .. } | State::Failed { .. } => (rollout, Transition::Supersede),
+        State::RollingBack(Rollback { given_up: Some(_), .. }) if !is_answered(&rollout, view) => {
+            (rollout, Transition::Supersede)
+        }
         State::RollingBack(rollback) => {
             let spent = match rollback.step.verified() {
                 Some(_) => view.spend_observed(rollback.spent),
@@ -200,7 +212,7 @@ fn reject(rollout: Rollout, fault: Fault, retry_from: RetryFrom, view: View) -> 
     let rollout = rollout.answer_to(view.seen.assignment_key());
     let mut rollout = rollout.enter(State::Rejected { reason, retry_from });
     if retry_from.is_some() {
-        rollout.retry_state.backoff = REJECTION_INTERVAL.mul_f64(0.75 + view.seen.jitter / 2.0);
+        rollout = rollout.pause(view.seen.jitter);
     }
     rollout
 }
@@ -219,8 +231,10 @@ fn fail(rollout: Rollout, cause: Fault, view: View) -> Rollout {
 }
 
 fn wake(rollout: &Rollout, view: View, has_moved: bool) -> Option<Duration> {
-    if !rollout.retry_state.backoff.is_zero() {
-        return Some(rollout.retry_state.backoff);
+    let backoff = Some(rollout.retry_state.backoff).filter(|backoff| !backoff.is_zero());
+    let look = health_interval(rollout);
+    if backoff.is_some() && !(has_moved && look.is_some()) {
+        return backoff.min(look.or(backoff));
     }
     // Another state may decide otherwise on the same observation.
     if has_moved {
@@ -231,5 +245,21 @@ fn wake(rollout: &Rollout, view: View, has_moved: bool) -> Option<Duration> {
         let wait = closed.and_then(|closed| closed.wait(view.now)).unwrap_or(MAX_SLEEP);
         return Some(wait.min(MAX_SLEEP));
     }
-    rollout.release_under_verification().map(|_| HEALTH_INTERVAL)
+    // A retry out of a rejection takes a slot first.
+    let awaits_slot = matches!(rollout.state, State::Rejected { retry_from: Some(_), .. });
+    look.or(awaits_slot.then_some(SLOT_INTERVAL))
+}
+
+/// Health is watched while it decides; after a rollback was given up, only while the soak is counted.
+fn health_interval(rollout: &Rollout) -> Option<Duration> {
+    let verified = rollout.release_under_verification();
+    let is_soaking = !rollout.state.is_given_up() || rollout.state.is_soaking();
+    verified.filter(|_| is_soaking).map(|_| HEALTH_INTERVAL)
+}
+
+/// Returns whether the newest operation answers the assignment, and no retry was requested since.
+fn is_answered(rollout: &Rollout, view: View) -> bool {
+    let key = view.seen.assignment_key();
+    let answered = rollout.operation.as_ref().map(|operation| &operation.assignment);
+    answered.is_some_and(|answered| answered.is_same_request(&key))
 }

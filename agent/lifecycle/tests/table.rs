@@ -6,6 +6,7 @@ mod table {
     mod at_rest;
     mod deletion;
     mod hooks;
+    mod refused_objects;
     mod rejections;
     mod requirements;
     mod restarts;

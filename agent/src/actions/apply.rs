@@ -4,6 +4,7 @@ mod adopt;
 mod established;
 mod kept_on_rollback;
 mod late;
+mod refusals;
 mod replace;
 mod results;
 mod write;
@@ -19,22 +20,25 @@ use crate::cluster::ownership::read_owned;
 use crate::cluster::resolved::ResolvedObject;
 
 pub use adopt::mark_adopted;
+pub use refusals::Written;
 pub use replace::replace;
 pub use write::write;
 
 /// Writes the objects of a wave. Hooks belong to no wave.
 ///
 /// A rollback skips Jobs, which would run again, and leaves alone each object whose restoring would lose data; it returns
-/// the latter. A Job in `running_jobs` belongs to the running version too; it is not run again if it was deleted.
+/// the latter, and those that are refused. A Job in `running_jobs` belongs to the running version too; it is not run again
+/// if it was deleted.
 ///
 /// # Errors
-/// A lasting fault of one object before a transient one of another. The other objects are written all the same.
+/// Forward, a lasting fault of one object before a transient one of another. The other objects are written all the same. On
+/// a rollback only that the API server does not answer.
 pub async fn apply(
     release: &ResolvedRelease,
     wave: Wave,
     running_jobs: &[Object],
     direction: Direction,
-) -> Result<Vec<KeptObject>, Fault> {
+) -> Result<Written, Fault> {
     let access = &release.access;
     let objects = objects_of(release, wave, direction);
     let mut checked = late::check(release, &objects, direction).await?;
@@ -51,12 +55,31 @@ pub async fn apply(
         }
         write_object(access, object, living.as_ref(), direction).await
     });
-    let kept = results::all_or_fault(join_bounded(written).await)?;
+    let mut written = join_bounded(written).await;
     if wave == Wave::Definitions {
-        let established = objects.iter().map(|object| established::wait(access, object));
-        results::all_or_fault(join_bounded(established).await)?;
+        let written_ones = objects.iter().zip(&mut written);
+        join_bounded(
+            written_ones.map(|(object, written)| await_established(access, object, written)),
+        )
+        .await;
     }
-    Ok(kept.into_iter().flatten().collect())
+    match direction {
+        Direction::Forward { .. } => results::all_or_fault(written).map(Written::keeping),
+        Direction::Rollback => {
+            let keys = objects.iter().map(|object| object.key());
+            refusals::sort(access, keys.zip(written).collect()).await
+        }
+    }
+}
+
+async fn await_established(
+    access: &Access,
+    object: &ResolvedObject,
+    written: &mut Result<Option<KeptObject>, Fault>,
+) {
+    if let Ok(None) = written {
+        *written = established::wait(access, object).await.map(|()| None);
+    }
 }
 
 fn objects_of(release: &ResolvedRelease, wave: Wave, direction: Direction) -> Vec<&ResolvedObject> {

@@ -115,6 +115,10 @@ impl Repair<'_> {
         before: Option<&String>,
         written: Result<Option<String>, Fault>,
     ) {
+        let mut refused = self.rollout.refused_objects().iter();
+        if written.is_ok() && refused.any(|refused| refused.object == key) {
+            self.repairs.recovered.push(key.clone());
+        }
         match written {
             Ok(Some(version)) => {
                 if before != Some(&version) {

@@ -27,10 +27,7 @@ pub use pods::list_pods;
 
 /// Returns the health of a release.
 pub async fn check_health(release: &ResolvedRelease, options: &HealthOptions<'_>) -> Verdict {
-    let counted = release.objects.iter().filter(|object| object.hook().is_none());
-    let counted = counted
-        .filter(|object| options.jobs != JobPolicy::Ignored || !object.manifest.is(KnownKind::Job))
-        .collect();
+    let counted = release.objects.iter().filter(|object| options.counts(object)).collect();
     let mut examined = examine(&release.access, counted, is_counted, options).await;
     let tolerated = tolerate(&mut examined, options);
     let verdict = Verdict::combine(examined.into_iter().map(|it| (it.manifest, it.health)))

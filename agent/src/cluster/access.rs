@@ -45,6 +45,12 @@ impl Access {
         })
     }
 
+    /// Returns whether the API server answers, if only with a refusal.
+    pub async fn is_answered(&self) -> bool {
+        let version = self.cluster.agent_client().apiserver_version().await;
+        matches!(version, Ok(_) | Err(kube::Error::Api(_)))
+    }
+
     /// Returns the API of an object. A kind that was unknown before is looked up again.
     pub async fn api(&self, object: &ResolvedObject) -> Result<Api<DynamicObject>, Fault> {
         let kind = match &object.kind {

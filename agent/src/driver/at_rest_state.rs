@@ -1,11 +1,12 @@
 //! What is known of the release at rest: its drift, its degradation, and when to look again.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use lifecycle::at_rest::{Degradation, Drift, Repairs};
 use lifecycle::health::Verdict;
-use lifecycle::{ManagedAddOnStatus, Release, Rollout};
+use lifecycle::{ManagedAddOnStatus, ObjectKey, Release, Rollout};
 use tokio::time::Instant;
 
 use super::sightings::Sightings;
@@ -27,6 +28,8 @@ pub struct WatchSettings {
 pub struct AtRestState {
     release: Option<Release>,
     pub known_versions: KnownVersions,
+    /// Objects that a rollback could not write, and that were written since.
+    pub recovered: BTreeSet<ObjectKey>,
     /// The versions with which the release was last healthy. While none changes, it still is.
     healthy_versions: Option<KnownVersions>,
     drift: Drift,
@@ -64,6 +67,7 @@ impl AtRestState {
         Self {
             release,
             known_versions: KnownVersions::new(),
+            recovered: BTreeSet::new(),
             healthy_versions: None,
             drift: Drift::default(),
             degradation: Degradation::default(),
@@ -130,6 +134,8 @@ impl AtRestState {
         if !repairs.is_complete() {
             self.distrust_health();
         }
+        let known = std::mem::take(&mut self.recovered);
+        self.recovered = known.into_iter().chain(repairs.recovered.iter().cloned()).collect();
         self.drift = std::mem::take(&mut self.drift).record(repairs, now);
     }
 

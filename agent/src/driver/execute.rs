@@ -15,7 +15,7 @@ use lifecycle::{
 use super::Driver;
 use super::release_cache::LARGE;
 use super::releases::take_turn;
-use crate::actions::apply::apply;
+use crate::actions::apply::{Written, apply};
 use crate::actions::check::{Baseline, CheckOptions, check};
 use crate::actions::release::ResolvedRelease;
 use crate::actions::{evidence, health, hooks, pull, stage};
@@ -135,8 +135,8 @@ impl Driver {
         let Some(content) = self.load(&release.id).await? else { return Ok(Outcome::Missing) };
         let running_jobs = self.running_jobs().await?;
         let release = self.resolve(content).await?;
-        let kept = apply(&release, wave, &running_jobs, direction).await?;
-        Ok(Outcome::Applied { wave, kept })
+        let Written { kept, refused } = apply(&release, wave, &running_jobs, direction).await?;
+        Ok(Outcome::Applied { wave, kept, refused })
     }
 
     async fn collect_evidence(&mut self, failure: &Failure) -> Result<Outcome, Fault> {

@@ -30,8 +30,11 @@ impl Driver {
         let rollout = &self.ledger.rollout;
         let is_rollback = matches!(rollout.state, State::RollingBack { .. });
         let graces = self.shared.graces;
+        let refused: Vec<_> =
+            rollout.refused_objects().iter().map(|it| it.object.clone()).collect();
         let options = HealthOptions {
             since_apply: rollout.spent(),
+            refused: if is_rollback { &refused } else { &[] },
             jobs: if is_rollback { JobPolicy::Ignored } else { JobPolicy::All },
             graces,
             rules: &rules,
@@ -49,6 +52,7 @@ impl Driver {
     pub(super) fn options_at_rest<'a>(&'a self, rules: &'a Arc<Rules>) -> HealthOptions<'a> {
         HealthOptions {
             since_apply: Duration::MAX,
+            refused: &[],
             jobs: JobPolicy::IfPresent,
             graces: self.shared.graces,
             rules,

@@ -7,6 +7,7 @@ use lifecycle::names::{FINALIZER, annotation};
 use lifecycle::spec::version_range;
 use lifecycle::{
     Assignment, Deletion, DeletionIntent, Dependencies, Fault, Observation, Reason, Requirement,
+    State,
 };
 use tokio::time::Instant;
 
@@ -42,6 +43,7 @@ impl Driver {
             dependencies: self.dependencies.clone(),
             kubernetes,
             retained,
+            recovered: self.at_rest.recovered.iter().cloned().collect(),
             outcome: self.outcome.clone(),
             verdict,
             elapsed,
@@ -57,9 +59,13 @@ impl Driver {
         }
     }
 
-    /// At rest with the assigned release, there is nothing to roll out.
+    /// At rest with the assigned release, there is nothing to roll out. A rollback waits for no other add-on, and holds up
+    /// none.
     fn needs_slot(&self, assignment: &Result<Arc<Assignment>, Fault>) -> bool {
         let rollout = &self.ledger.rollout;
+        if matches!(rollout.state, State::RollingBack(_)) {
+            return false;
+        }
         let assigned = assignment.as_ref().ok().map(|assignment| &assignment.release);
         !rollout.phase().is_settled() || assigned != rollout.current.as_ref()
     }

@@ -1,7 +1,7 @@
 //! Shows a transition to people: in the status, logs, events and metrics.
 
 use lifecycle::names::annotation;
-use lifecycle::{DeletionIntent, Phase, Rollout, StatusContext, reason};
+use lifecycle::{DeletionIntent, Operation, Phase, Rollout, StatusContext, reason};
 
 use super::Driver;
 
@@ -33,9 +33,9 @@ impl Driver {
     async fn report_phase(&self, rollout: &Rollout) {
         let phase = rollout.phase();
         let reason = reason(rollout).name();
-        let message = rollout.operation.as_ref().map_or("", |operation| &operation.message);
+        let message = rollout.operation.as_ref().map_or(String::new(), Operation::full_message);
         tracing::info!(phase = phase.name(), reason, message, "phase changed");
-        self.shared.events.record_phase(&self.ledger.add_on, rollout, message).await;
+        self.shared.events.record_phase(&self.ledger.add_on, rollout, &message).await;
         let dependents = self.dependencies.dependents();
         if phase == Phase::Removing && !dependents.is_empty() {
             self.shared.events.record_required_by_others(&self.ledger.add_on, &dependents).await;

@@ -20,7 +20,10 @@ impl Driver {
     /// Deletes stuck pods of a release that is not healthy yet. At rest pods are not the agent's business.
     pub(super) async fn delete_stuck_pods(&mut self, verdict: Option<&Verdict>) {
         self.stuck_pod_error = None;
-        if !matches!(verdict, Some(Verdict::InProgress(_) | Verdict::Failed(_))) {
+        if !matches!(
+            verdict,
+            Some(Verdict::InProgress(_) | Verdict::Missing { .. } | Verdict::Failed(_))
+        ) {
             return;
         }
         let release = self.ledger.rollout.release_under_verification();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lifecycle::{Dependencies, PeerStates, Phase, Reason, State};
+use lifecycle::{Action, Dependencies, PeerStates, Phase, Reason, State};
 use tokio::time::{sleep, sleep_until};
 
 use super::Driver;
@@ -48,11 +48,16 @@ impl Driver {
         self.slot.is_some()
     }
 
-    /// Releases the slot when no rollout is under way. A removal needs none.
-    pub(super) fn release_slot(&mut self) {
+    /// Releases the slot when no rollout is under way and no action of one is due, as after a rejection. Neither a removal
+    /// nor a rollback needs one.
+    pub(super) fn release_slot(&mut self, action: Option<&Action>) {
         let rollout = &self.ledger.rollout;
-        let is_waiting = matches!(rollout.state, State::Waiting { .. });
-        if rollout.phase().is_settled() || rollout.phase() == Phase::Removing || is_waiting {
+        let is_retrying = rollout.phase() == Phase::Rejected && action.is_some();
+        let needs_none = matches!(
+            rollout.state,
+            State::Waiting { .. } | State::RollingBack(_) | State::Removing { .. }
+        );
+        if needs_none || rollout.phase().is_settled() && !is_retrying {
             self.slot = None;
             self.pulled = None;
         }

@@ -95,8 +95,8 @@ impl Metrics {
     /// Counts what a new phase means.
     fn count_transition(&self, add_on: &str, after: &Rollout) {
         let labels = [add_on, reason(after).name()];
-        let is_automatic_rollback =
-            matches!(after.state, State::RollingBack(Rollback { requested: false, .. }));
+        let is_automatic_rollback = after.phase() == Phase::RollingBack
+            && matches!(after.state, State::RollingBack(Rollback { requested: false, .. }));
         if after.phase() == Phase::Applying {
             let warnings = after.operation.as_ref().map_or(0, |operation| operation.warnings.len());
             let counter = self.families.check_warnings.with_label_values(&[add_on]);

@@ -58,7 +58,9 @@ fn observed_problem(verdict: &Verdict) -> Option<String> {
     match verdict {
         // Hooks are not evaluated at rest.
         Verdict::Healthy | Verdict::Tolerated(_) | Verdict::AwaitingHooks { .. } => None,
-        Verdict::InProgress(message) | Verdict::Failed(message) => Some(message.clone()),
+        Verdict::InProgress(message)
+        | Verdict::Missing { message, .. }
+        | Verdict::Failed(message) => Some(message.clone()),
     }
 }
 

@@ -17,6 +17,8 @@ const CONTESTED: u32 = 3;
 pub struct Repairs {
     /// Objects that differed and were restored.
     pub restored: Vec<ObjectKey>,
+    /// Objects that a rollback could not write, and that are as their release has them now.
+    pub recovered: Vec<ObjectKey>,
     /// Objects that differ and could not be restored, each with the cause.
     pub failed: Vec<(ObjectKey, String)>,
     /// The foreign fields of each object that was compared.

@@ -3,7 +3,9 @@
 use super::hooks::HookStatus;
 use super::preexisting::ToleratedFailure;
 use super::status::{Health, HealthStatus};
+use crate::kind::KnownKind;
 use crate::object::Object;
+use crate::plan::waves::Wave;
 use crate::redaction::Redaction;
 
 /// The health of a release. Each text is a message for a person.
@@ -15,6 +17,13 @@ pub enum Verdict {
     Tolerated(Vec<ToleratedFailure>),
     /// Some objects are not `Current`, and none is `Failed`; the message names the first.
     InProgress(String),
+    /// Some objects do not exist, and none is `Failed`; they have to be written again.
+    Missing {
+        /// The first wave with such an object.
+        wave: Wave,
+        /// As of `InProgress`.
+        message: String,
+    },
     /// An object is `Failed`; the message names it.
     Failed(String),
     /// All objects are `Current`, and hooks that verify the release did not succeed yet.
@@ -30,19 +39,28 @@ impl Verdict {
     /// Returns one verdict for many objects: the first failure decides, then the first object that is not `Current`. The
     /// message counts the others.
     pub fn combine<'a>(healths: impl IntoIterator<Item = (&'a Object, Health)>) -> Self {
-        let mut unhealthy = Vec::new();
+        let (mut unhealthy, mut missing) = (Vec::new(), Vec::new());
         for (object, health) in healths {
             let message = || format!("{}: {}", object.key(), health.message);
             match health.status {
                 HealthStatus::Current => {}
                 HealthStatus::Failed => return Verdict::Failed(message()),
-                HealthStatus::InProgress
-                | HealthStatus::Terminating
-                | HealthStatus::NotFound
-                | HealthStatus::Unknown => unhealthy.push(message()),
+                HealthStatus::InProgress | HealthStatus::Terminating | HealthStatus::Unknown => {
+                    unhealthy.push(message());
+                }
+                HealthStatus::NotFound => {
+                    missing.push(object);
+                    unhealthy.push(message());
+                }
             }
         }
-        first_of(&unhealthy).map_or(Verdict::Healthy, Verdict::InProgress)
+        let Some(message) = first_of(&unhealthy) else { return Verdict::Healthy };
+        // A Job that ran may have been deleted since.
+        let missing = missing.iter().filter(|object| !object.is(KnownKind::Job));
+        match missing.map(|object| object.wave()).min() {
+            Some(wave) => Verdict::Missing { wave, message },
+            None => Verdict::InProgress(message),
+        }
     }
 
     /// Adds tolerated failures to a healthy verdict.
@@ -71,7 +89,10 @@ impl Verdict {
     pub fn is_healthy(&self) -> bool {
         match self {
             Verdict::Healthy | Verdict::Tolerated(_) => true,
-            Verdict::InProgress(_) | Verdict::Failed(_) | Verdict::AwaitingHooks { .. } => false,
+            Verdict::InProgress(_)
+            | Verdict::Missing { .. }
+            | Verdict::Failed(_)
+            | Verdict::AwaitingHooks { .. } => false,
         }
     }
 
@@ -87,6 +108,9 @@ impl Verdict {
                 Verdict::Tolerated(redacted.collect())
             }
             Verdict::InProgress(message) => Verdict::InProgress(redaction.redact(&message)),
+            Verdict::Missing { wave, message } => {
+                Verdict::Missing { wave, message: redaction.redact(&message) }
+            }
             Verdict::Failed(message) => Verdict::Failed(redaction.redact(&message)),
             Verdict::AwaitingHooks { awaited, started } => {
                 Verdict::AwaitingHooks { awaited: redaction.redact(&awaited), started }

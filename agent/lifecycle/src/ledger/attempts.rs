@@ -38,6 +38,18 @@ impl Rollout {
         self.with_message(message)
     }
 
+    /// Tries again what only a change in the environment can resolve, after about five minutes. Nothing new is shown.
+    pub(crate) fn pause(mut self, jitter: f64) -> Self {
+        self.retry_state = self.retry_state.paused(jitter);
+        self
+    }
+
+    /// Forgets the agent's crashes: after a long backoff it tries afresh.
+    pub(crate) fn forget_crashes(mut self) -> Self {
+        self.retry_state.crashes = 0;
+        self
+    }
+
     /// Returns whether a lasting fault is tried again: until so many attempts were made the environment may change.
     pub(crate) fn may_retry(&self, fault: &Fault, max_attempts: u32) -> bool {
         match fault.reason.actionable_by() {

@@ -27,6 +27,13 @@ pub enum Leftover {
     },
     /// The objects that only earlier releases have. The release to compare them with is no longer retained.
     LostBaseline,
+    /// An object that could not be read or deleted.
+    Refused {
+        /// Which one.
+        object: ObjectKey,
+        /// Why not. The message names the object.
+        cause: Fault,
+    },
     /// Everything that was not yet removed when the removal was given up.
     GivenUp {
         /// Why it was given up.
@@ -34,7 +41,7 @@ pub enum Leftover {
     },
 }
 
-/// An object that a rollback left as it was: restoring it would lose data, or the API server refuses it.
+/// An object that a rollback did not write: restoring it would lose data, or it was refused.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct KeptObject {
@@ -58,7 +65,9 @@ impl Display for Leftover {
             Leftover::LostBaseline => {
                 f.write_str("objects of earlier releases, because a retained release is gone")
             }
-            Leftover::GivenUp { cause } => f.write_str(&cause.message),
+            Leftover::Refused { cause, .. } | Leftover::GivenUp { cause } => {
+                f.write_str(&cause.message)
+            }
         }
     }
 }
@@ -70,6 +79,21 @@ pub(crate) fn describe_leftovers(leftovers: &[Leftover]) -> String {
         [one] => format!("; could not be removed: {one}"),
         [one, more @ ..] => format!("; could not be removed: {one} (and {} more)", more.len()),
     }
+}
+
+/// Returns the end of a message about objects that a rollback did not write: empty, or `; left as they are: …`. Those
+/// without a recorded cause are counted.
+pub(crate) fn describe_kept(what: &str, objects: &[KeptObject]) -> String {
+    if objects.is_empty() {
+        return String::new();
+    }
+    let causes = objects.iter().map(|kept| kept.cause.message.as_str());
+    let causes: Vec<&str> = causes.filter(|message| !message.is_empty()).collect();
+    let more = match objects.len() - causes.len() {
+        0 => String::new(),
+        more => format!(" (and {more} more)"),
+    };
+    format!("; {what}: {}{more}", causes.join("; "))
 }
 
 /// Leftovers as a list for a message.
@@ -106,6 +130,10 @@ mod tests {
             (
                 Leftover::LostBaseline,
                 "objects of earlier releases, because a retained release is gone",
+            ),
+            (
+                Leftover::Refused { object: object.clone(), cause: cause.clone() },
+                "Namespace shop: forbidden",
             ),
             (Leftover::GivenUp { cause }, "Namespace shop: forbidden"),
         ] {

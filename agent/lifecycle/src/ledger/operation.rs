@@ -8,17 +8,16 @@ use serde::{Deserialize, Serialize};
 use crate::api::{HistoryEntry, OperationKind, OperationResult};
 use crate::bundle::hook::HookRun;
 use crate::bundle::release::Release;
-use crate::ledger::left_behind::{KeptObject, Leftover};
-use crate::reason::{Fault, Reason};
+use crate::ledger::left_behind::{KeptObject, Leftover, describe_kept, describe_leftovers};
+use crate::object::ObjectKey;
+use crate::plan::waves::Wave;
+use crate::reason::Reason;
 use crate::rollback_safety::{Blocker, RollbackSafety};
 use crate::spec::requirement::Requirement;
 use crate::spec::version_range::is_older;
 
-/// Kept objects of which the cause is recorded and shown: an etcd object is small.
-const MAX_KEPT_SHOWN: usize = 5;
-
-/// Leftovers that are recorded: a message names the first one only.
-const MAX_LEFTOVERS: usize = 100;
+/// Kept or refused objects of which the cause is recorded and shown: an etcd object is small.
+const MAX_CAUSES: usize = 5;
 
 /// One attempt to change what runs, or to remove it.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -68,7 +67,10 @@ pub struct Operation {
     /// All objects that a rollback left as they were. Only the first five have the message of their cause.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kept_objects: Vec<KeptObject>,
-    /// Leftovers of its last removal; at most a hundred.
+    /// All objects that a rollback could not write so far. Only the first five have the message of their cause.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused_objects: Vec<KeptObject>,
+    /// Leftovers of its last removal.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leftovers: Vec<Leftover>,
 }
@@ -122,6 +124,7 @@ impl Operation {
             warnings: Vec::new(),
             requires: Vec::new(),
             kept_objects: Vec::new(),
+            refused_objects: Vec::new(),
             leftovers: Vec::new(),
         }
     }
@@ -185,32 +188,38 @@ impl Operation {
         }
     }
 
-    /// Records objects that the rollback left as they were, each once.
-    pub(crate) fn record_kept_objects(&mut self, objects: &[KeptObject]) {
-        for KeptObject { object, cause } in objects {
-            if self.kept_objects.iter().any(|kept| &kept.object == object) {
-                continue;
+    /// Records how a rollback wrote a wave: what it kept and what was refused in place of what is known of this wave.
+    pub(crate) fn record_restored_wave(
+        &mut self,
+        wave: Wave,
+        kept: &[KeptObject],
+        refused: &[KeptObject],
+    ) {
+        for (known, newest) in
+            [(&mut self.kept_objects, kept), (&mut self.refused_objects, refused)]
+        {
+            let is_newest =
+                |object: &ObjectKey| newest.iter().any(|newest| newest.object == *object);
+            known.retain(|known| known.object.wave() != wave && !is_newest(&known.object));
+            known.extend_from_slice(newest);
+            for known in known.iter_mut().skip(MAX_CAUSES) {
+                known.cause.message.clear();
             }
-            let is_shown = self.kept_objects.len() < MAX_KEPT_SHOWN;
-            let message = if is_shown { cause.message.clone() } else { String::new() };
-            let cause = Fault { message, ..cause.clone() };
-            self.kept_objects.push(KeptObject { object: object.clone(), cause });
         }
     }
 
-    /// Records the leftovers of a removal.
-    pub(crate) fn record_leftovers(&mut self, leftovers: &[Leftover]) {
-        self.leftovers = leftovers.iter().take(MAX_LEFTOVERS).cloned().collect();
+    /// Returns whether a rollback wrote every object.
+    pub(crate) fn is_all_restored(&self) -> bool {
+        self.kept_objects.is_empty() && self.refused_objects.is_empty()
     }
 
-    /// The kept objects as a list for a message; `None` if there are none.
-    pub(crate) fn list_kept_objects(&self) -> Option<String> {
-        let shown = self.kept_objects.iter().take(MAX_KEPT_SHOWN);
-        let shown: Vec<_> = shown.map(|kept| kept.cause.message.as_str()).collect();
-        let more = match self.kept_objects.len().saturating_sub(MAX_KEPT_SHOWN) {
-            0 => String::new(),
-            more => format!(" (and {more} more)"),
-        };
-        (!shown.is_empty()).then(|| format!("{}{more}", shown.join("; ")))
+    /// The message for a person; once the operation ended, with all that it left behind.
+    pub fn full_message(&self) -> String {
+        if self.is_open() {
+            return self.message.clone();
+        }
+        let refused = describe_kept("could not be restored", &self.refused_objects);
+        let kept = describe_kept("left as they are", &self.kept_objects);
+        format!("{}{}{refused}{kept}", self.message, describe_leftovers(&self.leftovers))
     }
 }

@@ -12,6 +12,7 @@ use crate::ledger::operation::{AssignmentKey, Operation};
 use crate::ledger::retry::RetryState;
 use crate::ledger::rollout::Rollout;
 use crate::object::ObjectKey;
+use crate::plan::waves::Wave;
 use crate::reason::{Fault, Reason, printable};
 use crate::rollback_safety::RollbackSafety;
 use crate::spec::upgrade_path::operation_kind;
@@ -163,9 +164,36 @@ impl Rollout {
         (!safety.blockers.iter().all(is_accepted)).then_some(safety)
     }
 
-    /// Records objects that the rollback left as they were, each once.
-    pub(crate) fn record_kept_objects(self, objects: &[KeptObject]) -> Self {
-        self.edit(|operation| operation.record_kept_objects(objects))
+    /// Records how a rollback wrote a wave: what it kept, and what was refused.
+    pub(crate) fn record_restored_wave(
+        self,
+        wave: Wave,
+        kept: &[KeptObject],
+        refused: &[KeptObject],
+    ) -> Self {
+        self.edit(|operation| operation.record_restored_wave(wave, kept, refused))
+    }
+
+    /// Forgets refused objects that are as the release has them by now. With the last of them the rollback is complete.
+    pub(crate) fn forget_refused(mut self, recovered: &[ObjectKey]) -> Self {
+        let Some(operation) = &mut self.operation else { return self };
+        let before = operation.refused_objects.len();
+        operation.refused_objects.retain(|refused| !recovered.contains(&refused.object));
+        let is_completed = operation.refused_objects.len() < before && operation.is_all_restored();
+        if operation.reason != Reason::RollbackIncomplete || !is_completed {
+            return self;
+        }
+        operation.reason = Reason::RollbackSucceeded;
+        let entry = operation.entry();
+        if let Some(old) = self.history.iter_mut().find(|old| old.sequence == entry.sequence) {
+            *old = entry;
+        }
+        self
+    }
+
+    /// The objects that the rollback could not write so far.
+    pub fn refused_objects(&self) -> &[KeptObject] {
+        self.operation.as_ref().map_or(&[], |operation| &operation.refused_objects)
     }
 
     /// Returns whether the last rollback left this object as it was.
@@ -176,7 +204,7 @@ impl Rollout {
 
     /// Records the leftovers of a removal.
     pub(crate) fn record_leftovers(self, leftovers: &[Leftover]) -> Self {
-        self.edit(|operation| operation.record_leftovers(leftovers))
+        self.edit(|operation| operation.leftovers = leftovers.to_vec())
     }
 
     /// Has evidence of the operation's failure saved before anything else is done.

@@ -15,6 +15,9 @@ const MAX_CRASHES: u32 = 3;
 /// Backoff after so many crashes where nothing can be given up: in an uninstall.
 const CRASH_BACKOFF: Duration = Duration::from_secs(5 * 60);
 
+/// Time, ± 25 %, between attempts at something that only a change in the environment can resolve.
+const LONG_BACKOFF: Duration = Duration::from_secs(5 * 60);
+
 /// The attempts at the present place of a rollout.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -55,6 +58,13 @@ impl RetryState {
         let attempts = self.attempts.saturating_add(1);
         let backoff = Duration::from_secs(1 << (attempts - 1).min(6)).min(max_backoff);
         Self { attempts, backoff: backoff.mul_f64(0.5 + jitter / 2.0), ..self.clone() }
+    }
+
+    /// Returns the state with a backoff of about five minutes, unless one is going on. It counts no attempt: nothing new
+    /// has to be saved.
+    pub(crate) fn paused(self, jitter: f64) -> Self {
+        let backoff = LONG_BACKOFF.mul_f64(0.75 + jitter / 2.0);
+        if self.backoff.is_zero() { Self { backoff, ..self } } else { self }
     }
 
     /// Returns the state after `elapsed` was spent.

@@ -116,7 +116,7 @@ impl Rollout {
     pub fn is_under_way(&self) -> bool {
         let phase = self.phase();
         let rests = phase.is_settled() || matches!(phase, Phase::Pending | Phase::Waiting);
-        !rests || self.failure.is_some()
+        !rests || self.state.is_given_up() || self.failure.is_some()
     }
 
     /// The release whose health decides what comes next. `None` in a crash loop, too: assessing it may be what crashes the

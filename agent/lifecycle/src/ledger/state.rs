@@ -112,6 +112,12 @@ pub struct Rollback {
     pub cause: Fault,
     /// Whether the assignment requested it. Otherwise a failure caused it.
     pub requested: bool,
+    /// Whether refused objects were tried once more since the restored release is healthy.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub retried_when_healthy: bool,
+    /// Why the operation ended without success. The agent goes on restoring at long intervals; the phase is `Failed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_up: Option<Fault>,
     /// Time spent since it began.
     #[serde(with = "millis")]
     pub spent: Duration,
@@ -203,13 +209,25 @@ impl State {
             State::Pruning { spent, .. } => row(Phase::Pruning, None, AtRest::No, *spent),
             State::Available => row(Phase::Available, None, AtRest::Yes, zero),
             State::Rejected { .. } => row(Phase::Rejected, None, AtRest::IfUntouched, zero),
-            State::RollingBack(Rollback { step, spent, .. }) => {
-                row(Phase::RollingBack, step.verified(), AtRest::No, *spent)
+            State::RollingBack(Rollback { step, spent, given_up, .. }) => {
+                let phase = given_up.as_ref().map_or(Phase::RollingBack, |_| Phase::Failed);
+                row(phase, step.verified(), AtRest::No, *spent)
             }
             State::RolledBack { .. } => row(Phase::RolledBack, None, AtRest::Yes, zero),
             State::Failed { .. } => row(Phase::Failed, None, AtRest::No, zero),
             State::Removing { .. } => row(Phase::Removing, None, AtRest::No, zero),
         }
+    }
+
+    /// Returns whether a rollback was given up and is continued.
+    pub(crate) fn is_given_up(&self) -> bool {
+        matches!(self, State::RollingBack(Rollback { given_up: Some(_), .. }))
+    }
+
+    /// Returns whether a rollback counts the time for which everything is healthy.
+    pub(crate) fn is_soaking(&self) -> bool {
+        let State::RollingBack(Rollback { step, .. }) = self else { return false };
+        matches!(step, RollbackStep::Verify { healthy_for: Some(_) })
     }
 
     /// Returns the state with all times at zero.

@@ -85,14 +85,16 @@ impl<'a> Shown<'a> {
         self.row("Reconciling", !self.rollout.phase().is_settled())
     }
 
-    /// Nothing is tried again by itself.
+    /// Somebody has to act: nothing is tried again by itself, or only in case that the environment changed.
     fn stalled(&self) -> Row {
-        let is_stalled = matches!(
-            self.rollout.state,
-            State::Rejected { retry_from: None, .. }
-                | State::RolledBack { .. }
-                | State::Failed { .. }
-        );
+        let state = &self.rollout.state;
+        let is_stalled = state.is_given_up()
+            || matches!(
+                state,
+                State::Rejected { retry_from: None, .. }
+                    | State::RolledBack { .. }
+                    | State::Failed { .. }
+            );
         self.row("Stalled", is_stalled)
     }
 
@@ -105,7 +107,9 @@ impl<'a> Shown<'a> {
     /// Returns whether the agent rolls or rolled back by itself, or the assignment failed, or is half written.
     fn is_rollout_degraded(&self) -> bool {
         match &self.rollout.state {
-            State::RollingBack(Rollback { requested, .. }) => !requested,
+            State::RollingBack(Rollback { requested, given_up, .. }) => {
+                !requested || given_up.is_some()
+            }
             State::RolledBack { .. } | State::Failed { .. } => true,
             State::Rejected { .. } => !self.rollout.touched.is_empty(),
             State::Pending

@@ -1,6 +1,7 @@
 //! The context of a status, and the reason and message that its fields and conditions share.
 
 use crate::at_rest::DriftCondition;
+use crate::ledger::operation::Operation;
 use crate::ledger::rollout::Rollout;
 use crate::ledger::state::{Rollback, State};
 use crate::names::annotation;
@@ -28,9 +29,13 @@ pub fn reason(rollout: &Rollout) -> Reason {
     match &rollout.state {
         State::Pending => Reason::Assigned,
         State::Waiting { reason } | State::Rejected { reason, .. } => *reason,
-        State::RollingBack(Rollback { cause, .. })
-        | State::RolledBack { cause }
+        State::RollingBack(Rollback { given_up: Some(cause), .. })
+        | State::RollingBack(Rollback { cause, .. })
         | State::Failed { cause } => cause.reason,
+        State::RolledBack { cause } => match &rollout.operation {
+            Some(operation) if operation.reason == Reason::RollbackIncomplete => operation.reason,
+            Some(_) | None => cause.reason,
+        },
         State::Pulling
         | State::Staging
         | State::Checking { .. }
@@ -54,5 +59,5 @@ pub(super) fn message(rollout: &Rollout, context: &StatusContext) -> String {
             annotation::REMOVAL
         );
     }
-    printable(rollout.operation.as_ref().map_or("", |operation| &operation.message))
+    printable(&rollout.operation.as_ref().map_or(String::new(), Operation::full_message))
 }

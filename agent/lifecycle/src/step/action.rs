@@ -1,5 +1,6 @@
 //! The action that each state asks for.
 
+use super::rewrite;
 use super::view::View;
 use crate::bundle::hook::Hook;
 use crate::bundle::release::Release;
@@ -9,6 +10,7 @@ use crate::ledger::retained::Retained;
 use crate::ledger::rollout::Rollout;
 use crate::ledger::state::{RetryFrom, RollbackStep, State};
 use crate::observation::{Action, Direction};
+use crate::plan::waves::Wave;
 
 /// Returns the action that is due, whether or not its backoff is over.
 pub(super) fn due(rollout: &Rollout, view: View) -> Option<Action> {
@@ -20,6 +22,7 @@ pub(super) fn due(rollout: &Rollout, view: View) -> Option<Action> {
         return Some(Action::SaveEvidence { failure });
     }
     match &rollout.state {
+        State::Rejected { retry_from: Some(_), .. } if !view.seen.has_slot => None,
         State::Pending => (!view.seen.has_finalizer).then_some(Action::AddFinalizer),
         State::Waiting { .. } | State::Rejected { retry_from: Some(RetryFrom::Start), .. } => None,
         State::Pulling | State::Rejected { retry_from: Some(RetryFrom::Pull), .. } => {
@@ -33,13 +36,10 @@ pub(super) fn due(rollout: &Rollout, view: View) -> Option<Action> {
             Some(Action::Check { release, from: rollout.current.clone() })
         }
         State::PreUpgrade { .. } => run_hooks(rollout, view, Hook::PreUpgrade),
-        State::Applying { wave, .. } => {
-            let direction = Direction::Forward { adopt: view.seen.policy().adopt };
-            Some(Action::Apply { release: rollout.target().cloned()?, wave: *wave, direction })
-        }
+        State::Applying { wave, .. } => write(rollout, view, *wave),
         State::Verifying(_) => verify(rollout, view),
         State::Pruning { .. } => Some(prune(rollout)),
-        State::RollingBack(rollback) => roll_back(rollout, &rollback.step),
+        State::RollingBack(rollback) => roll_back(rollout, &rollback.step, view),
         State::Available
         | State::Rejected { retry_from: None, .. }
         | State::RolledBack { .. }
@@ -49,8 +49,14 @@ pub(super) fn due(rollout: &Rollout, view: View) -> Option<Action> {
     }
 }
 
+fn write(rollout: &Rollout, view: View, wave: Wave) -> Option<Action> {
+    let direction = Direction::Forward { adopt: view.seen.policy().adopt };
+    Some(Action::Apply { release: rollout.target().cloned()?, wave, direction })
+}
+
 fn verify(rollout: &Rollout, view: View) -> Option<Action> {
     match view.verdict()? {
+        Verdict::Missing { .. } => write(rollout, view, rewrite::next_wave(rollout, view)?),
         Verdict::AwaitingHooks { started: false, .. } if rollout.verify_run().is_some() => {
             run_hooks(rollout, view, Hook::Verify)
         }
@@ -78,21 +84,21 @@ fn prune(rollout: &Rollout) -> Action {
     }
 }
 
-fn roll_back(rollout: &Rollout, step: &RollbackStep) -> Option<Action> {
+fn roll_back(rollout: &Rollout, step: &RollbackStep, view: View) -> Option<Action> {
     let prune = |only_extensions| Action::Prune {
         keep: rollout.current.clone(),
         releases: rollout.touched.clone(),
         only_extensions,
         in_order: !only_extensions && rollout.prunes_in_order(),
     };
+    let restore = |wave| {
+        let direction = Direction::Rollback;
+        Some(Action::Apply { release: rollout.current.clone()?, wave, direction })
+    };
     match step {
         RollbackStep::Withdraw => Some(prune(true)),
-        RollbackStep::Apply { wave } => Some(Action::Apply {
-            release: rollout.current.clone()?,
-            wave: *wave,
-            direction: Direction::Rollback,
-        }),
-        RollbackStep::Verify { .. } => None,
+        RollbackStep::Apply { wave } => restore(*wave),
+        RollbackStep::Verify { .. } => restore(rewrite::next_wave(rollout, view)?),
         RollbackStep::Prune => Some(prune(false)),
     }
 }

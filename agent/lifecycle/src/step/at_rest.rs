@@ -1,4 +1,4 @@
-//! Available, RolledBack, Failed and Rejected: what starts a rollout again.
+//! Available and Rejected: what starts a rollout again.
 
 use super::admission::{admit, find_conflict};
 use super::transition::{Decision, Transition};
@@ -20,14 +20,6 @@ pub(super) fn stay_available(rollout: Rollout, view: View) -> Decision {
         }
         _ => (rollout, Transition::Supersede),
     }
-}
-
-/// RolledBack and Failed: a failed release is tried again only if that is requested.
-pub(super) fn stay_ended(rollout: Rollout, view: View) -> Decision {
-    let key = view.seen.assignment_key();
-    let answered = rollout.operation.as_ref().map(|operation| &operation.assignment);
-    let is_answered = answered.is_some_and(|answered| answered.is_same_request(&key));
-    (rollout, if is_answered { Transition::Stay } else { Transition::Supersede })
 }
 
 /// Rejected: tried again if the assignment changes, and by itself if the environment may have.

@@ -7,7 +7,7 @@ use super::transition::{Decision, Transition};
 use super::view::View;
 use crate::api::OperationResult;
 use crate::health::{ToleratedFailure, describe_tolerated};
-use crate::ledger::left_behind::{Leftover, describe_leftovers};
+use crate::ledger::left_behind::Leftover;
 use crate::ledger::rollout::Rollout;
 use crate::ledger::state::State;
 use crate::observation::Outcome;
@@ -66,8 +66,7 @@ fn complete(
 ) -> Decision {
     let Some(operation) = rollout.operation.as_ref() else { return (rollout, Transition::Stay) };
     let Some(target) = operation.target.as_ref() else { return (rollout, Transition::Stay) };
-    let (tolerated, unremoved) = (describe_tolerated(tolerated), describe_leftovers(leftovers));
-    let message = format!("{} is available{tolerated}{unremoved}", target.version);
+    let message = format!("{} is available{}", target.version, describe_tolerated(tolerated));
     let end = Fault::new(operation.success_reason(), message);
     let rollout = rollout.record_leftovers(leftovers).promote_target().forget_touched();
     let rollout = rollout.finish(OperationResult::Succeeded, end, view.now);

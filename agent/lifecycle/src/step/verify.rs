@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::reassignment::after_first_write;
+use super::rewrite;
 use super::transition::{Decision, Transition};
 use super::view::View;
 use crate::health::{ToleratedFailure, Verdict, describe_tolerated};
@@ -22,17 +23,18 @@ pub(super) fn verify(rollout: Rollout, view: View, verification: Verification) -
     if let Some(fault) = rollout.crash_loop() {
         return (rollout, Transition::Fail(fault));
     }
-    // A hook could not be started.
+    // A hook could not be started, or a missing object not be written again.
     if let Some(Outcome::Failed(fault)) = view.outcome()
         && !fault.transient
     {
         return (rollout, Transition::Fail(fault.clone()));
     }
+    let rollout = rewrite::delay_next_round(rollout, view);
     match view.verdict() {
         Some(Verdict::Healthy) => soak(rollout, view, verification, &[]),
         Some(Verdict::Tolerated(tolerated)) => soak(rollout, view, verification, tolerated),
         Some(Verdict::Failed(message)) => watch_failure(rollout, view, verification, message),
-        Some(Verdict::InProgress(message)) => {
+        Some(Verdict::InProgress(message) | Verdict::Missing { message, .. }) => {
             let waiting = format!("waiting for {message}");
             let next = Verification { healthy_for: None, ..unfailed(verification) };
             wait(rollout, view, next, waiting, format!("not healthy in time: {message}"))

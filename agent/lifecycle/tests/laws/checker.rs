@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use lifecycle::bundle::hook::Hook;
 use lifecycle::health::Verdict;
+use lifecycle::plan::waves::Wave;
 use lifecycle::{
     Action, AssignmentKey, DeletionIntent, Direction, ManagedAddOnStatus, Observation, OnUnsafe,
     OperationKind, Outcome, Phase, Reason, Release, ReleaseId, RetryFrom, Rollback, Rollout, State,
@@ -38,6 +39,8 @@ pub struct Checker {
     /// Releases of which objects may exist.
     applied: BTreeSet<Release>,
     healthy_for: Option<Duration>,
+    /// The waves that a rollback wrote so far, and its sequence.
+    restored: (u64, BTreeSet<Wave>),
 }
 
 impl Checker {
@@ -102,7 +105,7 @@ impl Checker {
 
     fn check_action(&self, action: &Action, record: &StepRecord) {
         let rollout = &record.after.rollout;
-        let is_rolling_back = rollout.phase() == Phase::RollingBack;
+        let is_rolling_back = matches!(rollout.state, State::RollingBack(_));
         let sequence = rollout.sequence;
         match action {
             Action::Apply { release, direction: Direction::Rollback, .. } => {
@@ -113,7 +116,7 @@ impl Checker {
                 );
             }
             Action::Apply { release, direction: Direction::Forward { .. }, .. } => {
-                assert_eq!(rollout.phase(), Phase::Applying);
+                assert!(matches!(rollout.phase(), Phase::Applying | Phase::Verifying));
                 assert_eq!(
                     self.checked,
                     Some((sequence, release.clone())),
@@ -154,6 +157,10 @@ impl Checker {
                 assert!(is_rolling_back || !only_extensions);
                 let kept = if is_rolling_back { rollout.current.as_ref() } else { target(rollout) };
                 assert_eq!(keep.as_ref(), kept);
+                let (restored_by, waves) = &self.restored;
+                let is_whole = *restored_by == sequence && waves.len() == Wave::ALL.len();
+                let is_restored = !is_rolling_back || *only_extensions || keep.is_none();
+                assert!(is_restored || is_whole, "a refused object kept others from being written");
             }
             Action::Remove { releases } => {
                 assert!(
@@ -269,8 +276,12 @@ impl Checker {
             self.failed.extend(release.clone().map(|release| (release, self.requests)));
             self.rolled_back.insert((release, self.requests));
         }
-        if let Some(Action::Apply { release, .. }) = &record.after.action {
+        if let Some(Action::Apply { release, wave, .. }) = &record.after.action {
             self.applied.insert(release.clone());
+            if self.restored.0 != after.sequence {
+                self.restored = (after.sequence, BTreeSet::new());
+            }
+            self.restored.1.insert(*wave);
         }
         if after.touched.is_empty() && before.phase() != after.phase() {
             self.applied.retain(|release| Some(release) == after.current.as_ref());
@@ -319,6 +330,7 @@ fn kind(rollout: &Rollout) -> Option<OperationKind> {
 
 fn rolls_back_unrequested(before: &Rollout, after: &Rollout) -> bool {
     before.phase() != Phase::RollingBack
+        && after.phase() == Phase::RollingBack
         && matches!(after.state, State::RollingBack(Rollback { requested: false, .. }))
 }
 

@@ -19,7 +19,8 @@ pub const ARROWS: &[(Phase, &[Phase])] = &[
     (Available, &[Waiting, Pulling, Checking, Rejected, Removing]),
     (Rejected, &[Pending, Waiting, Pulling, Checking, Available, RollingBack, Removing]),
     (RolledBack, &[Waiting, Pulling, Checking, Rejected, Available, Removing]),
-    (Failed, &[Waiting, Pulling, Checking, Rejected, RollingBack, Removing]),
+    // A rollback that was given up goes on at long intervals.
+    (Failed, &[Waiting, Pulling, Checking, Rejected, RollingBack, RolledBack, Available, Removing]),
     (Removing, &[]),
 ];
 

@@ -7,15 +7,15 @@ use lifecycle::health::HookStatus;
 use lifecycle::health::Verdict;
 use lifecycle::plan::waves::Wave;
 use lifecycle::{
-    Action, CheckReport, Deletion, Fault, OnFailure, OnUnsafe, Outcome, PeerState, Phase, Reason,
-    RollbackSafety,
+    Action, CheckReport, Deletion, Direction, Fault, KeptObject, OnFailure, OnUnsafe, Outcome,
+    PeerState, Phase, Reason, RollbackSafety, Rollout,
 };
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
 use crate::scene::Scene;
-use crate::scene::words::{blocker, leftover, peer_running, requirement, tolerated};
+use crate::scene::words::{blocker, leftover, peer_running, refused, requirement, tolerated};
 
 #[derive(Clone, Debug)]
 pub struct Turn {
@@ -38,6 +38,8 @@ enum Ending {
     Hooks(HookStatus),
     Missing,
     Left,
+    /// The rollback cannot write this object.
+    Refused(KeptObject),
     /// An outcome of another action.
     Unexpected(Outcome),
 }
@@ -111,8 +113,14 @@ fn ending() -> impl Strategy<Value = Ending> {
         1 => Just(Ending::Hooks(HookStatus::Running("a job".to_owned()))),
         1 => Just(Ending::Missing),
         1 => Just(Ending::Left),
+        3 => refusal().prop_map(Ending::Refused),
         2 => unexpected().prop_map(Ending::Unexpected),
     ]
+}
+
+fn refusal() -> impl Strategy<Value = KeptObject> {
+    let object = select(vec!["ConfigMap a/b", "Deployment a/d"]);
+    (object, any::<bool>()).prop_map(|(object, transient)| refused(object, transient))
 }
 
 fn verdict() -> impl Strategy<Value = Option<Verdict>> {
@@ -121,6 +129,8 @@ fn verdict() -> impl Strategy<Value = Option<Verdict>> {
         1 => Just(Some(Verdict::Tolerated(vec![tolerated("Pod a", "no pod")]))),
         2 => Just(Some(Verdict::InProgress("a pod".to_owned()))),
         2 => Just(Some(Verdict::Failed("crash loop".to_owned()))),
+        1 => select(Wave::ALL)
+            .prop_map(|wave| Some(Verdict::Missing { wave, message: "a thing".to_owned() })),
         1 => Just(None),
         1 => any::<bool>().prop_map(|started| {
             Some(Verdict::AwaitingHooks { awaited: "a job".to_owned(), started })
@@ -133,7 +143,11 @@ fn reason() -> impl Strategy<Value = Reason> {
 }
 
 fn unexpected() -> impl Strategy<Value = Outcome> {
-    let waves = select(Wave::ALL).prop_map(|wave| Outcome::Applied { wave, kept: Vec::new() });
+    let waves = select(Wave::ALL).prop_map(|wave| Outcome::Applied {
+        wave,
+        kept: Vec::new(),
+        refused: Vec::new(),
+    });
     let leftovers = || select(vec![Vec::new(), vec![leftover("a thing")]]);
     prop_oneof![
         select(vec![
@@ -264,20 +278,31 @@ impl Ending {
             (Ending::Hooks(ran), Some(Action::RunHooks { .. })) => {
                 Some(Outcome::HooksRan(ran.clone()))
             }
-            (Ending::Hooks(_), _) => scene.succeed(),
+            (
+                Ending::Refused(refused),
+                Some(Action::Apply { wave, direction: Direction::Rollback, .. }),
+            ) if refused.object.wave() == *wave => {
+                let (wave, refused) = (*wave, vec![refused.clone()]);
+                Some(Outcome::Applied { wave, kept: Vec::new(), refused })
+            }
+            (Ending::Hooks(_) | Ending::Refused(_), _) => scene.succeed(),
             (Ending::Missing, Some(_)) => Some(Outcome::Missing),
             (Ending::Left, Some(Action::Prune { .. })) => Some(Outcome::Pruned { leftovers }),
             (Ending::Left, Some(Action::Remove { .. })) => Some(Outcome::Removed { leftovers }),
             (Ending::Unexpected(outcome), action) => Some(outcome.clone())
-                .filter(|outcome| is_unexpected(scene.rollout.phase(), action, outcome)),
+                .filter(|outcome| is_unexpected(&scene.rollout, action, outcome)),
             (Ending::Lost | Ending::Fault(_) | Ending::Missing | Ending::Left, _) => None,
         }
     }
 }
 
 /// Returns whether nothing waits for this outcome.
-fn is_unexpected(phase: Phase, action: Option<&Action>, outcome: &Outcome) -> bool {
+fn is_unexpected(rollout: &Rollout, action: Option<&Action>, outcome: &Outcome) -> bool {
     if let Some(Action::SaveEvidence { .. }) = action {
+        return false;
+    }
+    let is_watched = rollout.state.traits().verified.is_some();
+    if is_watched && matches!(outcome, Outcome::Applied { .. }) {
         return false;
     }
     if let (Some(Action::Apply { wave, .. }), Outcome::Applied { wave: applied, .. }) =
@@ -286,7 +311,7 @@ fn is_unexpected(phase: Phase, action: Option<&Action>, outcome: &Outcome) -> bo
         return wave != applied;
     }
     !matches!(
-        (phase, outcome),
+        (rollout.phase(), outcome),
         (Phase::Pulling | Phase::Rejected, Outcome::Pulled)
             | (Phase::Staging | Phase::Rejected, Outcome::Staged)
             | (Phase::Checking | Phase::Rejected, Outcome::Checked(_))

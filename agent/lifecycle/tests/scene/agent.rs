@@ -76,7 +76,9 @@ impl Scene {
             }
             Action::Check { .. } => Outcome::Checked(self.check_report.clone()),
             Action::RunHooks { .. } => Outcome::HooksRan(HookStatus::Succeeded),
-            Action::Apply { wave, .. } => Outcome::Applied { wave, kept: Vec::new() },
+            Action::Apply { wave, .. } => {
+                Outcome::Applied { wave, kept: Vec::new(), refused: Vec::new() }
+            }
             Action::SaveEvidence { failure } => {
                 Outcome::EvidenceSaved(evidence::config_map_name("add-on", failure.sequence))
             }

@@ -77,6 +77,7 @@ impl Scene {
                 has_slot: true,
                 kubernetes: semver::Version::parse("1.31.4").ok(),
                 retained: Vec::new(),
+                recovered: Vec::new(),
                 outcome: None,
                 verdict: None,
                 elapsed: Duration::ZERO,

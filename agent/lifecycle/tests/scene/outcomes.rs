@@ -5,7 +5,7 @@ use std::time::Duration;
 use lifecycle::health::{HookStatus, Verdict};
 use lifecycle::{Action, Direction, Fault, Outcome, Phase, Reason, RollbackSafety};
 
-use super::words::{blocker, kept, leftover, unknown};
+use super::words::{blocker, kept, leftover, refused, unknown};
 use super::{MAX_STEPS, Scene};
 
 /// How actions end.
@@ -59,7 +59,35 @@ impl Scene {
             panic!("{} does not roll back", self.describe())
         };
         let kept = definitions.iter().map(|name| kept(name)).collect();
-        self.ends(Some(Outcome::Applied { wave, kept }))
+        self.ends(Some(Outcome::Applied { wave, kept, refused: Vec::new() }))
+    }
+
+    /// The rollback writes all of a wave except these objects.
+    pub fn refuses(mut self, objects: &[&str], transient: bool) -> Self {
+        let Some(Action::Apply { wave, direction: Direction::Rollback, .. }) = self.action.take()
+        else {
+            panic!("{} does not roll back", self.describe())
+        };
+        let refused = objects.iter().map(|object| refused(object, transient));
+        let refused = refused.filter(|refused| refused.object.wave() == wave).collect();
+        self.ends(Some(Outcome::Applied { wave, kept: Vec::new(), refused }))
+    }
+
+    /// Everything succeeds for so many seconds, except that the rollback cannot write these objects.
+    pub fn goes_well_without(mut self, objects: &[&str], transient: bool, seconds: u64) -> Self {
+        let end = self.now.saturating_add(Duration::from_secs(seconds)).expect("a duration");
+        while self.now < end {
+            self = match self.action {
+                Some(Action::Apply { direction: Direction::Rollback, .. }) => {
+                    self.refuses(objects, transient)
+                }
+                _ => self.goes_well(),
+            };
+            if self.is_at_rest() {
+                break;
+            }
+        }
+        self
     }
 
     pub fn reports_hooks(self, status: HookStatus) -> Self {

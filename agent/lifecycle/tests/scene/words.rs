@@ -85,6 +85,15 @@ pub fn kept(name: &str) -> KeptObject {
     KeptObject { object, cause }
 }
 
+/// An object that a rollback cannot write: `ConfigMap a/b` or `Deployment a/b`.
+pub fn refused(text: &str, transient: bool) -> KeptObject {
+    let key = key(text);
+    let group = if key.kind == "Deployment" { "apps" } else { "" };
+    let object = ObjectKey { group: group.to_owned(), ..key };
+    let cause = Fault::new(Reason::ObjectRefused, format!("{object}: denied"));
+    KeptObject { object, cause: Fault { transient, ..cause } }
+}
+
 /// A preexisting failure that is tolerated.
 pub fn tolerated(object: &str, message: &str) -> ToleratedFailure {
     ToleratedFailure { object: key(object), message: message.to_owned() }

@@ -86,7 +86,7 @@ impl Cluster {
         if !half {
             self.shared[at] = Some(release.clone());
         }
-        Outcome::Applied { wave, kept: Vec::new() }
+        Outcome::Applied { wave, kept: Vec::new(), refused: Vec::new() }
     }
 
     fn prune(

@@ -189,6 +189,7 @@ impl World {
             has_slot: true,
             kubernetes: None,
             retained: etcd.cluster.retained.clone(),
+            recovered: Vec::new(),
             outcome: agent.outcome.clone(),
             verdict: agent
                 .rollout
@@ -287,7 +288,8 @@ impl World {
             assert_eq!(verdict_of(current), Verdict::Healthy, "available, and not healthy");
         }
         let is_unrequested = |it: &Rollout| {
-            matches!(it.state, State::RollingBack(Rollback { requested: false, .. }))
+            it.phase() == Phase::RollingBack
+                && matches!(it.state, State::RollingBack(Rollback { requested: false, .. }))
         };
         if is_unrequested(rollout)
             && !is_unrequested(before)

@@ -31,6 +31,14 @@ fn a_rejection_by_the_environment_is_retried_and_keeps_its_times() {
 }
 
 #[test]
+fn a_retry_out_of_a_rejection_takes_a_slot_first() {
+    let scene = Scene::upgrading(Phase::Checking).fails_for_good(Reason::Forbidden).slot(false);
+    let scene = scene.waits(7 * MINUTES).is(Phase::Rejected).does("-");
+    assert_eq!(scene.wake, Some(Duration::from_secs(30)));
+    scene.slot(true).observe().does("check 1.5.0 from 1.4.0");
+}
+
+#[test]
 fn jitter_spreads_the_retries_of_a_rejection() {
     for (jitter, seconds) in [(0.0, 225), (0.5, 300), (1.0, 375)] {
         let mut scene = Scene::upgrading(Phase::Checking);

@@ -97,7 +97,7 @@ fn unexpected_outcomes_change_nothing() {
         Outcome::Retained,
         Outcome::FinalizerRemoved,
         Outcome::Removed { leftovers: Vec::new() },
-        Outcome::Applied { wave: Wave::Extensions, kept: Vec::new() },
+        Outcome::Applied { wave: Wave::Extensions, kept: Vec::new(), refused: Vec::new() },
     ];
     for phase in [Phase::Pulling, Phase::Staging, Phase::Checking, Phase::Applying, Phase::Pruning]
     {

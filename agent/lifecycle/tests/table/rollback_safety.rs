@@ -160,7 +160,8 @@ fn all_kept_objects_are_recorded_and_five_of_them_are_named() {
 
 #[test]
 fn the_outcome_of_another_wave_keeps_no_objects() {
-    let stray = Outcome::Applied { wave: Wave::Extensions, kept: vec![kept("x")] };
+    let stray =
+        Outcome::Applied { wave: Wave::Extensions, kept: vec![kept("x")], refused: Vec::new() };
     let scene = rolling_back().done().ends(Some(stray)).does("-");
     scene.settled().is(Phase::RolledBack).because(Reason::Unhealthy);
 }

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lifecycle::Object;
 use lifecycle::bundle::hook::HookRun;
 use lifecycle::health::{Graces, PreexistingFailure, Rules};
+use lifecycle::plan::waves::Wave;
+use lifecycle::{KnownKind, Object, ObjectKey};
 
 use super::cel_worker::CelWorker;
+use crate::cluster::resolved::ResolvedObject;
 
 /// Which Jobs count for the health of a release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub struct HealthOptions<'a> {
     /// Time spent since the release was applied.
     pub since_apply: Duration,
     pub jobs: JobPolicy,
+    /// Objects that a rollback could not write. Only of workloads the release needs the restored form.
+    pub refused: &'a [ObjectKey],
     pub graces: Graces,
     /// The release's own health rules.
     pub rules: &'a Arc<Rules>,
@@ -37,4 +41,13 @@ pub struct HealthOptions<'a> {
     pub tolerated_after: Duration,
     /// The run of verify hooks that has to succeed; none on a rollback.
     pub verify_run: Option<HookRun>,
+}
+
+impl HealthOptions<'_> {
+    /// Returns whether the health of an object counts, also where it does not exist.
+    pub fn counts(&self, object: &ResolvedObject) -> bool {
+        let is_ignored_job = self.jobs == JobPolicy::Ignored && object.manifest.is(KnownKind::Job);
+        let is_needed = object.wave() == Wave::Workloads || !self.refused.contains(&object.key());
+        object.hook().is_none() && !is_ignored_job && is_needed
+    }
 }
