@@ -183,6 +183,68 @@ pub async fn the_status_names_the_object_that_blocks_a_removal(shared: &Shared) 
     add_on.until_gone().await
 }
 
+pub async fn a_refused_deletion_keeps_nothing_else(shared: &Shared) -> Result<()> {
+    let (name, group) = ("denied", "denied.example.com");
+    let managed = shared.managed().await?;
+    let add_on = managed.add_on(name);
+    let bundle = Bundle::new().namespace(name).object(crd("Gear", group)).config("settings", "1");
+    let bundle =
+        bundle.deployment("operator", READY).object(custom_resource("Gear", group, "main"));
+    let spec = Spec::inline("1.0.0", &bundle).namespace(name).policy("timeout", "90s");
+    add_on.assign(&spec).await?;
+    add_on.until_available("1.0.0").await?;
+    for object in deny_deletion(name, group) {
+        managed.plane.apply_yaml(&object.to_string()).await?;
+    }
+    let gear = format!("gear.{group} main --namespace {name}");
+    let dry_run = format!("delete {gear} --dry-run=server");
+    until("the policy to be in force", TIMEOUT, async || {
+        Ok(managed.kubectl(&dry_run).await.is_err().then_some(()))
+    })
+    .await?;
+
+    add_on.delete().await?;
+    until("everything else to be removed", TIMEOUT, async || {
+        let workload = add_on.image(name, "operator").await?;
+        let config = add_on.config(name, "settings").await?;
+        Ok((workload.is_none() && config.is_none()).then_some(()))
+    })
+    .await?;
+    let names_gear = |message: &String| message.contains("Gear denied/main");
+    let status = add_on
+        .until("to name what is refused", |status| status.message.as_ref().is_some_and(names_gear))
+        .await?;
+    ensure!(status.phase == Some(Phase::Removing));
+    // Its namespace and definition would take it along.
+    managed.kubectl(&format!("get {gear}")).await?;
+
+    managed.kubectl(&format!("delete validatingadmissionpolicybinding {name}")).await?;
+    add_on.until_gone().await?;
+    ensure!(add_on.object("v1", "Namespace", "", name).await?.is_none());
+    managed.kubectl(&format!("delete validatingadmissionpolicy {name}")).await.map(drop)
+}
+
+/// An admission policy that denies the deletion of Gears.
+fn deny_deletion(name: &str, group: &str) -> [serde_json::Value; 2] {
+    let rule = json!({
+        "apiGroups": [group], "apiVersions": ["*"], "operations": ["DELETE"], "resources": ["*"],
+    });
+    let policy = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": name},
+        "spec": {
+            "matchConstraints": {"resourceRules": [rule]},
+            "validations": [{"expression": "false", "message": "gears stay"}],
+        },
+    });
+    let binding = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": {"name": name},
+        "spec": {"policyName": name, "validationActions": ["Deny"]},
+    });
+    [policy, binding]
+}
+
 pub async fn deletion_policy_orphan_leaves_everything(shared: &Shared) -> Result<()> {
     let managed = shared.managed().await?;
     let add_on = managed.add_on("orphan");

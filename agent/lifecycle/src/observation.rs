@@ -151,6 +151,9 @@ pub enum Action {
     Remove {
         /// The releases to remove.
         releases: Vec<Release>,
+        /// Whether refused objects of a wave do not keep the next from being removed. Those that are deleted and not gone
+        /// yet do: what removes their finalizers has to stay.
+        past_refused: bool,
     },
     /// Delete the retained releases and remove the agent's finalizer.
     RemoveFinalizer,

@@ -70,6 +70,11 @@ pub fn step(rollout: Rollout, seen: &Observation, now: Timestamp) -> Step {
     };
     let has_moved = place(&rollout) != before;
     let due = action::due(&rollout, view);
+    // What a removal left is not tried again at once.
+    let is_removal = rollout.phase().is_settled() && matches!(due, Some(Action::Prune { .. }));
+    if is_removal && !rollout.state.is_given_up() && (has_moved || seen.outcome.is_some()) {
+        rollout = rollout.pause(seen.jitter);
+    }
     // An action that changed nothing is not repeated without a backoff.
     let is_repeated = seen.outcome.is_some()
         && !has_moved
@@ -113,6 +118,7 @@ fn decide(rollout: Rollout, view: View) -> Decision {
         // Until it is confirmed as an order, a deletion changes nothing.
         DeletionIntent::None | DeletionIntent::Unconfirmed | DeletionIntent::Evicted => {}
     }
+    let rollout = at_rest::record_removal(rollout, view);
     match rollout.state.clone() {
         State::Pending | State::Waiting { .. } => start::start(rollout, view),
         State::Pulling => prepare::pull(rollout, view),
@@ -233,7 +239,8 @@ fn fail(rollout: Rollout, cause: Fault, view: View) -> Rollout {
 fn wake(rollout: &Rollout, view: View, has_moved: bool) -> Option<Duration> {
     let backoff = Some(rollout.retry_state.backoff).filter(|backoff| !backoff.is_zero());
     let look = health_interval(rollout);
-    if backoff.is_some() && !(has_moved && look.is_some()) {
+    let is_watched = look.is_some() || !rollout.unpruned.is_empty();
+    if backoff.is_some() && !(has_moved && is_watched) {
         return backoff.min(look.or(backoff));
     }
     // Another state may decide otherwise on the same observation.

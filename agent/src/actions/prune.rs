@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use kube::api::PropagationPolicy;
 use lifecycle::names::label;
 use lifecycle::ownership::{adoption, keep_marks};
-use lifecycle::plan::removal::{guard, removals, withdrawals};
-use lifecycle::{Fault, Leftover, Object, ObjectKey};
+use lifecycle::plan::removal::{depends_on, guard, removals, withdrawals};
+use lifecycle::{Fault, Leftover, Object, ObjectKey, Reason};
 
 use crate::cluster::access::{Access, delete_by_uid};
 use crate::cluster::error;
@@ -26,29 +26,76 @@ pub struct PruneOptions {
 /// What a removal did not remove.
 #[derive(Debug, Default)]
 pub struct Remains {
-    /// Deleted and not gone yet.
+    /// Deleted and not gone yet, or refused.
     pub leftovers: Vec<Leftover>,
     /// Guarded objects and why they stay, as text for an event.
     pub kept: Vec<String>,
 }
 
-/// Removes the objects in `known` that are not in `kept`, the last applied first.
+impl Remains {
+    fn refuse(&mut self, object: ObjectKey, cause: Fault) {
+        tracing::warn!(%object, cause = cause.message, "could not remove an object");
+        self.leftovers.push(Leftover::Refused { object, cause });
+    }
+
+    /// Returns an object that could not be removed and would be lost with this one.
+    fn refused_in(&self, base: &ResolvedObject) -> Option<&ObjectKey> {
+        self.leftovers.iter().find_map(|leftover| match leftover {
+            Leftover::Refused { object, .. } if depends_on(object, &base.manifest) => Some(object),
+            Leftover::Object { .. }
+            | Leftover::Refused { .. }
+            | Leftover::LostRelease { .. }
+            | Leftover::LostBaseline
+            | Leftover::GivenUp { .. } => None,
+        })
+    }
+}
+
+/// Removes the objects in `known` that are not in `kept`, the last applied first. One that cannot be read or deleted keeps
+/// no other, except for its namespace and the definition of its kind. `remains` has what removals before this one left.
+///
+/// # Errors
+/// The API server does not answer.
 pub async fn prune(
     access: &Access,
     kept: &[ResolvedObject],
     known: Vec<ResolvedObject>,
     options: &PruneOptions,
-) -> Result<Remains, Fault> {
-    let mut remains = Remains::default();
+    remains: &mut Remains,
+) -> Result<(), Fault> {
     let kept_keys: BTreeSet<ObjectKey> = kept.iter().map(ResolvedObject::key).collect();
     for object in removed_objects(kept, known, options.only_extensions) {
         let Some(object) = with_any_version(object) else { continue };
-        let Some(living) = access.read(&object).await? else { continue };
-        if !kept_keys.contains(&object.key()) || is_written_by_its_release(&living, &object) {
-            remove(access, &object, living, options, &mut remains).await?;
+        let is_kept = kept_keys.contains(&object.key());
+        let Err(cause) = remove_if_written(access, &object, is_kept, options, remains).await else {
+            continue;
+        };
+        if cause.transient && !access.is_answered().await {
+            return Err(cause);
         }
+        remains.refuse(object.key(), cause);
     }
-    Ok(remains)
+    Ok(())
+}
+
+/// Removes an object; one that another release keeps only if its own release wrote it last.
+async fn remove_if_written(
+    access: &Access,
+    object: &ResolvedObject,
+    is_kept: bool,
+    options: &PruneOptions,
+    remains: &mut Remains,
+) -> Result<(), Fault> {
+    let Some(living) = access.read(object).await? else { return Ok(()) };
+    if is_kept && !is_written_by_its_release(&living, object) {
+        return Ok(());
+    }
+    if let Some(refused) = remains.refused_in(object) {
+        let message =
+            format!("{} is needed by {refused}, which could not be removed", object.key());
+        return Err(Fault::new(Reason::ObjectRefused, message));
+    }
+    remove(access, object, living, options, remains).await
 }
 
 /// Returns the objects to remove, the last applied first.

@@ -43,7 +43,9 @@ impl Driver {
             Action::Retain { states } => {
                 self.release_store.retain_only(&states).await.map(|()| Outcome::Retained)
             }
-            Action::Remove { releases } => self.remove_all(&releases).await,
+            Action::Remove { releases, past_refused } => {
+                self.remove_all(&releases, past_refused).await
+            }
             Action::RemoveFinalizer => self.release_add_on().await,
             Action::Recreate => self.hand_over().await,
         }

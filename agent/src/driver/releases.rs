@@ -38,8 +38,12 @@ impl Driver {
             let Some(packed) = self.release_store.load(id).await? else { return Ok(None) };
             let rollout = &self.ledger.rollout;
             self.releases.retain(|id| {
-                let mut needed =
-                    rollout.current.iter().chain(&rollout.previous).chain(&rollout.touched);
+                let mut needed = rollout
+                    .current
+                    .iter()
+                    .chain(&rollout.previous)
+                    .chain(&rollout.touched)
+                    .chain(&rollout.unpruned);
                 needed.any(|release| &release.id == id)
             });
             self.releases.insert(id.clone(), packed);

@@ -9,6 +9,25 @@ use crate::actions::prune::{PruneOptions, Remains, prune};
 use crate::actions::release::ResolvedRelease;
 use crate::cluster::resolved::ResolvedObject;
 
+/// Whether a wave of all releases is gone before the one below it is removed.
+#[derive(Clone, Copy)]
+enum Order {
+    Strict,
+    /// Refused objects hold up nothing. Those that are not gone yet do.
+    PastRefused,
+    None,
+}
+
+impl Order {
+    fn is_held_by(self, leftover: &Leftover) -> bool {
+        match self {
+            Order::Strict => true,
+            Order::PastRefused => !matches!(leftover, Leftover::Refused { .. }),
+            Order::None => false,
+        }
+    }
+}
+
 impl Driver {
     /// Removes the objects of the releases that `keep` does not have.
     pub(super) async fn prune(
@@ -28,25 +47,30 @@ impl Driver {
         let options = self.prune_options(only_extensions);
         let others: Vec<_> =
             releases.iter().filter(|release| Some(*release) != keep).cloned().collect();
-        let leftovers = self.prune_releases(&kept, &others, &options, in_order).await?;
+        let order = if in_order { Order::Strict } else { Order::None };
+        let leftovers = self.prune_releases(&kept, &others, &options, order).await?;
         Ok(Outcome::Pruned { leftovers })
     }
 
     /// Removes all objects of the releases, one wave after the other.
-    pub(super) async fn remove_all(&mut self, releases: &[Release]) -> Result<Outcome, Fault> {
+    pub(super) async fn remove_all(
+        &mut self,
+        releases: &[Release],
+        past_refused: bool,
+    ) -> Result<Outcome, Fault> {
         let options = self.prune_options(false);
-        let leftovers = self.prune_releases(&[], releases, &options, true).await?;
+        let order = if past_refused { Order::PastRefused } else { Order::Strict };
+        let leftovers = self.prune_releases(&[], releases, &options, order).await?;
         Ok(Outcome::Removed { leftovers })
     }
 
-    /// Removes the objects of each release with the rights of its account. `in_order`: a wave of all releases is gone
-    /// before the one below it is removed.
+    /// Removes the objects of each release with the rights of its account.
     async fn prune_releases(
         &mut self,
         kept: &[ResolvedObject],
         releases: &[Release],
         options: &PruneOptions,
-        in_order: bool,
+        order: Order,
     ) -> Result<Vec<Leftover>, Fault> {
         let (open, lost) = self.open_all(releases).await?;
         let mut remains = Remains::default();
@@ -54,11 +78,9 @@ impl Driver {
             for release in &open {
                 let objects = release.objects.iter().filter(|object| object.wave() == wave);
                 let objects = objects.cloned().collect();
-                let more = prune(&release.access, kept, objects, options).await?;
-                remains.leftovers.extend(more.leftovers);
-                remains.kept.extend(more.kept);
+                prune(&release.access, kept, objects, options, &mut remains).await?;
             }
-            if in_order && !remains.leftovers.is_empty() {
+            if remains.leftovers.iter().any(|leftover| order.is_held_by(leftover)) {
                 break;
             }
         }

@@ -80,6 +80,11 @@ impl Rollout {
         self.retry_state.attempts < MAX_PRUNE_ATTEMPTS
     }
 
+    /// Returns whether an uninstall goes on to the next wave although objects of the last one are refused.
+    pub(crate) fn uninstalls_past_refused(&self) -> bool {
+        self.retry_state.attempts >= MAX_QUICK_UNINSTALL_ATTEMPTS
+    }
+
     /// Stays until the leftovers of an uninstall disappear. It looks again soon: this takes its time, and is no failure.
     pub(crate) fn await_uninstall(mut self, leftovers: &[Leftover], jitter: f64) -> Self {
         let is_quick = self.retry_state.attempts < MAX_QUICK_UNINSTALL_ATTEMPTS;

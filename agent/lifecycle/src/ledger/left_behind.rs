@@ -65,6 +65,7 @@ impl Display for Leftover {
             Leftover::LostBaseline => {
                 f.write_str("objects of earlier releases, because a retained release is gone")
             }
+            Leftover::Refused { object, cause } if cause.message.is_empty() => object.fmt(f),
             Leftover::Refused { cause, .. } | Leftover::GivenUp { cause } => {
                 f.write_str(&cause.message)
             }

@@ -59,10 +59,10 @@ impl Rollout {
     /// Returns the ledger for a new `ManagedAddOn` of the same name, after the deletion of the old one. Nothing runs. If
     /// the removal was not `done`, objects of the old releases may exist.
     pub(crate) fn for_new_add_on(self, done: bool) -> Self {
-        let touched =
-            if done { Vec::new() } else { self.touched.into_iter().chain(self.current).collect() };
+        let touched = if done { Vec::new() } else { self.removable(None) };
         let operation = self.operation.filter(|operation| !operation.is_open());
-        let rollout = Self { current: None, previous: None, touched, operation, ..self };
+        let unpruned = Vec::new();
+        let rollout = Self { current: None, previous: None, touched, unpruned, operation, ..self };
         rollout.enter(State::Pending)
     }
 

@@ -16,7 +16,7 @@ use crate::rollback_safety::{Blocker, RollbackSafety};
 use crate::spec::requirement::Requirement;
 use crate::spec::version_range::is_older;
 
-/// Kept or refused objects of which the cause is recorded and shown: an etcd object is small.
+/// Kept and refused objects and leftovers of which the cause is recorded and shown: an etcd object is small.
 const MAX_CAUSES: usize = 5;
 
 /// One attempt to change what runs, or to remove it.
@@ -204,6 +204,16 @@ impl Operation {
             known.extend_from_slice(newest);
             for known in known.iter_mut().skip(MAX_CAUSES) {
                 known.cause.message.clear();
+            }
+        }
+    }
+
+    /// Records the leftovers of a removal. Only the first five keep the message of their cause.
+    pub(crate) fn record_leftovers(&mut self, leftovers: &[Leftover]) {
+        self.leftovers = leftovers.to_vec();
+        for leftover in self.leftovers.iter_mut().skip(MAX_CAUSES) {
+            if let Leftover::Refused { cause, .. } = leftover {
+                cause.message.clear();
             }
         }
     }

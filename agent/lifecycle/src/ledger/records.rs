@@ -204,7 +204,7 @@ impl Rollout {
 
     /// Records the leftovers of a removal.
     pub(crate) fn record_leftovers(self, leftovers: &[Leftover]) -> Self {
-        self.edit(|operation| operation.leftovers = leftovers.to_vec())
+        self.edit(|operation| operation.record_leftovers(leftovers))
     }
 
     /// Has evidence of the operation's failure saved before anything else is done.

@@ -9,10 +9,12 @@ use crate::bundle::hook::HookRun;
 use crate::bundle::release::{Release, ReleaseId};
 use crate::health::PreexistingFailure;
 use crate::ledger::failure::Failure;
+use crate::ledger::left_behind::Leftover;
 use crate::ledger::operation::Operation;
 use crate::ledger::retained::RetainedState;
 use crate::ledger::retry::RetryState;
 use crate::ledger::state::{AtRest, State, Verified};
+use crate::observation::Observation;
 use crate::spec::assignment::Assignment;
 use crate::spec::requirement::Requirement;
 
@@ -40,6 +42,9 @@ pub struct Rollout {
     /// Releases of which objects may exist, besides the current one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub touched: Vec<Release>,
+    /// Releases of which the last removal left something. They stay retained, and the removal is tried again at rest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unpruned: Vec<Release>,
     /// Workloads that lacked pods before the first write. They fail nothing while they are no worse.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub preexisting_failures: Vec<PreexistingFailure>,
@@ -72,6 +77,7 @@ impl Default for Rollout {
             requires: Vec::new(),
             previous: None,
             touched: Vec::new(),
+            unpruned: Vec::new(),
             preexisting_failures: Vec::new(),
             operation: None,
             failure: None,
@@ -145,7 +151,8 @@ impl Rollout {
     pub(crate) fn retained_states(&self) -> Vec<(ReleaseId, RetainedState)> {
         let current = self.current.iter().map(|release| (release, RetainedState::Current));
         let previous = self.previous.iter().map(|release| (release, RetainedState::Previous));
-        let touched = self.touched.iter().map(|release| (release, RetainedState::Candidate));
+        let touched = self.touched.iter().chain(&self.unpruned);
+        let touched = touched.map(|release| (release, RetainedState::Candidate));
         let mut states: Vec<(ReleaseId, RetainedState)> = Vec::new();
         for (Release { id, .. }, state) in current.chain(previous).chain(touched) {
             if !states.iter().any(|(known, _)| known == id) {
@@ -217,7 +224,33 @@ impl Rollout {
         self
     }
 
-    /// Forgets all other releases: no objects of them exist any more.
+    /// All releases of which objects may exist, besides the one that stays.
+    pub(crate) fn removable(&self, keep: Option<&Release>) -> Vec<Release> {
+        let all = self.current.iter().chain(&self.touched).chain(&self.unpruned);
+        let mut releases: Vec<Release> = Vec::new();
+        for release in all.filter(|release| Some(*release) != keep) {
+            if !releases.contains(release) {
+                releases.push(release.clone());
+            }
+        }
+        releases
+    }
+
+    /// Remembers the releases of which a removal left something, as long as they are retained: without its release an
+    /// object cannot be found.
+    pub(crate) fn record_unpruned(
+        mut self,
+        keep: Option<&Release>,
+        leftovers: &[Leftover],
+        seen: &Observation,
+    ) -> Self {
+        let mut releases = self.removable(keep);
+        releases.retain(|release| !leftovers.is_empty() && seen.is_retained(&release.id));
+        self.unpruned = releases;
+        self.record_leftovers(leftovers)
+    }
+
+    /// Forgets all other releases: no objects of them exist any more, except for those of unpruned ones.
     pub(crate) fn forget_touched(mut self) -> Self {
         self.touched.clear();
         self.preexisting_failures.clear();

@@ -25,21 +25,21 @@ pub fn removals(kept: &[Object], known: Vec<Object>) -> Vec<Object> {
         .into_iter()
         .filter(|object| !keys.contains(&object.key()) || is_other_run(object, kept))
         .filter(|object| seen.insert(object.key()))
-        .filter(|object| !kept.iter().any(|other| depends_on(other, object)))
+        .filter(|object| !kept.iter().any(|other| depends_on(&other.key(), object)))
         .collect();
     removed.sort_by_key(|object| std::cmp::Reverse(object.wave()));
     removed
 }
 
 /// Returns whether removing `base` would remove `object` with it: its namespace, or the definition of its kind.
-fn depends_on(object: &Object, base: &Object) -> bool {
+pub fn depends_on(object: &ObjectKey, base: &Object) -> bool {
     let text = |pointer| base.0.pointer(pointer).and_then(|value| value.as_str());
     if base.is(KnownKind::Namespace) {
-        return object.namespace() == Some(base.name());
+        return object.namespace.as_deref() == Some(base.name());
     }
     base.is(KnownKind::CustomResourceDefinition)
-        && text("/spec/group") == Some(object.group())
-        && text("/spec/names/kind") == Some(object.kind())
+        && text("/spec/group") == Some(object.group.as_str())
+        && text("/spec/names/kind") == Some(object.kind.as_str())
 }
 
 /// Returns the webhooks and APIServices of a failed release that `kept` does not have, or has in another form. They are

@@ -3,7 +3,6 @@
 use super::rewrite;
 use super::view::View;
 use crate::bundle::hook::Hook;
-use crate::bundle::release::Release;
 use crate::deletion::DeletionIntent;
 use crate::health::Verdict;
 use crate::ledger::retained::Retained;
@@ -78,7 +77,13 @@ fn run_hooks(rollout: &Rollout, view: View, hook: Hook) -> Option<Action> {
 fn prune(rollout: &Rollout) -> Action {
     Action::Prune {
         keep: rollout.target().cloned(),
-        releases: rollout.touched.iter().chain(&rollout.current).cloned().collect(),
+        releases: rollout
+            .touched
+            .iter()
+            .chain(&rollout.current)
+            .chain(&rollout.unpruned)
+            .cloned()
+            .collect(),
         only_extensions: false,
         in_order: rollout.prunes_in_order(),
     }
@@ -87,7 +92,7 @@ fn prune(rollout: &Rollout) -> Action {
 fn roll_back(rollout: &Rollout, step: &RollbackStep, view: View) -> Option<Action> {
     let prune = |only_extensions| Action::Prune {
         keep: rollout.current.clone(),
-        releases: rollout.touched.clone(),
+        releases: rollout.touched.iter().chain(&rollout.unpruned).cloned().collect(),
         only_extensions,
         in_order: !only_extensions && rollout.prunes_in_order(),
     };
@@ -103,10 +108,18 @@ fn roll_back(rollout: &Rollout, step: &RollbackStep, view: View) -> Option<Actio
     }
 }
 
+/// At rest the removal of what another one left is tried again, unless another release may be half written.
+fn remove_leftovers(rollout: &Rollout) -> Option<Action> {
+    let keep = rollout.current.clone();
+    let releases = rollout.removable(keep.as_ref());
+    let is_due = !rollout.unpruned.is_empty() && rollout.is_untouched();
+    is_due.then_some(Action::Prune { keep, releases, only_extensions: false, in_order: false })
+}
+
 /// At rest a finalizer that somebody removed is added again, as what is installed would be lost with the `ManagedAddOn`; and
 /// only the releases that matter stay retained.
 fn tidy_up(rollout: &Rollout, view: View) -> Option<Action> {
-    let may_have_objects = rollout.current.is_some() || !rollout.touched.is_empty();
+    let may_have_objects = !rollout.removable(None).is_empty();
     if !view.seen.has_finalizer && may_have_objects {
         return Some(Action::AddFinalizer);
     }
@@ -114,17 +127,19 @@ fn tidy_up(rollout: &Rollout, view: View) -> Option<Action> {
     let is_tidy = |Retained { release, state }: &Retained| {
         states.iter().any(|(id, wanted)| *id == release.id && wanted == state)
     };
-    (!view.seen.retained.iter().all(is_tidy)).then_some(Action::Retain { states })
+    match view.seen.retained.iter().all(is_tidy) {
+        true => remove_leftovers(rollout),
+        false => Some(Action::Retain { states }),
+    }
 }
 
 /// Removes all releases of which objects may exist, and all that are retained.
 fn remove(rollout: &Rollout, view: View) -> Action {
-    let mut releases: Vec<Release> =
-        rollout.current.iter().chain(&rollout.touched).cloned().collect();
+    let mut releases = rollout.removable(None);
     for Retained { release, .. } in &view.seen.retained {
         if !releases.contains(release) {
             releases.push(release.clone());
         }
     }
-    Action::Remove { releases }
+    Action::Remove { releases, past_refused: rollout.uninstalls_past_refused() }
 }

@@ -22,6 +22,19 @@ pub(super) fn stay_available(rollout: Rollout, view: View) -> Decision {
     }
 }
 
+/// Records how the removal of leftovers went that was tried again at rest.
+pub(super) fn record_removal(rollout: Rollout, view: View) -> Rollout {
+    let is_at_rest = rollout.phase().is_settled() && !rollout.state.is_given_up();
+    let is_tried = is_at_rest && rollout.is_untouched() && !rollout.unpruned.is_empty();
+    match view.outcome() {
+        Some(Outcome::Pruned { leftovers }) if is_tried => {
+            let keep = rollout.current.clone();
+            rollout.record_unpruned(keep.as_ref(), leftovers, view.seen)
+        }
+        Some(_) | None => rollout,
+    }
+}
+
 /// Rejected: tried again if the assignment changes, and by itself if the environment may have.
 pub(super) fn stay_rejected(
     rollout: Rollout,

@@ -68,7 +68,9 @@ fn complete(
     let Some(target) = operation.target.as_ref() else { return (rollout, Transition::Stay) };
     let message = format!("{} is available{}", target.version, describe_tolerated(tolerated));
     let end = Fault::new(operation.success_reason(), message);
-    let rollout = rollout.record_leftovers(leftovers).promote_target().forget_touched();
+    let (target, end) = (target.clone(), end);
+    let rollout = rollout.record_unpruned(Some(&target), leftovers, view.seen);
+    let rollout = rollout.promote_target().forget_touched();
     let rollout = rollout.finish(OperationResult::Succeeded, end, view.now);
     (rollout, Transition::Enter(State::Available))
 }

@@ -230,9 +230,10 @@ fn advance(rollout: Rollout, rollback: &Rollback, step: RollbackStep) -> Decisio
 
 /// Ends the rollback: only the restored release is left, or none after a failed install.
 fn complete(rollout: Rollout, view: View, rollback: Rollback, leftovers: &[Leftover]) -> Decision {
-    let rollout = rollout.record_leftovers(leftovers).forget_touched();
+    let current = rollout.current.clone();
+    let rollout = rollout.record_unpruned(current.as_ref(), leftovers, view.seen).forget_touched();
     let Rollback { cause, requested, .. } = rollback;
-    let Some(current) = rollout.current.clone() else {
+    let Some(current) = current else {
         let rollout = rollout.finish(OperationResult::Failed, cause.clone(), view.now);
         return (rollout, Transition::Enter(State::Failed { cause }));
     };

@@ -39,6 +39,8 @@ pub struct Checker {
     /// Releases of which objects may exist.
     applied: BTreeSet<Release>,
     healthy_for: Option<Duration>,
+    /// Releases of which a removal left something.
+    unremoved: BTreeSet<Release>,
     /// The waves that a rollback wrote so far, and its sequence.
     restored: (u64, BTreeSet<Wave>),
 }
@@ -89,6 +91,7 @@ impl Checker {
             self.check_action(action, record);
         }
         self.touched_covers_applied_releases(&after.rollout);
+        self.no_leftover_is_forgotten(&after.rollout);
         self.one_failure_causes_one_rollback(before, &after.rollout);
         let starts_to_prune = before.phase() == Phase::Verifying && is(after, Phase::Pruning);
         assert!(
@@ -155,14 +158,15 @@ impl Checker {
             Action::Prune { keep, only_extensions, .. } => {
                 assert!(keep.is_some() || rollout.current.is_none(), "pruned the running release");
                 assert!(is_rolling_back || !only_extensions);
-                let kept = if is_rolling_back { rollout.current.as_ref() } else { target(rollout) };
+                let keeps_current = is_rolling_back || rollout.phase().is_settled();
+                let kept = if keeps_current { rollout.current.as_ref() } else { target(rollout) };
                 assert_eq!(keep.as_ref(), kept);
                 let (restored_by, waves) = &self.restored;
                 let is_whole = *restored_by == sequence && waves.len() == Wave::ALL.len();
                 let is_restored = !is_rolling_back || *only_extensions || keep.is_none();
                 assert!(is_restored || is_whole, "a refused object kept others from being written");
             }
-            Action::Remove { releases } => {
+            Action::Remove { releases, .. } => {
                 assert!(
                     record.seen.deletion_intent == DeletionIntent::Ordered
                         && rollout.current.iter().all(|it| releases.contains(it))
@@ -226,6 +230,33 @@ impl Checker {
         assert!(cleared || self.applied.iter().all(covered), "an applied release is not touched");
     }
 
+    fn no_leftover_is_forgotten(&self, rollout: &Rollout) {
+        let known: Vec<&Release> =
+            rollout.current.iter().chain(&rollout.touched).chain(&rollout.unpruned).collect();
+        let is_known = |release| known.contains(&release);
+        assert!(self.unremoved.iter().all(is_known), "a leftover is forgotten");
+    }
+
+    /// Takes in how a removal ended. Without its retained release an object cannot be found.
+    fn observe_removal(&mut self, record: &StepRecord) {
+        if let (Some(Action::Prune { keep, releases, only_extensions: false, .. }), Some(outcome)) =
+            (&self.last_action, &record.seen.outcome)
+        {
+            let removed = releases.iter().filter(|release| Some(*release) != keep.as_ref());
+            if matches!(outcome, Outcome::Pruned { leftovers } if leftovers.is_empty()) {
+                removed.for_each(|release| _ = self.unremoved.remove(release));
+            } else {
+                self.unremoved.extend(removed.cloned());
+            }
+        }
+        self.unremoved.retain(|release| record.seen.is_retained(&release.id));
+        if record.before.phase() == Phase::Removing
+            || record.after.rollout.phase() == Phase::Removing
+        {
+            self.unremoved.clear();
+        }
+    }
+
     fn one_failure_causes_one_rollback(&self, before: &Rollout, after: &Rollout) {
         if rolls_back_unrequested(before, after) {
             let failure = (target(before).map(|target| target.id.clone()), self.requests);
@@ -239,6 +270,7 @@ impl Checker {
         let is_new = self.assignment.as_ref().is_none_or(|last| !last.is_same_request(&key));
         self.requests += u64::from(is_new);
         self.assignment = Some(key);
+        self.observe_removal(record);
         self.staged.extend(record.seen.retained.iter().map(|kept| kept.release.id.clone()));
         match (&self.last_action, &record.seen.outcome) {
             (Some(Action::Stage), Some(Outcome::Staged)) => {

@@ -302,6 +302,9 @@ fn is_unexpected(rollout: &Rollout, action: Option<&Action>, outcome: &Outcome) 
         return false;
     }
     let is_watched = rollout.state.traits().verified.is_some();
+    if matches!(outcome, Outcome::Pruned { .. }) && !rollout.unpruned.is_empty() {
+        return false;
+    }
     if is_watched && matches!(outcome, Outcome::Applied { .. }) {
         return false;
     }

@@ -144,7 +144,7 @@ pub fn describe_action(action: &Action) -> String {
                 if kept.is_empty() { "nothing".to_owned() } else { kept.join(", ") }
             )
         }
-        Action::Remove { releases } => format!("remove {}", versions(releases)),
+        Action::Remove { releases, .. } => format!("remove {}", versions(releases)),
     }
 }
 

@@ -57,7 +57,7 @@ impl Cluster {
                 self.set_states(states);
                 Outcome::Retained
             }
-            Action::Remove { releases } => {
+            Action::Remove { releases, .. } => {
                 Outcome::Removed { leftovers: self.remove(None, releases, 0, half) }
             }
             Action::RemoveFinalizer => {

@@ -1,9 +1,10 @@
 //! Deletions in every phase: orders to uninstall, and others.
 
-use lifecycle::{Deletion, DeletionIntent, Phase, Reason, Rollout};
+use lifecycle::{Action, Deletion, DeletionIntent, Phase, Reason, Rollout};
 
-use crate::everywhere;
 use crate::scene::Scene;
+use crate::scene::words::release;
+use crate::{MINUTES, everywhere};
 
 #[test]
 fn an_ordered_deletion_starts_the_uninstall_in_every_phase() {
@@ -12,7 +13,7 @@ fn an_ordered_deletion_starts_the_uninstall_in_every_phase() {
         let scene = scene.delete(Deletion::Uninstall).is(Phase::Removing);
         let scene = scene.shows_operation("Uninstall InProgress").has_conditions("Reconciling");
         match &scene.action {
-            Some(lifecycle::Action::Remove { releases }) => {
+            Some(lifecycle::Action::Remove { releases, .. }) => {
                 assert!(current.iter().chain(&touched).all(|it| releases.contains(it)), "{name}");
             }
             other => panic!("{name}: {other:?}"),
@@ -51,6 +52,57 @@ fn an_uninstall_looks_every_two_seconds_at_first() {
         scene = scene.leaves("Namespace a").does("-").waits(2).does("remove 1.4.0");
     }
     scene.leaves("Namespace a").waits(2).does("-").waits(28).does("remove 1.4.0");
+}
+
+#[test]
+fn an_uninstall_goes_past_refused_objects_after_its_first_attempts() {
+    let mut scene = Scene::available("1.4.0").delete(Deletion::Uninstall);
+    for attempt in 0..25 {
+        let releases = vec![release("1.4.0")];
+        let past_refused = attempt >= 20;
+        assert_eq!(scene.action, Some(Action::Remove { releases, past_refused }), "{attempt}");
+        scene = scene.leaves("ConfigMap a/b").is(Phase::Removing).waits(30);
+    }
+}
+
+#[test]
+fn what_a_prune_leaves_is_removed_later() {
+    let scene = Scene::upgrading(Phase::Pruning).never_removes("ConfigMap a/b");
+    let scene = scene.is(Phase::Available).runs("1.5.0", "1.4.0").settled();
+    let named = "1.5.0 is available; could not be removed: ConfigMap a/b";
+    assert_eq!(scene.message(), named);
+    let saved = scene.rollout.clone();
+    let scene = scene.waits(7 * MINUTES).does("prune 1.4.0, keep 1.5.0").leaves("ConfigMap a/b");
+    let scene = scene.does("-").restart().is(Phase::Available);
+    assert!(scene.rollout.equals_except_time(&saved), "nothing new, nothing to save");
+    assert_eq!(scene.message(), named);
+    let scene = scene.waits(7 * MINUTES).does("prune 1.4.0, keep 1.5.0").done();
+    assert_eq!(scene.message(), "1.5.0 is available");
+    scene.settled().waits(60 * MINUTES).does("-");
+}
+
+#[test]
+fn what_earlier_versions_left_stays_retained_and_goes_with_the_next_removal() {
+    let scene = Scene::upgrading(Phase::Pruning).never_removes("ConfigMap a/b").settled();
+    let scene = scene.assign("1.6.0").until(Phase::Pruning);
+    let scene = scene.does("prune 1.6.0 and 1.5.0 and 1.4.0, keep 1.6.0");
+    let scene = scene.never_removes("ConfigMap a/b").settled();
+    let retained = |version: &str| scene.seen.is_retained(&release(version).id);
+    assert_eq!(["1.4.0", "1.5.0", "1.6.0"].map(retained), [true; 3]);
+    let deleted = scene.clone().delete(Deletion::Uninstall);
+    deleted.does("remove 1.6.0 and 1.5.0 and 1.4.0");
+    let scene = scene.assign("1.7.0").settled().does("-");
+    let retained = |version: &str| scene.seen.is_retained(&release(version).id);
+    assert_eq!(["1.4.0", "1.5.0", "1.6.0"].map(retained), [false, false, true]);
+}
+
+#[test]
+fn a_failed_install_that_left_something_is_removed_by_the_uninstall() {
+    let scene = Scene::new().assign("1.4.0").until(Phase::Verifying).failing().done();
+    let scene = scene.never_removes("ConfigMap a/b").is(Phase::Failed).settled();
+    let again = scene.clone().waits(7 * MINUTES).does("prune 1.4.0, keep nothing").done();
+    assert!(!again.message().contains("could not be removed"), "{}", again.message());
+    scene.delete(Deletion::Uninstall).does("remove 1.4.0").leaves("ConfigMap a/b").does("-");
 }
 
 #[test]
