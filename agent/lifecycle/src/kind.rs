@@ -39,6 +39,15 @@ pub enum KnownKind {
     Service,
     /// Most of its fields cannot be changed.
     StorageClass,
+    /// Some of its fields cannot be changed, such as `attachRequired`.
+    #[strum(serialize = "CSIDriver")]
+    CsiDriver,
+    /// Its value cannot be changed. Pods keep the one that they got.
+    PriorityClass,
+    /// Its handler cannot be changed.
+    RuntimeClass,
+    /// Its controller cannot be changed.
+    IngressClass,
     /// It holds data.
     PersistentVolume,
     /// It holds data, and can grow but not shrink.
@@ -98,7 +107,12 @@ impl KnownKind {
             Self::ConfigMap | Self::Secret | Self::Service => {
                 row("", Wave::Configuration).replaceable()
             }
-            Self::StorageClass => row("storage.k8s.io", Wave::Configuration).replaceable(),
+            Self::StorageClass | Self::CsiDriver => {
+                row("storage.k8s.io", Wave::Configuration).replaceable()
+            }
+            Self::PriorityClass => row("scheduling.k8s.io", Wave::Configuration).replaceable(),
+            Self::RuntimeClass => row("node.k8s.io", Wave::Configuration).replaceable(),
+            Self::IngressClass => row("networking.k8s.io", Wave::Configuration).replaceable(),
             Self::PersistentVolume | Self::PersistentVolumeClaim => {
                 row("", Wave::Configuration).holding_data()
             }

@@ -31,6 +31,7 @@ pub mod evidence;
 pub mod health;
 mod kind;
 mod ledger;
+pub mod managed_fields;
 pub mod names;
 mod object;
 mod observation;

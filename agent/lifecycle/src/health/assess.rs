@@ -58,6 +58,10 @@ fn assess_by_kind(object: &Object, context: &HealthContext) -> Health {
         | KnownKind::ConfigMap
         | KnownKind::Secret
         | KnownKind::StorageClass
+        | KnownKind::CsiDriver
+        | KnownKind::PriorityClass
+        | KnownKind::RuntimeClass
+        | KnownKind::IngressClass
         | KnownKind::Node
         | KnownKind::HorizontalPodAutoscaler => generic::assess_by_ready(object, context),
     }

@@ -4,26 +4,28 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::fields::{count_at, find_condition, has_true, is_terminating, parse_time, text_at};
 use super::workload::updated_replicas;
 use crate::kind::KnownKind;
 use crate::object::Object;
 
+/// Longest time between the start of a pod and the first condition of it.
+const START: SignedDuration = SignedDuration::from_secs(2);
+
 /// Returns whether pods of an older template may keep the object from its newest one, so that its pods are worth a request.
 /// False for everything but a StatefulSet.
 pub fn may_have_stuck_pod(set: &Object) -> bool {
     set.is(KnownKind::StatefulSet)
         && text_at(set, "/spec/podManagementPolicy") != "Parallel"
-        && text_at(set, "/spec/updateStrategy/type") != "OnDelete"
         && count_at(set, "/status/observedGeneration") >= count_at(set, "/metadata/generation")
         && updated_replicas(set) < count_at(set, "/status/replicas")
 }
 
 /// Returns the pod that the set's controller waits for, if it never will be of use: the first that is not ready, and of
 /// another revision than the newest. A pod of the revision that serves, or served, may be unready for a moment: it gets
-/// `grace`. Pods below a partition keep their revision and are never returned.
+/// `grace`, and so does one that is replaced by hand, unless it was never ready. Pods below a partition keep their revision and are never returned.
 pub fn find_stuck_pod<'a>(
     set: &Object,
     pods: &'a [Object],
@@ -36,8 +38,24 @@ pub fn find_stuck_pod<'a>(
         return None;
     }
     let unready = Duration::try_from(now.duration_since(unready_since(pod)?)).unwrap_or_default();
-    let has_served = has_revision(set, pod, "currentRevision");
+    let has_served = match is_replaced_by_hand(set) {
+        true => !was_never_ready(pod),
+        false => has_revision(set, pod, "currentRevision"),
+    };
     (!has_served || unready >= grace).then_some(pod)
+}
+
+/// With `OnDelete` a pod may be of any earlier revision, and serve.
+fn is_replaced_by_hand(set: &Object) -> bool {
+    text_at(set, "/spec/updateStrategy/type") == "OnDelete"
+}
+
+/// Returns whether the pod has been unready since its start. The kubelet says both at once.
+fn was_never_ready(pod: &Object) -> bool {
+    let ready = find_condition(pod, "Ready").and_then(|ready| ready.updated);
+    let started = parse_time(text_at(pod, "/status/startTime"));
+    let between = ready.zip(started).map(|(ready, started)| ready.duration_since(started));
+    between.is_some_and(|between| between <= START)
 }
 
 /// Returns the pod that the controller waits for: the first that is not ready, unless one is missing before it or it is

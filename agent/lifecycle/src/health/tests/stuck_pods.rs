@@ -82,6 +82,21 @@ fn a_pod_that_never_becomes_ready_is_stuck_when_the_template_has_changed() {
 }
 
 #[test]
+fn a_pod_that_is_replaced_by_hand_is_stuck_if_it_was_never_ready_or_is_unready_for_long() {
+    let by_hand = || with(&set(), ["spec", "updateStrategy"], json!({"type": "OnDelete"}));
+    for (case, started, since, expected) in [
+        ("never ready", NOW, NOW, true),
+        ("was ready", LONG_AGO, NOW, false),
+        ("was ready, unready for long", "2026-01-01T11:00:00Z", LONG_AGO, true),
+    ] {
+        let mut second = pod(1, "b", "False", since);
+        second["status"]["startTime"] = json!(started);
+        let found = find(by_hand(), vec![pod(0, "a", "True", LONG_AGO), second]);
+        assert_eq!(found, expected.then(|| "x-1".to_owned()), "{case}");
+    }
+}
+
+#[test]
 fn a_pod_of_the_newest_template_is_never_stuck() {
     let newest = pod(0, "a", "False", LONG_AGO);
     assert_eq!(find(set(), vec![newest, pod(1, "b", "False", LONG_AGO)]), None);
