@@ -1,11 +1,14 @@
 //! The managed cluster as the agent reaches it: as itself, and as the service accounts of add-ons.
 
 pub mod access;
+pub mod adoption;
 pub mod crd_instances;
 pub mod dry_run;
 pub mod error;
+pub mod fresh_form;
 pub mod kinds;
 pub mod living;
+pub mod obsolete_fields;
 pub mod ownership;
 pub mod resolved;
 

@@ -6,7 +6,9 @@ use testbed::bundle::{Bundle, NEVER_READY, READY, Spec};
 
 use crate::harness::Shared;
 
-pub async fn existing_objects_are_adopted_with_all_their_fields(shared: &Shared) -> Result<()> {
+pub async fn an_adoption_takes_what_the_bundle_sets_and_leaves_the_rest(
+    shared: &Shared,
+) -> Result<()> {
     let managed = shared.managed().await?;
     let add_on = managed.add_on("adopted");
     managed.kubectl("create namespace adopted").await?;
@@ -23,10 +25,24 @@ pub async fn existing_objects_are_adopted_with_all_their_fields(shared: &Shared)
     add_on.until_available("1.0.0").await?;
     let object = add_on.object("v1", "ConfigMap", "adopted", "settings").await?;
     let data = object.as_ref().and_then(|object| object.pointer("/data").cloned());
-    // A key that the manifest does not have is removed, although another manager set it.
-    ensure!(data == Some(serde_json::json!({"value": "ours"})), "{data:?}");
+    ensure!(data == Some(serde_json::json!({"value": "ours", "more": "x"})), "{data:?}");
     ensure!(uid(object)? == before, "recreated instead of adopted");
+    let left = "ConfigMap adopted/settings is adopted; fields that the bundle does not set stay with their managers: \
+                kubectl-create: data.more";
+    let events = managed.kubectl("get events --namespace default").await?;
+    ensure!(events.contains(left), "{events}");
+    // What it took is its own to drop.
+    let spec = Spec::inline("1.1.0", &Bundle::new().object(empty_config())).namespace("adopted");
+    add_on.assign(&spec).await?;
+    add_on.until_available("1.1.0").await?;
+    let object = add_on.object("v1", "ConfigMap", "adopted", "settings").await?;
+    let data = object.as_ref().and_then(|object| object.pointer("/data").cloned());
+    ensure!(data == Some(serde_json::json!({"more": "x"})), "{data:?}");
     Ok(())
+}
+
+fn empty_config() -> serde_json::Value {
+    serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}})
 }
 
 /// A version that fails does not remove objects that worked before. Once a version is available, they belong to the add-on

@@ -11,9 +11,11 @@ mod bad_input;
 mod cases;
 mod daemon;
 mod delivery;
+mod edited_items;
 mod environment;
 mod evidence;
 mod fleet;
+mod fresh_form;
 mod health;
 mod hooks;
 mod hub;
@@ -84,12 +86,14 @@ fn main() -> ExitCode {
         story!(rollback_safety::an_upgrade_without_a_safe_rollback_waits_for_consent),
         story!(rollback_safety::warnings_of_the_check_stop_nothing),
         story!(rollback_safety::an_unsafe_rollback_with_consent_restores_as_much_as_possible),
-        story!(adoption::existing_objects_are_adopted_with_all_their_fields),
+        story!(adoption::an_adoption_takes_what_the_bundle_sets_and_leaves_the_rest),
         story!(adoption::objects_that_a_failed_version_adopted_stay),
         story!(cases::secrets::keys_of_string_data_go_with_their_version),
         story!(cases::keep_marks::an_upgrade_keeps_marked_objects_that_it_drops),
         story!(cases::keep_marks::an_uninstall_keeps_marked_objects_and_their_namespace),
         story!(cases::controller_fields::nobody_fights_over_fields_of_controllers),
+        story!(edited_items::items_with_an_edited_key_are_put_back),
+        story!(fresh_form::after_an_upgrade_and_the_way_back_every_object_is_as_a_fresh_install_makes_it),
         story!(restart::a_killed_agent_continues_where_it_was),
         story!(restart::a_lost_status_is_rebuilt_without_an_install),
         story!(restart::an_unreadable_status_is_rebuilt_from_the_ledger),
@@ -190,6 +194,9 @@ fn main() -> ExitCode {
         story!(bad_input::cluster::missing_permissions_of_an_account_are_named),
         story!(bad_input::immutable::an_immutable_change_of_an_object_with_data_is_rejected),
         story!(bad_input::immutable::objects_without_data_are_replaced_by_an_immutable_change),
+        story!(bad_input::immutable::nothing_is_deleted_whose_new_form_would_be_refused),
+        story!(bad_input::immutable::a_replaced_object_keeps_what_others_own),
+        story!(bad_input::immutable::an_object_that_is_being_deleted_is_created_after_its_end),
         story!(bad_input::limits::an_object_beyond_a_quota_is_rejected),
         story!(bad_input::limits::an_object_that_an_existing_crd_forbids_is_rejected),
         story!(bad_input::health::pods_that_never_become_ready_lead_to_a_rollback),

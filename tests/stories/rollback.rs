@@ -76,11 +76,11 @@ pub async fn a_deployment_returns_to_the_strategy_recreate(shared: &Shared) -> R
     add_on.assign(&spec(name, "1.3.0", &bundle(READY, recreate()))).await?;
     add_on.until_available("1.3.0").await?;
     ensure!(strategy(&add_on, name).await? == "Recreate");
-    // A strategy that contradicts itself is rejected, not replaced.
+    // A strategy that contradicts itself would be refused of a new object, too.
     let both = json!({"type": "Recreate", "rollingUpdate": {"maxSurge": 1}});
     add_on.assign(&spec(name, "1.4.0", &bundle(READY, Some(both)))).await?;
     let status = add_on.until_phase(Phase::Rejected).await?;
-    ensure!(status.reason.as_deref() == Some(Reason::ImmutableField.name()), "{status:?}");
+    ensure!(status.reason.as_deref() == Some(Reason::ObjectRefused.name()), "{status:?}");
     ensure!(strategy(&add_on, name).await? == "Recreate");
     Ok(())
 }

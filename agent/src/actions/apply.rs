@@ -53,7 +53,7 @@ pub async fn apply(
         if living.is_none() && has_run(&object.manifest, running_jobs) {
             return Ok(None);
         }
-        write_object(access, object, living.as_ref(), direction).await
+        write_object(access, object, living, direction).await
     });
     let mut written = join_bounded(written).await;
     if wave == Wave::Definitions {
@@ -94,20 +94,22 @@ fn objects_of(release: &ResolvedRelease, wave: Wave, direction: Direction) -> Ve
 async fn write_object(
     access: &Access,
     object: &ResolvedObject,
-    living: Option<&LivingObject>,
+    mut living: Option<LivingObject>,
     direction: Direction,
 ) -> Result<Option<KeptObject>, Fault> {
-    let marked = &*mark_adopted(access, object, living);
-    match (direction, living) {
-        (Direction::Forward { adopt: true }, Some(living)) => {
-            adopt::take_ownership(access, marked, living).await?;
+    let marked = mark_adopted(access, object, living.as_ref()).into_owned();
+    match direction {
+        Direction::Forward { adopt: true } => {
+            if let Some(found) = living {
+                living = Some(adopt::take_ownership(access, &marked, found).await?);
+            }
         }
-        (Direction::Forward { .. }, _) => {}
-        (Direction::Rollback, living) => {
-            if let Some(cause) = kept_on_rollback::cause(access, marked, living).await? {
+        Direction::Forward { adopt: false } => {}
+        Direction::Rollback => {
+            if let Some(cause) = kept_on_rollback::cause(access, &marked, living.as_ref()).await? {
                 return Ok(Some(KeptObject { object: object.key(), cause }));
             }
         }
     }
-    write(access, marked, living).await.map(|_| None)
+    write(access, &marked, living.as_ref()).await.map(|_| None)
 }

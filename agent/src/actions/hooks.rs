@@ -59,5 +59,5 @@ async fn start(
     }
     tracing::info!(hook = %object.key(), "starting a hook");
     let manifest = prepare_job(&object.manifest, run, timeout);
-    replace(access, &ResolvedObject { manifest, ..object.clone() }, living.as_ref()).await
+    replace(access, object, &manifest, living.as_ref()).await
 }

@@ -67,15 +67,12 @@ impl Access {
         Ok(found.map(to_object))
     }
 
-    /// Reads the living object, as much of it as an act on it needs.
+    /// Reads the whole living object.
     ///
     /// # Errors
     /// A transient fault where the object may exist although the API server answers 404: its kind is not served for a
     /// moment, or not in this version.
     pub async fn read(&self, object: &ResolvedObject) -> Result<Option<LivingObject>, Fault> {
-        if !object.needs_content() {
-            return self.read_metadata(object).await;
-        }
         let found = self.api(object).await?.get(object.name()).await;
         self.interpret(object, found.map(LivingObject::from)).await
     }

@@ -1,5 +1,7 @@
 //! Turns errors of the API server into faults: the one place that judges what a refusal means.
 
+use std::collections::BTreeSet;
+
 use kube::core::Status;
 use lifecycle::{Fault, KnownKind, ObjectKey, Reason};
 
@@ -43,9 +45,7 @@ fn judge(status: &Status) -> (Reason, bool) {
         404 if is_about_namespace(status) => (Reason::NamespaceMissing, false),
         404 => (Reason::UnknownKind, false),
         409 | 408 | 429 => (Reason::CheckFailed, true),
-        422 if is_immutable(&status.message) || is_leftover_default(status) => {
-            (Reason::ImmutableField, false)
-        }
+        422 if is_immutable(&status.message) => (Reason::ImmutableField, false),
         422 => (Reason::ObjectRefused, false),
         500 if is_about_schema(&status.message) => (Reason::ObjectRefused, false),
         _ => (Reason::CheckFailed, true),
@@ -88,12 +88,19 @@ fn is_immutable(message: &str) -> bool {
     .any(|words| message.contains(words))
 }
 
-/// Returns whether the only problem is a default that the API server set for the former strategy type and that contradicts
-/// the new one. If there is another problem too, recreating the object would be refused as well.
-fn is_leftover_default(status: &Status) -> bool {
-    let is_strategy = |message: &str| message.contains("may not be specified when strategy");
+/// Returns whether the API server refused the content of the object.
+pub fn is_invalid(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 422)
+}
+
+/// Returns the texts that two items of a list have and only one may have.
+pub fn duplicates(error: &kube::Error) -> BTreeSet<String> {
+    const WORDS: &str = "Duplicate value: \"";
+    let kube::Error::Api(status) = error else { return BTreeSet::new() };
     let causes = status.details.iter().flat_map(|details| &details.causes);
-    is_strategy(&status.message) && causes.into_iter().all(|cause| is_strategy(&cause.message))
+    let messages = causes.map(|cause| cause.message.as_str());
+    let quoted = messages.filter_map(|message| message.split_once(WORDS)?.1.split_once('"'));
+    quoted.map(|(text, _)| text.to_owned()).collect()
 }
 
 /// Returns whether quota or Pod Security refused a pod. They refuse it to every creator.

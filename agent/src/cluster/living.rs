@@ -1,5 +1,6 @@
 //! An object as it lives in the cluster.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::api::ObjectMeta;
 use kube::core::{DynamicObject, PartialObjectMeta};
 use lifecycle::Object;
@@ -12,8 +13,7 @@ pub struct LivingObject {
 }
 
 impl LivingObject {
-    /// Returns the whole object if it was read whole, see
-    /// [`ResolvedObject::needs_content`](crate::cluster::resolved::ResolvedObject::needs_content).
+    /// Returns the whole object if more than its metadata was read.
     pub fn content(&self) -> Option<&Object> {
         self.content.as_ref()
     }
@@ -39,6 +39,16 @@ impl LivingObject {
 
     pub fn uid(&self) -> Option<&str> {
         self.metadata.uid.as_deref()
+    }
+
+    /// Returns the owners of the fields.
+    pub fn managed_fields(&self) -> &[ManagedFieldsEntry] {
+        self.metadata.managed_fields.as_deref().unwrap_or_default()
+    }
+
+    /// Returns the object after a write that changed only its metadata.
+    pub fn with_metadata(self, metadata: ObjectMeta) -> Self {
+        Self { metadata, ..self }
     }
 
     pub fn is_terminating(&self) -> bool {

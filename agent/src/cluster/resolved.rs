@@ -41,11 +41,6 @@ impl ResolvedObject {
     pub fn is_definition(&self) -> bool {
         self.manifest.is(KnownKind::CustomResourceDefinition)
     }
-
-    /// Returns whether an act needs more of the living object than its metadata.
-    pub fn needs_content(&self) -> bool {
-        self.is_definition() || !self.ignored_fields.is_empty() || self.hook().is_some()
-    }
 }
 
 /// Returns the refusal of a kind that neither the API server nor the bundle has.

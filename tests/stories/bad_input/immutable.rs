@@ -4,8 +4,10 @@ use anyhow::{Result, ensure};
 use lifecycle::Reason;
 use serde_json::{Value, json};
 use testbed::bundle::{Bundle, JOB, READY, Spec};
+use testbed::wait::until;
 
 use super::running_add_on::{NEW, RunningAddOn, uid, working_bundle};
+use crate::TIMEOUT;
 use crate::harness::Shared;
 
 pub async fn an_immutable_change_of_an_object_with_data_is_rejected(shared: &Shared) -> Result<()> {
@@ -136,3 +138,72 @@ spec:
   accessModes: [ReadWriteOnce]
   hostPath: {path: /tmp/holds-data}
 ";
+
+/// The immutable selector is not the only trouble, so there would be no Deployment after a deletion.
+pub async fn nothing_is_deleted_whose_new_form_would_be_refused(shared: &Shared) -> Result<()> {
+    let name = "not-replaced";
+    let running =
+        RunningAddOn::with(shared, name, replaceable(working_bundle(name, "old"), "one")).await?;
+    let before = running.object("apps/v1", "Deployment", "selects").await?;
+    let mut broken = replaceable(running.working_bundle("new"), "two").objects().to_vec();
+    for object in broken.iter_mut().filter(|object| object["metadata"]["name"] == "selects") {
+        object["spec"]["replicas"] = json!(-4);
+    }
+    let broken = broken.into_iter().fold(Bundle::new(), Bundle::object);
+    let words = ["Deployment not-replaced/selects", "spec.replicas"];
+    running.expect_rejection(&Spec::inline(NEW, &broken), Reason::ObjectRefused, &words).await?;
+    ensure!(uid(&running.object("apps/v1", "Deployment", "selects").await?) == uid(&before));
+    Ok(())
+}
+
+/// A label and a key of others, and a generated value that the bundle leaves alone, go over to the new object.
+pub async fn a_replaced_object_keeps_what_others_own(shared: &Shared) -> Result<()> {
+    let name = "keeps-others";
+    let secret = |of: &str| {
+        json!({
+            "apiVersion": "v1", "kind": "Secret", "type": format!("example.com/{of}"),
+            "metadata": {"name": "generated", "annotations": {
+                "lifecycle.open-cluster-management.io/ignore-differences": "/data/password",
+            }},
+            "data": {"user": "dXNlcg==", "password": ""},
+        })
+    };
+    let bundle = |setting, of| working_bundle(name, setting).object(secret(of));
+    let running = RunningAddOn::with(shared, name, bundle("old", "one")).await?;
+    let before = running.object("v1", "Secret", "generated").await?;
+    let patch = json!({
+        "metadata": {"labels": {"team": "a"}},
+        "data": {"password": "c2VjcmV0", "more": "eA=="},
+    });
+    let line = "patch secret generated --namespace keeps-others --type merge --patch";
+    running.managed.kubectl(&format!("{line} {patch}")).await?;
+    running.upgrade_to(&Spec::inline(NEW, &bundle("new", "two")), "new").await?;
+    let now = running.object("v1", "Secret", "generated").await?;
+    ensure!(uid(&now) != uid(&before) && now["type"] == "example.com/two", "{now:#}");
+    let expected = json!({"user": "dXNlcg==", "password": "c2VjcmV0", "more": "eA=="});
+    ensure!(now["data"] == expected && now["metadata"]["labels"]["team"] == "a", "{now:#}");
+    Ok(())
+}
+
+/// A write onto an object that is being deleted would vanish with it.
+pub async fn an_object_that_is_being_deleted_is_created_after_its_end(
+    shared: &Shared,
+) -> Result<()> {
+    let running = RunningAddOn::start(shared, "ending").await?;
+    let before = running.object("v1", "ConfigMap", "settings").await?;
+    let line = "configmap settings --namespace ending";
+    let hold = r#"patch --type merge --patch {"metadata":{"finalizers":["example.com/held"]}}"#;
+    running.managed.kubectl(&format!("{hold} {line}")).await?;
+    running.managed.kubectl(&format!("delete --wait=false {line}")).await?;
+    running.assign(&Spec::inline(NEW, &running.working_bundle("new"))).await?;
+    let log = "ConfigMap ending/settings is being deleted; waiting for its end, held by finalizer example.com/held";
+    until("the agent to wait", TIMEOUT, || async {
+        Ok(running.managed.agent_log().contains(log).then_some(()))
+    })
+    .await?;
+    let free = r#"patch --type merge --patch {"metadata":{"finalizers":null}}"#;
+    running.managed.kubectl(&format!("{free} {line}")).await?;
+    running.until_running(NEW, "new").await?;
+    ensure!(uid(&running.object("v1", "ConfigMap", "settings").await?) != uid(&before));
+    Ok(())
+}

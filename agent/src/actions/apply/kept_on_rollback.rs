@@ -24,7 +24,7 @@ pub async fn cause(
         return Ok(None);
     }
     let is_fixable = |fault: &Fault| fault.reason.actionable_by() == ActionableBy::Environment;
-    let fault = match dry_run(access, object).await {
+    let fault = match dry_run(access, object, living).await {
         Err(fault) if fault.transient || is_fixable(&fault) => return Err(fault),
         Err(fault) => fault,
         Ok(_) => match crd_instances::refuse_data_loss(access, object, living).await {

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lifecycle::plan::replacement::is_replaceable;
-use lifecycle::{Direction, Fault, ObjectKey, Reason};
+use lifecycle::{Direction, Fault, ObjectKey};
 
 use super::{results, write};
 use crate::actions::bundle_provides::BundleProvides;
@@ -48,14 +47,10 @@ async fn check_object(
     object: &ResolvedObject,
     direction: Direction,
 ) -> Result<Option<LivingObject>, Fault> {
-    let living = access.read_metadata(object).await?;
+    let living = access.read(object).await?;
     ensure_owned(access, object, living.as_ref(), direction.may_adopt())?;
-    match dry_run(access, object).await {
-        Err(fault)
-            if fault.reason != Reason::ImmutableField || !is_replaceable(&object.manifest) =>
-        {
-            Err(write::retry_unknown_kind(access, object, fault))
-        }
-        Ok(_) | Err(_) => Ok(living),
+    match dry_run(access, object, living.as_ref()).await {
+        Err(fault) => Err(write::retry_unknown_kind(access, object, fault)),
+        Ok(_) => Ok(living),
     }
 }

@@ -1,13 +1,13 @@
 //! Tries each object of a release by a dry run, and judges the answer.
 
+use lifecycle::Fault;
 use lifecycle::ownership::adoption;
-use lifecycle::plan::replacement::is_replaceable;
-use lifecycle::{Fault, Reason};
 
 use super::warnings::ApiWarning;
 use crate::actions::bundle_provides::BundleProvides;
 use crate::actions::release::ResolvedRelease;
 use crate::cluster::access::{Access, join_bounded};
+use crate::cluster::adoption::fields_of;
 use crate::cluster::crd_instances;
 use crate::cluster::dry_run::{DryRun, dry_run};
 use crate::cluster::living::LivingObject;
@@ -16,8 +16,9 @@ use crate::cluster::resolved::{ResolvedObject, unknown_kind};
 
 /// How the API server answered for one object.
 pub struct Trial {
-    /// The warnings of the API server.
-    result: Result<Vec<String>, Fault>,
+    result: Result<DryRun, Fault>,
+    /// What an adoption leaves to others, in words.
+    left: Option<String>,
     /// It exists, and the add-on may not delete it: it is not its own, or adopted by a release that was never available.
     pub is_foreign: bool,
     /// A definition that a write would not change, so its judgement of its objects is final.
@@ -51,9 +52,13 @@ async fn try_object(access: &Access, object: &ResolvedObject, may_adopt: bool) -
     // Of a foreign definition, too, it matters whether the release would change it.
     let dry_run = match &ownership {
         Err(fault) if !object.is_definition() => Err(fault.clone()),
-        Ok(()) | Err(_) => dry_run(access, object).await,
+        Ok(()) | Err(_) => dry_run(access, object, living).await,
     };
     Trial {
+        left: match (living, &dry_run) {
+            (Some(living), Ok(_)) => left_by_adoption(access, object, living).await,
+            (None, _) | (_, Err(_)) => None,
+        },
         is_foreign: living.is_some_and(|living| is_foreign(access, living)),
         is_unchanged_definition: object.is_definition() && is_unchanged(living, &dry_run),
         result: conclude(access, object, living, ownership.and(dry_run)).await,
@@ -65,10 +70,20 @@ async fn conclude(
     object: &ResolvedObject,
     living: Option<&LivingObject>,
     dry_run: Result<DryRun, Fault>,
-) -> Result<Vec<String>, Fault> {
+) -> Result<DryRun, Fault> {
     let accepted = dry_run?;
     crd_instances::refuse_data_loss(access, object, living).await?;
-    Ok(accepted.warnings)
+    Ok(accepted)
+}
+
+/// Returns what an adoption leaves to others. It is only information: without an answer nothing is said.
+async fn left_by_adoption(
+    access: &Access,
+    object: &ResolvedObject,
+    living: &LivingObject,
+) -> Option<String> {
+    let content = living.content().filter(|_| living.owner().is_none())?;
+    fields_of(access, object, living, content).await.ok()?.describe_left()
 }
 
 fn is_foreign(access: &Access, living: &LivingObject) -> bool {
@@ -85,7 +100,7 @@ fn is_unchanged(living: Option<&LivingObject>, dry_run: &Result<DryRun, Fault>) 
 
 impl Trial {
     fn failed(fault: Fault) -> Self {
-        Self { result: Err(fault), is_foreign: false, is_unchanged_definition: false }
+        Self { result: Err(fault), left: None, is_foreign: false, is_unchanged_definition: false }
     }
 }
 
@@ -100,9 +115,17 @@ pub fn judge(
 ) -> Result<Judgement, Fault> {
     let (key, manifest) = (object.key(), &object.manifest);
     let fault = match trial.result {
-        Ok(warnings) => {
+        Ok(accepted) if accepted.is_replacement => {
+            let message = format!("{key} is deleted and recreated: a field cannot be changed");
+            return Ok(Judgement::Warning(message));
+        }
+        Ok(_) if let Some(left) = trial.left => {
+            return Ok(Judgement::Warning(format!("{key} is adopted; {left}")));
+        }
+        Ok(accepted) => {
             let of_object = |message| ApiWarning { key: key.clone(), message };
-            return Ok(Judgement::Accepted(warnings.into_iter().map(of_object).collect()));
+            let warnings = accepted.warnings.into_iter();
+            return Ok(Judgement::Accepted(warnings.map(of_object).collect()));
         }
         Err(fault) if fault.transient => return Err(fault),
         Err(fault) => fault,
@@ -116,16 +139,12 @@ pub fn judge(
         tracing::debug!(object = %key, cause = fault.message, "checking an object later");
         return Ok(Judgement::Accepted(Vec::new()));
     }
-    if fault.reason == Reason::ImmutableField && is_replaceable(manifest) {
-        let message = format!("{key} is deleted and recreated: a field cannot be changed");
-        return Ok(Judgement::Warning(message));
-    }
     Ok(Judgement::Finding(fault))
 }
 
 #[cfg(test)]
 mod tests {
-    use lifecycle::Object;
+    use lifecycle::{Object, Reason};
     use serde_json::json;
 
     use super::*;
@@ -165,7 +184,6 @@ mod tests {
         assert_eq!(judged(&config_map, refused(), &[]), "finding");
         let transient = Fault { transient: true, ..refused() };
         assert_eq!(judged(&config_map, transient, &[]), "repeat the check");
-        assert_eq!(judged(&config_map, fault(Reason::ImmutableField), &[]), "warning");
         assert_eq!(judged(&claim, fault(Reason::ImmutableField), &[]), "finding");
         let unknown = || fault(Reason::UnknownKind);
         assert_eq!(judged(&custom, unknown(), &[]), "finding");
