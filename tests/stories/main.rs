@@ -194,6 +194,7 @@ fn main() -> ExitCode {
         story!(bad_input::cluster::missing_permissions_of_an_account_are_named),
         story!(bad_input::immutable::an_immutable_change_of_an_object_with_data_is_rejected),
         story!(bad_input::immutable::objects_without_data_are_replaced_by_an_immutable_change),
+        story!(bad_input::immutable::classes_are_replaced_by_an_immutable_change),
         story!(bad_input::immutable::nothing_is_deleted_whose_new_form_would_be_refused),
         story!(bad_input::immutable::a_replaced_object_keeps_what_others_own),
         story!(bad_input::immutable::an_object_that_is_being_deleted_is_created_after_its_end),

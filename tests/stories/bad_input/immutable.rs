@@ -1,6 +1,6 @@
 //! Changes of immutable fields: rejected where data could be lost, otherwise the object is replaced.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use lifecycle::Reason;
 use serde_json::{Value, json};
 use testbed::bundle::{Bundle, JOB, READY, Spec};
@@ -206,4 +206,55 @@ pub async fn an_object_that_is_being_deleted_is_created_after_its_end(
     running.until_running(NEW, "new").await?;
     ensure!(uid(&running.object("v1", "ConfigMap", "settings").await?) != uid(&before));
     Ok(())
+}
+
+/// Kinds of the whole cluster that nothing is lost with.
+pub async fn classes_are_replaced_by_an_immutable_change(shared: &Shared) -> Result<()> {
+    let name = "classes";
+    let with_classes = |setting, value: &str| {
+        classes(value).into_iter().fold(working_bundle(name, setting), Bundle::object)
+    };
+    let running = RunningAddOn::with(shared, name, with_classes("old", "one")).await?;
+    let new = Spec::inline(NEW, &with_classes("new", "two"));
+    running.upgrade_to(&new, "new").await?;
+    for class in classes("two") {
+        let text = |field: &str| class[field].as_str().unwrap_or_default();
+        let (api_version, kind) = (text("apiVersion"), text("kind"));
+        let class_name = class["metadata"]["name"].as_str().unwrap_or_default();
+        let now = running.add_on.object(api_version, kind, "", class_name).await?;
+        let now = now.with_context(|| format!("{kind} is gone"))?;
+        for field in ["value", "handler"] {
+            ensure!(now.get(field) == class.get(field), "{now:#}");
+        }
+        let spec = |object: &Value, field: &str| object["spec"][field].clone();
+        for field in ["controller", "attachRequired"] {
+            ensure!(spec(&now, field) == spec(&class, field), "{now:#}");
+        }
+    }
+    Ok(())
+}
+
+fn classes(value: &str) -> [Value; 4] {
+    let of = |api_version: &str, kind: &str, name: &str, field: &str, content: Value| json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": name}, field: content});
+    let is_second = value == "two";
+    let number = if is_second { 2000 } else { 1000 };
+    let controller = format!("example.com/{value}");
+    [
+        of("scheduling.k8s.io/v1", "PriorityClass", "class", "value", json!(number)),
+        of("node.k8s.io/v1", "RuntimeClass", "class", "handler", json!(value)),
+        of(
+            "networking.k8s.io/v1",
+            "IngressClass",
+            "class",
+            "spec",
+            json!({"controller": controller}),
+        ),
+        of(
+            "storage.k8s.io/v1",
+            "CSIDriver",
+            "class.example.com",
+            "spec",
+            json!({"attachRequired": is_second}),
+        ),
+    ]
 }
