@@ -21,6 +21,7 @@ mod hooks;
 mod hub;
 mod policy;
 mod prerequisites;
+mod refused_objects;
 mod registry;
 mod removal;
 mod restart;
@@ -66,6 +67,7 @@ fn main() -> ExitCode {
         story!(removal::an_operator_is_removed_after_a_custom_resource_of_a_later_version),
         story!(removal::pods_that_are_still_terminating_do_not_keep_a_namespace),
         story!(removal::a_refused_deletion_keeps_nothing_else),
+        story!(refused_objects::a_refused_object_keeps_no_other_from_being_restored),
         story!(removal::deletion_policy_orphan_leaves_everything),
         story!(prerequisites::a_namespace_that_a_version_dropped_stays_while_objects_of_the_add_on_are_in_it),
         story!(prerequisites::a_crd_stays_while_foreign_objects_of_its_kind_exist),

@@ -12,7 +12,7 @@ use crate::plan::waves::Wave;
 use crate::reason::{Fault, Reason};
 
 /// Attempts, some twenty seconds, in which a refusal to write what the check allowed may pass.
-const MAX_WRITE_ATTEMPTS: u32 = 5;
+pub(super) const MAX_WRITE_ATTEMPTS: u32 = 5;
 
 /// Goes on to the next wave, retries, or fails.
 pub(super) fn apply(rollout: Rollout, view: View, wave: Wave, spent: Duration) -> Decision {

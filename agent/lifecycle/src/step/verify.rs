@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::apply::MAX_WRITE_ATTEMPTS;
 use super::reassignment::after_first_write;
 use super::rewrite;
 use super::transition::{Decision, Transition};
@@ -23,9 +24,11 @@ pub(super) fn verify(rollout: Rollout, view: View, verification: Verification) -
     if let Some(fault) = rollout.crash_loop() {
         return (rollout, Transition::Fail(fault));
     }
-    // A hook could not be started, or a missing object not be written again.
+    // A hook could not be started, or a missing object not be written again: its namespace may be missing, too.
+    let is_rewriting = matches!(view.verdict(), Some(Verdict::Missing { .. }));
     if let Some(Outcome::Failed(fault)) = view.outcome()
         && !fault.transient
+        && !(is_rewriting && rollout.may_retry(fault, MAX_WRITE_ATTEMPTS))
     {
         return (rollout, Transition::Fail(fault.clone()));
     }

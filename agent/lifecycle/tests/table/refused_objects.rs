@@ -133,6 +133,17 @@ fn objects_that_vanish_while_health_is_watched_are_written_again() {
 }
 
 #[test]
+fn a_missing_object_whose_namespace_vanished_too_is_written_with_it() {
+    let missing = |wave| Verdict::Missing { wave, message: "a: does not exist".into() };
+    let scene = Scene::upgrading(Phase::Verifying).assessed_as(missing(Wave::Configuration), 1);
+    let mut scene = scene.does("apply 1.5.0: Configuration");
+    scene.seen.verdict = Some(missing(Wave::Namespaces));
+    let scene = scene.fails(Reason::NamespaceMissing).is(Phase::Verifying).does("-");
+    let scene = scene.assessed_as(missing(Wave::Namespaces), 2).does("apply 1.5.0: Namespaces");
+    scene.done().settled().runs("1.5.0", "1.4.0");
+}
+
+#[test]
 fn what_never_stays_is_not_healthy_in_time() {
     let missing = Verdict::Missing { wave: Wave::Roles, message: "Role a/b: gone".into() };
     let mut scene = Scene::upgrading(Phase::Verifying);
