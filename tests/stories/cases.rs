@@ -2,4 +2,6 @@
 
 pub mod controller_fields;
 pub mod keep_marks;
+pub mod renamed;
 pub mod secrets;
+pub mod unreadable;

@@ -1,12 +1,13 @@
 //! Removes objects of the add-on that no release needs. Guarded objects stay.
 
+mod claims;
 mod contents;
 
 use std::collections::BTreeSet;
 
 use kube::api::PropagationPolicy;
 use lifecycle::names::label;
-use lifecycle::ownership::{adoption, keep_marks};
+use lifecycle::ownership::adoption;
 use lifecycle::plan::removal::{depends_on, guard, removals, withdrawals};
 use lifecycle::{Fault, Leftover, Object, ObjectKey, Reason};
 
@@ -15,12 +16,21 @@ use crate::cluster::error;
 use crate::cluster::living::LivingObject;
 use crate::cluster::resolved::ResolvedObject;
 
+use claims::Claims;
+
 /// How far a removal goes.
 pub struct PruneOptions {
     /// Only webhooks and APIServices.
     pub only_extensions: bool,
     /// Also objects that hold data.
     pub delete_data: bool,
+}
+
+impl PruneOptions {
+    /// An extension of a failed version could refuse the rollback's writes, so no mark keeps it then.
+    fn honours_marks(&self) -> bool {
+        !self.only_extensions && !self.delete_data
+    }
 }
 
 /// What a removal did not remove.
@@ -148,12 +158,40 @@ async fn remove(
         remains.kept.push(format!("{key} ({reason})"));
         return Ok(());
     }
+    if stays_for_claims(access, object, &living, options, remains).await? {
+        return Ok(());
+    }
     let left = match living.is_terminating() {
         true => Some(living),
         false => delete(access, object, &living).await?,
     };
     remains.leftovers.extend(left.map(|left| leftover(key, left)));
     Ok(())
+}
+
+/// Returns whether an object stays, for now or for good, because a claim would be deleted with it.
+async fn stays_for_claims(
+    access: &Access,
+    object: &ResolvedObject,
+    living: &LivingObject,
+    options: &PruneOptions,
+    remains: &mut Remains,
+) -> Result<bool, Fault> {
+    if living.is_terminating() || options.delete_data {
+        return Ok(false);
+    }
+    let key = object.key();
+    match claims::protect(access, object, living).await? {
+        Claims::Safe => return Ok(false),
+        Claims::BeingReleased => {
+            remains.leftovers.push(Leftover::Object { object: key, finalizers: Vec::new() });
+        }
+        Claims::WouldGo(reason) => {
+            tracing::warn!(object = %key, reason, "keeping an object");
+            remains.kept.push(format!("{key} ({reason})"));
+        }
+    }
+    Ok(true)
 }
 
 /// An adopted object stays even while it is being deleted; for the other guards it is then too late.
@@ -167,17 +205,13 @@ async fn reason_to_keep(
     if adopted.is_some() || living.is_terminating() {
         return Ok(adopted);
     }
-    if let Some(reason) = mark_reason(object, living).filter(|_| !options.delete_data) {
+    if options.honours_marks()
+        && let Some(reason) = living.keep_mark()
+    {
         return Ok(Some(reason));
     }
     let contents = contents::read(access, object, living).await?;
     Ok(guard(&object.manifest, &contents, options.delete_data))
-}
-
-/// Returns why the author or somebody later marked the object as to be kept.
-fn mark_reason(object: &ResolvedObject, living: &LivingObject) -> Option<String> {
-    keep_marks::keep_reason(|name| object.manifest.annotation(name))
-        .or_else(|| keep_marks::keep_reason(|name| living.annotation(name)))
 }
 
 /// Returns what lives of the object after its deletion.

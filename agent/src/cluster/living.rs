@@ -5,6 +5,7 @@ use kube::api::ObjectMeta;
 use kube::core::{DynamicObject, PartialObjectMeta};
 use lifecycle::Object;
 use lifecycle::names::{annotation, label};
+use lifecycle::ownership::keep_marks;
 
 /// A living object, read once per act and passed on.
 pub struct LivingObject {
@@ -35,6 +36,11 @@ impl LivingObject {
 
     pub fn annotation(&self, name: &str) -> Option<&str> {
         self.metadata.annotations.as_ref()?.get(name).map(String::as_str)
+    }
+
+    /// Returns why a mark of another tool keeps the object.
+    pub fn keep_mark(&self) -> Option<String> {
+        keep_mark(&self.metadata)
     }
 
     pub fn uid(&self) -> Option<&str> {
@@ -71,6 +77,14 @@ impl From<DynamicObject> for LivingObject {
         let metadata = object.metadata.clone();
         Self { metadata, content: Some(to_object(object)) }
     }
+}
+
+/// Returns why a mark of another tool keeps an object.
+pub fn keep_mark(metadata: &ObjectMeta) -> Option<String> {
+    keep_marks::keep_reason(|name| {
+        let values = [&metadata.annotations, &metadata.labels];
+        values.into_iter().flatten().find_map(|values| values.get(name)).map(String::as_str)
+    })
 }
 
 /// Returns an object of the API server as the JSON that the core reads.

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use kube::api::ObjectMeta;
+use kube::api::{Api, ObjectMeta};
 use lifecycle::names::{FIELD_MANAGER, label};
-use lifecycle::{Fault, Reason};
+use lifecycle::{Fault, KnownKind, ManagedAddOn, Reason};
 
 use crate::cluster::access::Access;
+use crate::cluster::error;
 use crate::cluster::living::LivingObject;
 use crate::cluster::resolved::ResolvedObject;
 
@@ -23,15 +24,16 @@ pub async fn read_owned(
     may_adopt: bool,
 ) -> Result<Option<LivingObject>, Fault> {
     let living = access.read(object).await?;
-    ensure_owned(access, object, living.as_ref(), may_adopt)?;
+    ensure_owned(access, object, living.as_ref(), may_adopt).await?;
     Ok(living)
 }
 
-/// Refuses a living object of another add-on. One of no add-on is refused too, unless it may be adopted.
+/// Refuses a living object of another add-on. One of no add-on, or of an add-on that does not exist any more, is refused too,
+/// unless it may be adopted.
 ///
 /// # Errors
 /// `NotOurs`.
-pub fn ensure_owned(
+pub async fn ensure_owned(
     access: &Access,
     object: &ResolvedObject,
     living: Option<&LivingObject>,
@@ -40,13 +42,32 @@ pub fn ensure_owned(
     let Some(living) = living else { return Ok(()) };
     let whose = match living.owner() {
         Some(owner) if owner == access.add_on => return Ok(()),
-        Some(owner) => format!("add-on {owner}'s"),
-        None if may_adopt => return Ok(()),
+        Some(owner) if !is_gone(access, owner).await => format!("add-on {owner}'s"),
+        Some(_) | None if may_adopt => return Ok(()),
+        Some(owner) => format!(
+            "add-on {owner}'s, which does not exist any more; policy.adopt would take it over"
+        ),
         None => "not this add-on's; policy.adopt would take it over".to_owned(),
     };
     let managers = describe_managers(&living.metadata);
-    let message = format!("{} exists already and is {whose}{managers}", object.key());
+    let hint = shared_namespace_hint(object);
+    let message = format!("{} exists already and is {whose}{managers}{hint}", object.key());
     Err(Fault::new(Reason::NotOurs, message))
+}
+
+/// Returns whether there is no `ManagedAddOn` of this name. Any other answer of the API server proves nothing.
+async fn is_gone(access: &Access, add_on: &str) -> bool {
+    let add_ons: Api<ManagedAddOn> = Api::all(access.cluster.agent_client());
+    let found = add_ons.get_metadata(add_on).await;
+    found.is_err_and(|error| error::is_absent(&error, add_on))
+}
+
+/// Several add-ons can use a Namespace, and one of them has it in its bundle.
+fn shared_namespace_hint(object: &ResolvedObject) -> &'static str {
+    match object.manifest.is(KnownKind::Namespace) {
+        true => "; to share it, leave it out of this bundle",
+        false => "",
+    }
 }
 
 /// Returns whether an agent wrote the object for the add-on. The label alone proves nothing: controllers copy labels to

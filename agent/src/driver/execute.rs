@@ -13,7 +13,6 @@ use lifecycle::{
 };
 
 use super::Driver;
-use super::release_cache::LARGE;
 use super::releases::take_turn;
 use crate::actions::apply::{Written, apply};
 use crate::actions::check::{Baseline, CheckOptions, check};
@@ -63,9 +62,8 @@ impl Driver {
         let Some(pulled) = self.pulled.as_mut().filter(|pulled| &pulled.digest == digest) else {
             return Ok(Outcome::Missing);
         };
-        if pulled.bytes() > u64::from(LARGE) {
-            self.large_turn = take_turn(self.large_turn.take(), &self.shared.large_turn).await;
-        }
+        // Values can make a small bundle a large release.
+        self.large_turn = take_turn(self.large_turn.take(), &self.shared.large_turn).await;
         let (release, packed) =
             stage::stage(&self.release_store, &self.name, &assignment, pulled).await?;
         self.pulled = None;

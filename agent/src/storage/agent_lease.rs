@@ -70,7 +70,7 @@ impl AgentLease {
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot acquire the agent lease yet");
-                    report(format!("cannot acquire the agent lease yet: {error}"));
+                    report("cannot acquire the agent lease yet; the log says why".to_owned());
                 }
             }
             sleep(RETRY_PERIOD).await;

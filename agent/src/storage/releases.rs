@@ -52,10 +52,13 @@ impl ReleaseStore {
         let secret = self.new_secret(release, packed);
         match self.secrets.create(&PostParams::default(), &secret).await {
             Ok(_) => Ok(()),
-            Err(error) if error::is_conflict(&error) => match self.load(&release.id).await? {
-                Some(_) => Ok(()),
-                None => Err(retain_failed("could not retain the release", &error)),
-            },
+            Err(error) if error::is_conflict(&error) => {
+                let existing = self.load(&release.id).await?;
+                match existing.and_then(|existing| existing.unpack_as(&release.id)) {
+                    Some(_) => Ok(()),
+                    None => Err(retain_failed("could not retain the release", &error)),
+                }
+            }
             Err(error) => Err(retain_failed("could not retain the release", &error)),
         }
     }
@@ -73,6 +76,9 @@ impl ReleaseStore {
                 return Err(retain_failed("could not read the retained release", &error));
             }
         };
+        if secret.type_.as_deref() != Some(secret_type::RELEASE) {
+            return Ok(None);
+        }
         let packed = secret.data.and_then(|mut data| data.remove(CONTENT));
         Ok(packed.map(|packed| PackedRelease::from(packed.0)))
     }

@@ -20,8 +20,8 @@ pub fn pointers<'a>(object: &Object, bundle: impl IntoIterator<Item = &'a Object
 
 /// Returns where the API server stores a field: `stringData` of a Secret becomes `data`.
 fn stored_pointer(object: &Object, pointer: &str) -> String {
-    match pointer.strip_prefix("/stringData") {
-        Some(rest) if object.is(KnownKind::Secret) => format!("/data{rest}"),
+    match pointer.strip_prefix("/stringData/") {
+        Some(rest) if object.is(KnownKind::Secret) => format!("/data/{rest}"),
         Some(_) | None => pointer.to_owned(),
     }
 }

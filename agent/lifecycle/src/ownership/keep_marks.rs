@@ -1,34 +1,37 @@
 //! Marks by which the author of an object says that it outlives what it was installed with. They are Helm's, OCM's, Argo CD's
 //! and Flux's, because bundles are made of manifests that were written for these.
 
-/// An annotation, and whether a value of it is the mark.
+/// An annotation or label, and whether a value of it is the mark.
 struct Mark {
-    annotation: &'static str,
+    name: &'static str,
     is_set: fn(&str) -> bool,
 }
 
 const MARKS: [Mark; 4] = [
-    Mark { annotation: "helm.sh/resource-policy", is_set: |value| value.trim() == "keep" },
+    Mark { name: "helm.sh/resource-policy", is_set: |value| value.trim() == "keep" },
     // Its presence counts.
-    Mark { annotation: "addon.open-cluster-management.io/deletion-orphan", is_set: |_| true },
-    Mark { annotation: "argocd.argoproj.io/sync-options", is_set: keeps_in_argo_cd },
+    Mark { name: "addon.open-cluster-management.io/deletion-orphan", is_set: |_| true },
+    Mark { name: "argocd.argoproj.io/sync-options", is_set: keeps_in_argo_cd },
     Mark {
-        annotation: "kustomize.toolkit.fluxcd.io/prune",
+        name: "kustomize.toolkit.fluxcd.io/prune",
         is_set: |value| value.trim().eq_ignore_ascii_case("disabled"),
     },
 ];
 
-/// Argo CD has a list of options. Either of these keeps the object when it is dropped or its application is deleted.
+/// With `confirm`, a person has to confirm a removal, and nobody does that here.
+const KEEPING_OPTIONS: [&str; 4] =
+    ["Prune=false", "Prune=confirm", "Delete=false", "Delete=confirm"];
+
+/// Argo CD has a list of options. Each of these keeps the object when it is dropped or its application is deleted.
 fn keeps_in_argo_cd(options: &str) -> bool {
-    options.split(',').any(|option| matches!(option.trim(), "Prune=false" | "Delete=false"))
+    options.split(',').any(|option| KEEPING_OPTIONS.contains(&option.trim()))
 }
 
-/// Returns why an object stays although a removal reached it; `None` if it has no mark. `annotation` returns the value of an
-/// annotation of the object.
-pub fn keep_reason<'a>(annotation: impl Fn(&str) -> Option<&'a str>) -> Option<String> {
-    let marked = |mark: &&Mark| annotation(mark.annotation).is_some_and(mark.is_set);
-    let mark = MARKS.iter().find(marked)?;
-    Some(format!("its annotation {} keeps it", mark.annotation))
+/// Returns why an object stays although a removal reached it; `None` if it has no mark. `value` returns the value of an
+/// annotation or label of the living object: what its manifest has is there, too.
+pub fn keep_reason<'a>(value: impl Fn(&str) -> Option<&'a str>) -> Option<String> {
+    let mark = MARKS.iter().find(|mark| value(mark.name).is_some_and(mark.is_set))?;
+    Some(format!("its mark {} keeps it", mark.name))
 }
 
 #[cfg(test)]
@@ -43,7 +46,8 @@ mod tests {
             ("addon.open-cluster-management.io/deletion-orphan", "", true),
             ("argocd.argoproj.io/sync-options", "Replace=true, Prune=false", true),
             ("argocd.argoproj.io/sync-options", "Delete=false", true),
-            ("argocd.argoproj.io/sync-options", "Prune=confirm", false),
+            ("argocd.argoproj.io/sync-options", "Prune=confirm", true),
+            ("argocd.argoproj.io/sync-options", "Replace=true", false),
             ("kustomize.toolkit.fluxcd.io/prune", "disabled", true),
             ("kustomize.toolkit.fluxcd.io/prune", "enabled", false),
             ("example.com/keep", "keep", false),

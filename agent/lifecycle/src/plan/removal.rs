@@ -83,6 +83,8 @@ pub fn reject_shrunk(new: usize, running: usize) -> Result<(), Fault> {
 pub struct Contents {
     /// Number of foreign objects in a namespace, or of foreign instances of a definition.
     pub foreign: usize,
+    /// What could not be read, such as `boxes.example.com`: it may hold foreign objects.
+    pub unreadable: Vec<String>,
 }
 
 /// Returns why an object must not be removed: data or foreign objects would be lost. With `delete_data`, the annotation
@@ -95,6 +97,9 @@ pub fn guard(object: &Object, contents: &Contents, delete_data: bool) -> Option<
     }
     if kind == KnownKind::CustomResourceDefinition && foreign > 0 {
         return Some(format!("{foreign} objects of its kind exist"));
+    }
+    if let [unreadable, ..] = contents.unreadable.as_slice() {
+        return Some(format!("{unreadable} could not be read and may be foreign"));
     }
     kind.holds_data().then(|| "it holds data".to_owned())
 }
@@ -168,7 +173,13 @@ mod tests {
         let namespace = object("v1", "Namespace", "n");
         assert!(guard(&claim, &Contents::default(), false).is_some());
         assert!(guard(&claim, &Contents::default(), true).is_none());
-        assert!(guard(&namespace, &Contents { foreign: 0 }, false).is_none());
-        assert!(guard(&namespace, &Contents { foreign: 2 }, false).is_some());
+        assert!(guard(&namespace, &Contents::default(), false).is_none());
+        assert!(
+            guard(&namespace, &Contents { foreign: 2, ..Contents::default() }, false).is_some()
+        );
+        let unreadable =
+            Contents { unreadable: vec!["v1.example.com".to_owned()], ..Contents::default() };
+        let reason = guard(&namespace, &unreadable, false).unwrap_or_default();
+        assert_eq!(reason, "v1.example.com could not be read and may be foreign");
     }
 }

@@ -23,7 +23,7 @@ pub fn mark_adopted<'a>(
 ) -> Cow<'a, ResolvedObject> {
     let Some(living) = living else { return Cow::Borrowed(object) };
     let release = object.manifest.label(label::RELEASE).unwrap_or_default();
-    let is_ours = living.owner().is_some();
+    let is_ours = living.owner() == Some(&access.add_on);
     let available = access.available.as_ref();
     match adoption::adopter(living.adopted_by(), is_ours, release, available) {
         None => Cow::Borrowed(object),
@@ -35,14 +35,15 @@ pub fn mark_adopted<'a>(
     }
 }
 
-/// Makes those fields of an object without an owner ours that the bundle sets, and returns the object after it. Refused if
+/// Makes those fields of an object that is not the add-on's ours that the bundle sets, and returns the object after it. Refused if
 /// the object changed since it was read.
 pub async fn take_ownership(
     access: &Access,
     object: &ResolvedObject,
     living: LivingObject,
 ) -> Result<LivingObject, Fault> {
-    let (None, Some(content)) = (living.owner(), living.content()) else { return Ok(living) };
+    let is_ours = living.owner() == Some(&access.add_on);
+    let Some(content) = living.content().filter(|_| !is_ours) else { return Ok(living) };
     let adopted = fields_of(access, object, &living, content).await?;
     let left = adopted.describe_left().unwrap_or_default();
     tracing::info!(object = %object.key(), left, "adopting an object");

@@ -31,15 +31,15 @@ pub async fn check(
     let living = join_bounded(late.iter().map(|object| check_object(access, object, direction)));
     let living = results::all_or_fault(living.await)?;
     let checked = late.iter().zip(living).filter_map(|(object, living)| {
-        let living = living.filter(|living| is_final(living, object))?;
+        let living = living.filter(|living| is_final(access, living, object))?;
         Some((object.key(), living))
     });
     Ok(checked.collect())
 }
 
 /// Until the write, someone else may create a missing object, change a foreign one, or scale a workload.
-fn is_final(living: &LivingObject, object: &ResolvedObject) -> bool {
-    living.owner().is_some() && object.ignored_fields.is_empty()
+fn is_final(access: &Access, living: &LivingObject, object: &ResolvedObject) -> bool {
+    living.owner() == Some(&access.add_on) && object.ignored_fields.is_empty()
 }
 
 async fn check_object(
@@ -48,7 +48,7 @@ async fn check_object(
     direction: Direction,
 ) -> Result<Option<LivingObject>, Fault> {
     let living = access.read(object).await?;
-    ensure_owned(access, object, living.as_ref(), direction.may_adopt())?;
+    ensure_owned(access, object, living.as_ref(), direction.may_adopt()).await?;
     match dry_run(access, object, living.as_ref()).await {
         Err(fault) => Err(write::retry_unknown_kind(access, object, fault)),
         Ok(_) => Ok(living),

@@ -48,7 +48,7 @@ async fn try_object(access: &Access, object: &ResolvedObject, may_adopt: bool) -
         Err(fault) => return Trial::failed(fault),
     };
     let living = living.as_ref();
-    let ownership = ensure_owned(access, object, living, may_adopt);
+    let ownership = ensure_owned(access, object, living, may_adopt).await;
     // Of a foreign definition, too, it matters whether the release would change it.
     let dry_run = match &ownership {
         Err(fault) if !object.is_definition() => Err(fault.clone()),
@@ -82,12 +82,12 @@ async fn left_by_adoption(
     object: &ResolvedObject,
     living: &LivingObject,
 ) -> Option<String> {
-    let content = living.content().filter(|_| living.owner().is_none())?;
+    let content = living.content().filter(|_| living.owner() != Some(&access.add_on))?;
     fields_of(access, object, living, content).await.ok()?.describe_left()
 }
 
 fn is_foreign(access: &Access, living: &LivingObject) -> bool {
-    living.owner().is_none()
+    living.owner() != Some(&access.add_on)
         || adoption::keep_reason(living.adopted_by(), access.available.as_ref()).is_some()
 }
 

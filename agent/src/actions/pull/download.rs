@@ -36,11 +36,6 @@ impl PulledFiles {
         Ok(Self { digest: digest.to_owned(), storage, files: Vec::new() })
     }
 
-    /// The size of all files in bytes.
-    pub fn bytes(&self) -> u64 {
-        self.files.iter().map(|file| file.size).sum()
-    }
-
     /// Reads all files into memory.
     ///
     /// # Errors

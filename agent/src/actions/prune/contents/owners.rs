@@ -10,8 +10,8 @@ pub struct Found {
     pub items: Vec<Item>,
     /// Group and kind of all that were listed.
     pub kinds: BTreeSet<(String, String)>,
-    /// Kinds, or rests of kinds, that could not be listed.
-    pub unknown: usize,
+    /// Kinds, rests of kinds, and APIs that could not be listed.
+    pub unreadable: Vec<String>,
 }
 
 pub struct Item {
@@ -46,7 +46,7 @@ impl Found {
             });
             let more: BTreeSet<&str> = more.map(|item| item.uid.as_str()).collect();
             if more.len() == ours.len() {
-                return self.items.len() - more.len() + self.unknown;
+                return self.items.len() - more.len();
             }
             ours = more;
         }
@@ -76,7 +76,7 @@ mod tests {
 
     fn found(items: Vec<Item>) -> Found {
         let kinds = BTreeSet::from([(LISTED.0.to_owned(), LISTED.1.to_owned())]);
-        Found { items, kinds, unknown: 0 }
+        Found { items, kinds, unreadable: Vec::new() }
     }
 
     #[test]
@@ -88,7 +88,7 @@ mod tests {
             item("theirs", None, false),
             item("made-for-theirs", Some("theirs"), false),
         ];
-        assert_eq!(Found { unknown: 1, ..found(items) }.count_foreign(), 3);
+        assert_eq!(found(items).count_foreign(), 2);
     }
 
     #[test]
