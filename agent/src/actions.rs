@@ -14,3 +14,4 @@ pub mod pull;
 pub mod stage;
 
 mod bundle_provides;
+mod obstacles;

@@ -53,7 +53,7 @@ impl Webhook {
 
     /// Registers it for this namespace. Returns when the API server calls it, which may be a while later.
     pub async fn watch(&self, plane: &ControlPlane, namespace: &str) -> Result<()> {
-        plane.apply_yaml(&self.configuration(namespace)).await?;
+        plane.apply_yaml(&self.configuration(namespace).to_string()).await?;
         let create = ["create", "configmap", "asked", "--namespace", namespace, "--dry-run=server"];
         until("the webhook to be called", Duration::from_secs(60), || async {
             plane.kubectl(&create).await?;
@@ -63,7 +63,7 @@ impl Webhook {
     }
 
     /// Returns its registration for ConfigMaps, also in a dry run.
-    fn configuration(&self, namespace: &str) -> String {
+    pub fn configuration(&self, namespace: &str) -> Value {
         let bundle = BASE64_STANDARD.encode(self.authority.identity().certificate);
         json!({
             "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
@@ -79,7 +79,6 @@ impl Webhook {
                 }],
             }],
         })
-        .to_string()
     }
 }
 

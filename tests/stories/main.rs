@@ -31,6 +31,7 @@ mod rollout;
 mod samples;
 mod supersession;
 mod waiting;
+mod webhooks;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -75,6 +76,11 @@ fn main() -> ExitCode {
         story!(prerequisites::a_crd_is_removed_together_with_its_objects),
         story!(prerequisites::a_webhook_that_became_stricter_does_not_block_the_rollback),
         story!(prerequisites::a_webhook_that_locks_the_agent_out_is_rejected),
+        story!(webhooks::a_webhook_that_does_not_answer_is_repaired_by_the_next_version),
+        story!(webhooks::a_version_whose_webhook_does_not_answer_is_gone_back_from),
+        story!(webhooks::a_webhook_that_stops_answering_does_not_block_the_rollback),
+        story!(webhooks::a_rollback_keeps_what_others_wrote_into_a_webhook),
+        story!(webhooks::a_policy_that_refuses_the_old_version_does_not_block_the_rollback),
         story!(prerequisites::a_lost_release_is_retained_again),
         story!(rollback::pods_that_never_become_ready_do_not_block_a_stateful_set),
         story!(rollback::a_deployment_returns_to_the_strategy_recreate),

@@ -13,6 +13,7 @@ use lifecycle::plan::jobs::has_run;
 use lifecycle::plan::waves::Wave;
 use lifecycle::{Direction, Fault, KeptObject, KnownKind, Object};
 
+use crate::actions::obstacles::write_past;
 use crate::actions::release::ResolvedRelease;
 use crate::cluster::access::{Access, join_bounded};
 use crate::cluster::living::LivingObject;
@@ -53,7 +54,7 @@ pub async fn apply(
         if living.is_none() && has_run(&object.manifest, running_jobs) {
             return Ok(None);
         }
-        write_object(access, object, living, direction).await
+        write_object(release, object, living, direction).await
     });
     let mut written = join_bounded(written).await;
     if wave == Wave::Definitions {
@@ -92,11 +93,12 @@ fn objects_of(release: &ResolvedRelease, wave: Wave, direction: Direction) -> Ve
 
 /// Returns the object if a rollback kept it as it is.
 async fn write_object(
-    access: &Access,
+    release: &ResolvedRelease,
     object: &ResolvedObject,
     mut living: Option<LivingObject>,
     direction: Direction,
 ) -> Result<Option<KeptObject>, Fault> {
+    let access = &release.access;
     let marked = mark_adopted(access, object, living.as_ref()).into_owned();
     match direction {
         Direction::Forward { adopt: true } => {
@@ -106,10 +108,10 @@ async fn write_object(
         }
         Direction::Forward { adopt: false } => {}
         Direction::Rollback => {
-            if let Some(cause) = kept_on_rollback::cause(access, &marked, living.as_ref()).await? {
+            if let Some(cause) = kept_on_rollback::cause(release, &marked, living.as_ref()).await? {
                 return Ok(Some(KeptObject { object: object.key(), cause }));
             }
         }
     }
-    write(access, &marked, living.as_ref()).await.map(|_| None)
+    write_past(release, || write(access, &marked, living.as_ref())).await.map(|_| None)
 }

@@ -11,6 +11,7 @@ use lifecycle::plan::waves::Wave;
 use lifecycle::{Fault, KnownKind, ObjectKey, Rollout};
 
 use crate::actions::apply::{mark_adopted, write};
+use crate::actions::obstacles::write_past;
 use crate::actions::release::ResolvedRelease;
 use crate::cluster::access::{Access, join_bounded};
 use crate::cluster::crd_instances;
@@ -96,13 +97,13 @@ impl Repair<'_> {
     /// An object that cannot be restored now is reported and tried at the next look; the others are restored all the same.
     async fn restore(&mut self, objects: &[&ResolvedObject], listed: &Listed) {
         let version = |key: &ObjectKey| listed.get(key).map(|living| &living.resource_version);
-        let access = &self.release.access;
+        let release = self.release;
         let changed = objects.iter().filter(|object| {
             let key = object.key();
             version(&key).is_none() || version(&key) != self.known.get(&key)
         });
         let written =
-            changed.map(|object| async { (object.key(), restore_object(access, object).await) });
+            changed.map(|object| async { (object.key(), restore_object(release, object).await) });
         for (key, written) in join_bounded(written).await {
             let before = version(&key);
             self.record(key, before, written);
@@ -143,12 +144,17 @@ fn foreign_fields(object: &ResolvedObject, listed: Option<&ListedObject>) -> Vec
     find_foreign_fields(&object.manifest, &object.ignored_fields, &listed.managed_fields)
 }
 
-async fn restore_object(access: &Access, object: &ResolvedObject) -> Result<Option<String>, Fault> {
+async fn restore_object(
+    release: &ResolvedRelease,
+    object: &ResolvedObject,
+) -> Result<Option<String>, Fault> {
+    let access = &release.access;
     // A missing label is drift. Only the label of another add-on makes an object foreign.
     let living = read_owned(access, object, true).await?;
     // A rollback may have left the definition as it is.
     crd_instances::refuse_data_loss(access, object, living.as_ref()).await?;
-    write(access, &mark_adopted(access, object, living.as_ref()), living.as_ref()).await
+    let marked = mark_adopted(access, object, living.as_ref());
+    write_past(release, || write(access, &marked, living.as_ref())).await
 }
 
 /// Returns the objects of a wave by kind and namespace; without a list where that failed.

@@ -7,8 +7,9 @@ use lifecycle::bundle::hook::{Hook, HookRun, is_of_run, prepare_job};
 use lifecycle::health::{HookStatus, assess_hooks};
 
 use crate::actions::apply::replace;
+use crate::actions::obstacles::write_past;
 use crate::actions::release::ResolvedRelease;
-use crate::cluster::access::{Access, join_bounded};
+use crate::cluster::access::join_bounded;
 use crate::cluster::living::LivingObject;
 use crate::cluster::ownership::read_owned;
 use crate::cluster::resolved::ResolvedObject;
@@ -20,8 +21,7 @@ pub async fn run(
     run: &HookRun,
     timeout: Duration,
 ) -> Result<HookStatus, Fault> {
-    let started =
-        hooks_of(release, hook).map(|object| start(&release.access, object, run, timeout));
+    let started = hooks_of(release, hook).map(|object| start(release, object, run, timeout));
     for started in join_bounded(started).await {
         started?;
     }
@@ -47,11 +47,12 @@ pub fn hooks_of(release: &ResolvedRelease, hook: Hook) -> impl Iterator<Item = &
 }
 
 async fn start(
-    access: &Access,
+    release: &ResolvedRelease,
     object: &ResolvedObject,
     run: &HookRun,
     timeout: Duration,
 ) -> Result<(), Fault> {
+    let access = &release.access;
     let living = read_owned(access, object, false).await?;
     let job_before = living.as_ref().and_then(LivingObject::content);
     if job_before.is_some_and(|job| is_of_run(job, run)) {
@@ -59,5 +60,5 @@ async fn start(
     }
     tracing::info!(hook = %object.key(), "starting a hook");
     let manifest = prepare_job(&object.manifest, run, timeout);
-    replace(access, object, &manifest, living.as_ref()).await
+    write_past(release, || replace(access, object, &manifest, living.as_ref())).await
 }

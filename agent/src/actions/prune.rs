@@ -20,7 +20,7 @@ use claims::Claims;
 
 /// How far a removal goes.
 pub struct PruneOptions {
-    /// Only webhooks and APIServices.
+    /// Only webhooks, policies and APIServices that no kept release has.
     pub only_extensions: bool,
     /// Also objects that hold data.
     pub delete_data: bool,

@@ -5,10 +5,12 @@ use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use lifecycle::bundle::ignored_fields;
+use lifecycle::bundle::webhook::state_failure_policy;
 use lifecycle::ownership::stamp::Stamp;
 use lifecycle::{Fault, KnownKind, Object};
 
 use crate::actions::bundle_provides::BundleProvides;
+use crate::actions::obstacles::Restored;
 use crate::cluster::access::Access;
 use crate::cluster::error;
 use crate::cluster::kinds::{Kind, Kinds};
@@ -20,6 +22,7 @@ pub struct ResolvedRelease {
     pub content: Arc<Content>,
     pub objects: Vec<ResolvedObject>,
     pub access: Access,
+    pub restored_obstacles: Restored,
 }
 
 impl ResolvedRelease {
@@ -41,12 +44,13 @@ impl ResolvedRelease {
             };
             let namespace = manifest.namespace().unwrap_or(&content.shape.namespace).to_owned();
             manifest.set_namespace(is_namespaced.then_some(namespace.as_str()));
+            state_failure_policy(&mut manifest);
             stamp.mark(&mut manifest);
             let ignored_fields = Vec::new();
             objects.push(ResolvedObject { manifest, kind, other_version, ignored_fields });
         }
         set_ignored_fields(&mut objects);
-        Ok(Self { content, objects, access })
+        Ok(Self { content, objects, access, restored_obstacles: Restored::default() })
     }
 
     pub fn manifests(&self) -> impl Iterator<Item = &Object> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use kube::core::Status;
-use lifecycle::{Fault, KnownKind, ObjectKey, Reason};
+use lifecycle::{Fault, KnownKind, ObjectKey, Obstacle, Reason};
 
 /// Replaces the API server's message about a Secret, which may quote its values.
 const WITHHELD: &str = "refused; the API server's message may quote the Secret and is withheld: \
@@ -15,7 +15,11 @@ pub fn to_object_fault(key: &ObjectKey, error: &kube::Error) -> Fault {
         return Fault::transient(Reason::CheckFailed, format!("{key}: {error}"));
     };
     let (reason, transient) = judge(status);
-    let message = if key.is(KnownKind::Secret) { WITHHELD } else { &status.message };
+    let message = match Obstacle::of(&status.message) {
+        _ if !key.is(KnownKind::Secret) => status.message.clone(),
+        None => WITHHELD.to_owned(),
+        Some(obstacle) => format!("{obstacle}: {WITHHELD}"),
+    };
     Fault { transient, ..Fault::new(reason, format!("{key}: {message}")) }
 }
 

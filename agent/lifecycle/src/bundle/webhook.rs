@@ -57,6 +57,18 @@ pub fn services(object: &Object) -> BTreeSet<(String, String)> {
     services.collect()
 }
 
+/// States the failure policy where a webhook configuration leaves it to the API server, so that a write closes a webhook that
+/// was opened.
+pub fn state_failure_policy(object: &mut Object) {
+    if object.group() != ADMISSION_GROUP {
+        return;
+    }
+    let webhooks = object.0.get_mut("webhooks").and_then(Value::as_array_mut);
+    for webhook in webhooks.into_iter().flatten().filter_map(Value::as_object_mut) {
+        webhook.entry("failurePolicy").or_insert_with(|| "Fail".into());
+    }
+}
+
 /// The webhooks of a webhook configuration; none of any other object.
 fn webhooks(object: &Object) -> impl Iterator<Item = &Value> {
     items(object.0.get("webhooks").filter(|_| object.group() == ADMISSION_GROUP))
@@ -93,6 +105,15 @@ mod tests {
             let webhook = webhook(policy, rule.clone());
             assert_eq!(reject_lockout(&webhook).is_err(), is_rejected, "{rule}");
         }
+    }
+
+    #[test]
+    fn a_failure_policy_is_stated_where_it_was_left_out() {
+        let mut hooks = webhook("Ignore", json!({}));
+        hooks.0["webhooks"].as_array_mut().expect("a list").push(json!({"name": "y"}));
+        state_failure_policy(&mut hooks);
+        assert_eq!(hooks.0["webhooks"][0]["failurePolicy"], "Ignore");
+        assert_eq!(hooks.0["webhooks"][1]["failurePolicy"], "Fail");
     }
 
     #[test]

@@ -7,7 +7,6 @@ use super::waves::Wave;
 use crate::kind::KnownKind;
 use crate::names::annotation::ALLOW_SHRINK;
 use crate::object::{Object, ObjectKey};
-use crate::ownership::stamp::remove_stamp;
 use crate::reason::{Fault, Reason};
 
 /// A bundle may lose fewer objects than this in any case.
@@ -42,21 +41,11 @@ pub fn depends_on(object: &ObjectKey, base: &Object) -> bool {
         && text("/spec/names/kind") == Some(object.kind.as_str())
 }
 
-/// Returns the webhooks and APIServices of a failed release that `kept` does not have, or has in another form. They are
-/// removed before a rollback, because each could refuse its writes.
+/// Returns the webhooks, policies and APIServices of a failed release that `kept` does not have. They are removed before a
+/// rollback, because each could refuse its writes. One that both have stays, because others write into it, as a CA bundle.
 pub fn withdrawals(kept: &[Object], known: Vec<Object>) -> Vec<Object> {
-    let withdrawn = known.into_iter().filter(|object| {
-        object.wave() == Wave::Extensions
-            && !kept.iter().any(|other| is_same_but_for_stamp(other, object))
-    });
-    removals(&[], withdrawn.collect())
-}
-
-fn is_same_but_for_stamp(one: &Object, other: &Object) -> bool {
-    let [mut one, mut other] = [one.clone(), other.clone()];
-    remove_stamp(&mut one);
-    remove_stamp(&mut other);
-    one == other
+    let extensions = known.into_iter().filter(|object| object.wave() == Wave::Extensions);
+    removals(kept, extensions.collect())
 }
 
 /// Rejects a bundle that lost more than half of its objects, and at least ten: that is more likely a mistake than intended.
@@ -109,7 +98,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::names::label;
 
     fn object(api_version: &str, kind: &str, name: &str) -> Object {
         Object(json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": name}}))
@@ -142,20 +130,18 @@ mod tests {
         assert_eq!(removed.iter().map(Object::name).collect::<Vec<_>>(), ["m"]);
     }
 
-    fn webhook(policy: &str, release: &str) -> Object {
-        let mut object =
-            object("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration", "w");
-        let rule = json!({"apiGroups": ["apps"]});
-        object.0["webhooks"] = json!([{"name": "x", "failurePolicy": policy, "rules": [rule]}]);
-        object.set_label(label::RELEASE, release);
-        object
-    }
-
     #[test]
-    fn a_webhook_that_differs_is_withdrawn_and_one_that_is_the_same_stays() {
-        let kept = [webhook("Ignore", "old")];
-        assert!(withdrawals(&kept, vec![webhook("Ignore", "new")]).is_empty());
-        assert_eq!(withdrawals(&kept, vec![webhook("Fail", "new")]).len(), 1);
+    fn only_an_extension_that_the_old_version_does_not_have_is_withdrawn() {
+        let webhook = |name: &str, policy: &str| {
+            let api_version = "admissionregistration.k8s.io/v1";
+            let mut webhook = object(api_version, "ValidatingWebhookConfiguration", name);
+            webhook.0["webhooks"] = json!([{"name": "x", "failurePolicy": policy}]);
+            webhook
+        };
+        let kept = [webhook("w", "Ignore")];
+        assert!(withdrawals(&kept, vec![webhook("w", "Fail")]).is_empty());
+        assert_eq!(withdrawals(&kept, vec![webhook("other", "Fail")]).len(), 1);
+        assert!(withdrawals(&kept, vec![object("v1", "ConfigMap", "c")]).is_empty());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use lifecycle::{Direction, Fault, ObjectKey};
 
 use super::{results, write};
 use crate::actions::bundle_provides::BundleProvides;
+use crate::actions::obstacles::is_clearable;
 use crate::actions::release::ResolvedRelease;
 use crate::cluster::access::{Access, join_bounded};
 use crate::cluster::dry_run::dry_run;
@@ -27,11 +28,10 @@ pub async fn check(
     let provides: BundleProvides = release.manifests().collect();
     let late: Vec<&ResolvedObject> =
         objects.iter().filter(|object| provides.supports(&object.manifest)).copied().collect();
-    let access = &release.access;
-    let living = join_bounded(late.iter().map(|object| check_object(access, object, direction)));
+    let living = join_bounded(late.iter().map(|object| check_object(release, object, direction)));
     let living = results::all_or_fault(living.await)?;
     let checked = late.iter().zip(living).filter_map(|(object, living)| {
-        let living = living.filter(|living| is_final(access, living, object))?;
+        let living = living.filter(|living| is_final(&release.access, living, object))?;
         Some((object.key(), living))
     });
     Ok(checked.collect())
@@ -43,13 +43,15 @@ fn is_final(access: &Access, living: &LivingObject, object: &ResolvedObject) -> 
 }
 
 async fn check_object(
-    access: &Access,
+    release: &ResolvedRelease,
     object: &ResolvedObject,
     direction: Direction,
 ) -> Result<Option<LivingObject>, Fault> {
+    let access = &release.access;
     let living = access.read(object).await?;
     ensure_owned(access, object, living.as_ref(), direction.may_adopt()).await?;
     match dry_run(access, object, living.as_ref()).await {
+        Err(fault) if is_clearable(release, &fault).await => Ok(living),
         Err(fault) => Err(write::retry_unknown_kind(access, object, fault)),
         Ok(_) => Ok(living),
     }

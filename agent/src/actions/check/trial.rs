@@ -5,6 +5,7 @@ use lifecycle::ownership::adoption;
 
 use super::warnings::ApiWarning;
 use crate::actions::bundle_provides::BundleProvides;
+use crate::actions::obstacles::is_clearable;
 use crate::actions::release::ResolvedRelease;
 use crate::cluster::access::{Access, join_bounded};
 use crate::cluster::adoption::fields_of;
@@ -23,6 +24,8 @@ pub struct Trial {
     pub is_foreign: bool,
     /// A definition that a write would not change, so its judgement of its objects is final.
     pub is_unchanged_definition: bool,
+    /// Admission of the add-on's own refused it, and its write will clear that.
+    is_late: bool,
 }
 
 /// The judgement of one object.
@@ -36,7 +39,14 @@ pub enum Judgement {
 /// Returns a trial for each object, in order.
 pub async fn run(release: &ResolvedRelease, may_adopt: bool) -> Vec<Trial> {
     let access = &release.access;
-    join_bounded(release.objects.iter().map(|object| try_object(access, object, may_adopt))).await
+    let trials = release.objects.iter().map(|object| async {
+        let mut trial = try_object(access, object, may_adopt).await;
+        if let Err(fault) = &trial.result {
+            trial.is_late = is_clearable(release, fault).await;
+        }
+        trial
+    });
+    join_bounded(trials).await
 }
 
 async fn try_object(access: &Access, object: &ResolvedObject, may_adopt: bool) -> Trial {
@@ -61,6 +71,7 @@ async fn try_object(access: &Access, object: &ResolvedObject, may_adopt: bool) -
         },
         is_foreign: living.is_some_and(|living| is_foreign(access, living)),
         is_unchanged_definition: object.is_definition() && is_unchanged(living, &dry_run),
+        is_late: false,
         result: conclude(access, object, living, ownership.and(dry_run)).await,
     }
 }
@@ -100,7 +111,13 @@ fn is_unchanged(living: Option<&LivingObject>, dry_run: &Result<DryRun, Fault>) 
 
 impl Trial {
     fn failed(fault: Fault) -> Self {
-        Self { result: Err(fault), left: None, is_foreign: false, is_unchanged_definition: false }
+        Self {
+            result: Err(fault),
+            left: None,
+            is_foreign: false,
+            is_unchanged_definition: false,
+            is_late: false,
+        }
     }
 }
 
@@ -126,6 +143,10 @@ pub fn judge(
             let of_object = |message| ApiWarning { key: key.clone(), message };
             let warnings = accepted.warnings.into_iter();
             return Ok(Judgement::Accepted(warnings.map(of_object).collect()));
+        }
+        Err(fault) if trial.is_late => {
+            let message = format!("{key} is checked at its write: {}", fault.message);
+            return Ok(Judgement::Warning(message));
         }
         Err(fault) if fault.transient => return Err(fault),
         Err(fault) => fault,
