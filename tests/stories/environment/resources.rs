@@ -27,8 +27,8 @@ pub async fn without_disk_space_a_version_is_rejected_and_the_current_one_stays(
     add_on.until_available("1.0.0").await?;
     let message = "could not write the bundle to a temporary file";
 
-    // The folder does not exist.
-    fs::remove_dir(&folder)?;
+    // The folder does not exist. The agent's identity was in it.
+    fs::remove_dir_all(&folder)?;
     expect_pull_failure(&add_on, &served_spec(&files, "1.1.0"), message, "1.0.0").await?;
     fs::create_dir(&folder)?;
     add_on.annotate("retry", Some("the folder exists")).await?;
