@@ -123,8 +123,6 @@ pub async fn drive(
         };
         driver.record_restart().await;
         while driver.turn().await {}
-        // The add-on is gone.
-        driver.at_rest.take_sightings();
     };
     tokio::select! {
         () = driven => {}
