@@ -31,7 +31,6 @@ mod rollout;
 mod samples;
 mod supersession;
 mod waiting;
-mod webhooks;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -76,11 +75,6 @@ fn main() -> ExitCode {
         story!(prerequisites::a_crd_is_removed_together_with_its_objects),
         story!(prerequisites::a_webhook_that_became_stricter_does_not_block_the_rollback),
         story!(prerequisites::a_webhook_that_locks_the_agent_out_is_rejected),
-        story!(webhooks::a_webhook_that_does_not_answer_is_repaired_by_the_next_version),
-        story!(webhooks::a_version_whose_webhook_does_not_answer_is_gone_back_from),
-        story!(webhooks::a_webhook_that_stops_answering_does_not_block_the_rollback),
-        story!(webhooks::a_rollback_keeps_what_others_wrote_into_a_webhook),
-        story!(webhooks::a_policy_that_refuses_the_old_version_does_not_block_the_rollback),
         story!(prerequisites::a_lost_release_is_retained_again),
         story!(rollback::pods_that_never_become_ready_do_not_block_a_stateful_set),
         story!(rollback::a_deployment_returns_to_the_strategy_recreate),
@@ -96,6 +90,22 @@ fn main() -> ExitCode {
         story!(rollback_safety::an_unsafe_rollback_with_consent_restores_as_much_as_possible),
         story!(adoption::an_adoption_takes_what_the_bundle_sets_and_leaves_the_rest),
         story!(adoption::objects_that_a_failed_version_adopted_stay),
+        story!(cases::defaults::a_stateful_set_changes_to_on_delete_and_keeps_its_pod),
+        story!(cases::defaults::a_stateful_set_with_on_delete_comes_back_from_a_rolling_update),
+        story!(cases::defaults::a_volume_without_a_source_becomes_a_config_map),
+        story!(cases::edited::a_deleted_namespace_is_restored_with_its_objects),
+        story!(cases::adoption::the_ca_bundle_that_a_job_wrote_stays),
+        story!(cases::adoption::a_restarted_and_scaled_deployment_keeps_its_pods),
+        story!(cases::adoption::a_variable_that_was_given_twice_is_there_once),
+        story!(cases::replacement::a_scaled_deployment_becomes_recreate_with_its_replicas),
+        story!(cases::refused::a_field_that_cannot_be_unset_stays_alone),
+        story!(cases::webhooks::a_silent_webhook_keeps_out_neither_its_repair_nor_its_removal),
+        story!(cases::webhooks::a_webhook_that_stops_answering_keeps_out_no_way_back),
+        story!(cases::webhooks::the_ca_bundle_of_a_job_survives_every_way_back),
+        story!(cases::webhooks::a_silent_webhook_on_deployments_keeps_out_no_version),
+        story!(cases::policies::a_policy_against_older_definitions_keeps_out_no_way_back),
+        story!(cases::shared_namespace::one_add_on_has_the_namespace_and_the_other_uses_it),
+        story!(cases::unchanged::a_definition_keeps_the_version_that_objects_are_stored_in),
         story!(cases::secrets::keys_of_string_data_go_with_their_version),
         story!(cases::keep_marks::an_upgrade_keeps_marked_objects_that_it_drops),
         story!(cases::keep_marks::an_uninstall_keeps_marked_objects_and_their_namespace),
