@@ -71,8 +71,7 @@ impl Witness {
         let is_release = !object["metadata"]["annotations"][annotation::RELEASE_ID].is_null();
         let bundles = lock(&self.bundles);
         let known = bundles.get(digest);
-        let verified = known
-            .is_some_and(|known| is_release || known.get(&key(&object)) == Some(&content(&object)));
+        let verified = known.is_some_and(|known| is_release || has(known, record, &object));
         if !verified {
             let sent = format!("{} {} was sent and is in no bundle", record.verb, record.path);
             lock(&self.complaints).push(sent);
@@ -138,10 +137,26 @@ fn key(object: &Value) -> (String, String) {
     (text(&object["kind"]), text(&object["metadata"]["name"]))
 }
 
+/// Whether a bundle has the object. A POST is a dry run that asks for the form of a new object, under another name.
+fn has(bundle: &BTreeMap<(String, String), Value>, record: &Record, object: &Value) -> bool {
+    let content = content(object);
+    match record.verb.as_str() {
+        "POST" => bundle.values().any(|known| *known == content),
+        _ => bundle.get(&key(object)) == Some(&content),
+    }
+}
+
+/// The content as the API server stores it: `stringData` of a Secret becomes `data`.
 fn content(object: &Value) -> Value {
     let mut content = object.clone();
     if let Some(content) = content.as_object_mut() {
         content.remove("metadata");
+        if let Some(Value::Object(plain)) = content.remove("stringData") {
+            let encoded = plain.into_iter().map(|(key, value)| {
+                (key, BASE64_STANDARD.encode(value.as_str().unwrap_or_default()).into())
+            });
+            content.insert("data".to_owned(), Value::Object(encoded.collect()));
+        }
     }
     content
 }

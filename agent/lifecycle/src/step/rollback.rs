@@ -206,7 +206,9 @@ fn after_soak(rollout: Rollout, view: View, rollback: Rollback, healthy_for: Dur
         Some(workload) => {
             let object = &workload.object;
             let message = format!("{object} could not be restored");
-            give_up(rollout, view, verifying(rollback, None), &message)
+            // It is healthy in this observation, too: the same one changes nothing.
+            let rollback = verifying(rollback, Some(Duration::ZERO));
+            give_up(rollout, view, rollback, &message)
         }
         None => advance(rollout, &rollback, RollbackStep::Prune),
     }
