@@ -239,7 +239,7 @@ fn fail(rollout: Rollout, cause: Fault, view: View) -> Rollout {
 fn wake(rollout: &Rollout, view: View, has_moved: bool) -> Option<Duration> {
     let backoff = Some(rollout.retry_state.backoff).filter(|backoff| !backoff.is_zero());
     let look = health_interval(rollout);
-    let is_watched = look.is_some() || !rollout.unpruned.is_empty();
+    let is_watched = rollout.release_under_verification().is_some() || !rollout.unpruned.is_empty();
     if backoff.is_some() && !(has_moved && is_watched) {
         return backoff.min(look.or(backoff));
     }

@@ -196,6 +196,12 @@ impl Rollout {
         self.operation.as_ref().map_or(&[], |operation| &operation.refused_objects)
     }
 
+    /// A workload that the rollback could not write so far. Without it the release is not restored.
+    pub(crate) fn refused_workload(&self) -> Option<&ObjectKey> {
+        let mut refused = self.refused_objects().iter().map(|refused| &refused.object);
+        refused.find(|object| object.wave() == Wave::Workloads)
+    }
+
     /// Returns whether the last rollback left this object as it was.
     pub fn is_kept(&self, object: &ObjectKey) -> bool {
         let mut kept = self.operation.iter().flat_map(|operation| &operation.kept_objects);

@@ -151,7 +151,9 @@ fn verify(
     match view.verdict() {
         Some(Verdict::Healthy | Verdict::Tolerated(_)) => {
             let healthy_for = view.healthy_time(healthy_for);
-            if healthy_for >= view.seen.policy().soak {
+            // Without a workload there is nothing to wait for until it is restored.
+            let is_lacking = rollback.given_up.is_some() && rollout.refused_workload().is_some();
+            if is_lacking || healthy_for >= view.seen.policy().soak {
                 return after_soak(rollout, view, rollback, healthy_for);
             }
             let message = rollback.cause.message.clone();
@@ -202,13 +204,10 @@ fn after_soak(rollout: Rollout, view: View, rollback: Rollback, healthy_for: Dur
     if is_transient && !is_late(&rollback, view) {
         return stay(rollout, verifying(rollback, Some(healthy_for)));
     }
-    match refused.iter().find(|refused| refused.object.wave() == Wave::Workloads) {
+    match rollout.refused_workload() {
         Some(workload) => {
-            let object = &workload.object;
-            let message = format!("{object} could not be restored");
-            // It is healthy in this observation, too: the same one changes nothing.
-            let rollback = verifying(rollback, Some(Duration::ZERO));
-            give_up(rollout, view, rollback, &message)
+            let message = format!("{workload} could not be restored");
+            give_up(rollout, view, verifying(rollback, None), &message)
         }
         None => advance(rollout, &rollback, RollbackStep::Prune),
     }

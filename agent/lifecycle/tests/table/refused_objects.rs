@@ -80,7 +80,9 @@ fn without_a_workload_the_release_is_not_restored() {
     let scene = rolling_back().goes_well_without(&[WORKLOAD, CONFIG], false, 5 * MINUTES);
     let scene = scene.is(Phase::Failed).because(Reason::RollbackFailed).runs("1.4.0", "-");
     assert!(scene.message().starts_with("Deployment a/d could not be restored"));
-    // It is tried again by itself, and ends well.
+    // It is tried again after five minutes, and ends well.
+    let scene = scene.settled().waits(8 * MINUTES).does("restore 1.4.0: Configuration").done();
+    let scene = scene.does("restore 1.4.0: Workloads").done().healthy(40);
     let scene = scene.settled().is(Phase::RolledBack);
     scene.because(Reason::Unhealthy).has_history(&[
         "3 Rollback 1.4.0 Succeeded RollbackSucceeded",
