@@ -71,7 +71,7 @@ impl Witness {
         let is_release = !object["metadata"]["annotations"][annotation::RELEASE_ID].is_null();
         let bundles = lock(&self.bundles);
         let known = bundles.get(digest);
-        let verified = known.is_some_and(|known| is_release || has(known, record, &object));
+        let verified = known.is_some_and(|known| is_release || has(known, &object));
         if !verified {
             let sent = format!("{} {} was sent and is in no bundle", record.verb, record.path);
             lock(&self.complaints).push(sent);
@@ -137,13 +137,13 @@ fn key(object: &Value) -> (String, String) {
     (text(&object["kind"]), text(&object["metadata"]["name"]))
 }
 
-/// Whether a bundle has the object. A POST is a dry run that asks for the form of a new object, under another name.
-fn has(bundle: &BTreeMap<(String, String), Value>, record: &Record, object: &Value) -> bool {
+/// Whether a bundle has the object. One without a name is the dry run that asks for the form of a new object.
+fn has(bundle: &Contents, object: &Value) -> bool {
     let content = content(object);
-    match record.verb.as_str() {
-        "POST" => bundle.values().any(|known| *known == content),
-        _ => bundle.get(&key(object)) == Some(&content),
-    }
+    let stem = object["metadata"]["generateName"].as_str().and_then(|it| it.strip_suffix('-'));
+    let (kind, name) = key(object);
+    let name = stem.map_or(name, str::to_owned);
+    bundle.get(&(kind, name)) == Some(&content)
 }
 
 /// The content as the API server stores it: `stringData` of a Secret becomes `data`.

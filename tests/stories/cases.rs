@@ -1,5 +1,6 @@
 //! Cases that people reported of other tools: ordinary bundles, and how each ends here.
 
+use serde_json::{Value, json};
 use testbed::bundle::{Bundle, Spec};
 
 pub mod adoption;
@@ -24,4 +25,15 @@ fn spec(name: &str, version: &str, bundle: &Bundle) -> Spec {
 /// Returns a version that never becomes healthy, with a short time-out.
 fn failing(name: &str, version: &str, bundle: &Bundle) -> Spec {
     spec(name, version, bundle).policy("timeout", "6s")
+}
+
+/// Returns a volume that one claim can name. It outlives its claim.
+fn volume(name: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name},
+        "spec": {
+            "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"],
+            "persistentVolumeReclaimPolicy": "Retain", "hostPath": {"path": "/nowhere"},
+        },
+    })
 }

@@ -19,6 +19,7 @@ pub use entries::{owned, owned_by_others, owned_by_us, transfer};
 pub use foreign::foreign_values;
 pub use merge::{changes, merge_patch};
 pub use set::FieldSet;
+pub(crate) use set::has_keys;
 pub use stale::stale_fields;
 
 /// Top-level fields that no write of a manifest decides, or that have rules of their own.

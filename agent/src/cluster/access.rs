@@ -3,10 +3,14 @@
 use std::future::Future;
 
 use futures::StreamExt;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::Client;
-use kube::api::{Api, DeleteParams, Preconditions, PropagationPolicy};
+use kube::api::{
+    Api, DeleteParams, ObjectMeta, Patch, PatchParams, Preconditions, PropagationPolicy,
+};
 use kube::core::DynamicObject;
 use lifecycle::{Fault, Object, Reason, ReleaseId, ServiceAccount};
+use serde_json::json;
 
 use crate::cluster::Cluster;
 use crate::cluster::error;
@@ -84,6 +88,24 @@ impl Access {
     ) -> Result<Option<LivingObject>, Fault> {
         let found = self.api(object).await?.get_metadata(object.name()).await;
         self.interpret(object, found.map(LivingObject::from)).await
+    }
+
+    /// Sets who owns the fields of a living object, and returns its metadata after that. Refused if the object changed since
+    /// it was read.
+    pub async fn set_managed_fields(
+        &self,
+        object: &ResolvedObject,
+        living: &LivingObject,
+        entries: &[ManagedFieldsEntry],
+    ) -> Result<ObjectMeta, Fault> {
+        let patch = json!({"metadata": {
+            "resourceVersion": living.metadata.resource_version,
+            "managedFields": entries,
+        }});
+        let (api, params) = (self.api(object).await?, PatchParams::default());
+        let patched = api.patch_metadata(object.name(), &params, &Patch::Merge(patch)).await;
+        let patched = patched.map_err(|e| error::to_object_fault(&object.key(), &e))?;
+        Ok(patched.metadata)
     }
 
     async fn interpret(

@@ -3,15 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use kube::api::{Patch, PatchParams};
 use lifecycle::managed_fields::{
     FieldSet, changes, edited_items, owned, owned_by_others, owned_by_us, stale_fields, transfer,
 };
 use lifecycle::{Fault, Object};
-use serde_json::json;
 
 use crate::cluster::access::Access;
-use crate::cluster::error;
 use crate::cluster::fresh_form::fresh_form;
 use crate::cluster::living::LivingObject;
 use crate::cluster::resolved::ResolvedObject;
@@ -59,12 +56,5 @@ pub async fn take_over(
     let paths = fields.paths().join(", ");
     tracing::info!(object = %object.key(), fields = paths, "removing fields of an earlier form");
     let entries = transfer(living.managed_fields(), fields, object.manifest.api_version());
-    let patch = json!({"metadata": {
-        "resourceVersion": living.metadata.resource_version,
-        "managedFields": entries,
-    }});
-    let api = access.api(object).await?;
-    let params = PatchParams::default();
-    let patched = api.patch_metadata(object.name(), &params, &Patch::Merge(patch)).await;
-    patched.map(drop).map_err(|error| error::to_object_fault(&object.key(), &error))
+    access.set_managed_fields(object, living, &entries).await.map(drop)
 }

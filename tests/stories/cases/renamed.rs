@@ -12,7 +12,7 @@ pub async fn the_claim_of_a_deleted_add_on_can_be_adopted(shared: &Shared) -> Re
     let managed = shared.managed().await?;
     let (old, new) = (managed.add_on("renamed-old"), managed.add_on("renamed-new"));
     managed.kubectl("create namespace renamed").await?;
-    managed.plane.apply_yaml(VOLUME).await?;
+    managed.plane.apply_yaml(&super::volume("renamed").to_string()).await?;
     let claim = json!({
         "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data"},
         "spec": {
@@ -50,14 +50,3 @@ pub async fn the_claim_of_a_deleted_add_on_can_be_adopted(shared: &Shared) -> Re
     ensure!(uid().await? == before, "the claim is another one");
     Ok(())
 }
-
-const VOLUME: &str = "
-apiVersion: v1
-kind: PersistentVolume
-metadata: {name: renamed}
-spec:
-  capacity: {storage: 1Gi}
-  accessModes: [ReadWriteOnce]
-  persistentVolumeReclaimPolicy: Retain
-  hostPath: {path: /nowhere}
-";

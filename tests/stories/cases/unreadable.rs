@@ -90,7 +90,7 @@ pub async fn claims_stay_although_a_stateful_set_would_take_them_along(
             "resources": {"requests": {"storage": "1Gi"}},
         },
     }]);
-    managed.plane.apply_yaml(VOLUME).await?;
+    managed.plane.apply_yaml(&super::volume("claimed").to_string()).await?;
     let bundle = Bundle::new().namespace(name).object(set);
     add_on.assign(&Spec::inline("1.0.0", &bundle).namespace(name)).await?;
     add_on.until_available("1.0.0").await?;
@@ -110,13 +110,3 @@ pub async fn claims_stay_although_a_stateful_set_would_take_them_along(
     ensure!(claim.pointer("/metadata/ownerReferences").is_none(), "{claim}");
     Ok(())
 }
-
-const VOLUME: &str = "
-apiVersion: v1
-kind: PersistentVolume
-metadata: {name: claimed}
-spec:
-  capacity: {storage: 1Gi}
-  accessModes: [ReadWriteOnce]
-  hostPath: {path: /nowhere}
-";

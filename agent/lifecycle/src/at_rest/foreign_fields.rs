@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use serde_json::Value;
 
+use crate::managed_fields::has_keys;
 use crate::names::{CONTROLLERS, FIELD_MANAGER};
 use crate::object::Object;
 use crate::ownership::controller_fields;
@@ -123,12 +124,6 @@ impl<'a> Place<'a> {
             ours: position.and_then(|position| items.get(position)),
         }
     }
-}
-
-/// Returns whether a list item has these keys. A key that the bundle leaves out has its default, so it matches.
-fn has_keys(item: &Value, keys: &Value) -> bool {
-    let mut keys = keys.as_object().into_iter().flatten();
-    keys.all(|(key, value)| item.get(key).is_none_or(|ours| ours == value))
 }
 
 /// Returns whether controllers write this field on every object they reconcile: status, finalizers, owners, and annotations of

@@ -71,7 +71,7 @@ pub(super) fn items(node: &Value) -> impl Iterator<Item = (&String, Value, &Valu
 }
 
 /// Returns whether a list item has these keys. A key that the item leaves out has its default, so it matches.
-pub(super) fn has_keys(item: &Value, keys: &Value) -> bool {
+pub(crate) fn has_keys(item: &Value, keys: &Value) -> bool {
     let mut keys = keys.as_object().into_iter().flatten();
     keys.all(|(key, value)| item.get(key).is_none_or(|own| own == value))
 }

@@ -3,15 +3,12 @@
 
 use std::borrow::Cow;
 
-use kube::api::{Patch, PatchParams};
 use lifecycle::Fault;
 use lifecycle::names::{annotation, label};
 use lifecycle::ownership::adoption;
-use serde_json::json;
 
 use crate::cluster::access::Access;
 use crate::cluster::adoption::fields_of;
-use crate::cluster::error;
 use crate::cluster::living::LivingObject;
 use crate::cluster::resolved::ResolvedObject;
 
@@ -47,13 +44,6 @@ pub async fn take_ownership(
     let adopted = fields_of(access, object, &living, content).await?;
     let left = adopted.describe_left().unwrap_or_default();
     tracing::info!(object = %object.key(), left, "adopting an object");
-    let patch = json!({"metadata": {
-        "resourceVersion": living.metadata.resource_version,
-        "managedFields": adopted.entries,
-    }});
-    let api = access.api(object).await?;
-    let params = PatchParams::default();
-    let patched = api.patch_metadata(object.name(), &params, &Patch::Merge(patch)).await;
-    let patched = patched.map_err(|e| error::to_object_fault(&object.key(), &e))?;
-    Ok(living.with_metadata(patched.metadata))
+    let metadata = access.set_managed_fields(object, &living, &adopted.entries).await?;
+    Ok(living.with_metadata(metadata))
 }

@@ -59,7 +59,11 @@ impl Write<'_> {
         };
         // Without an answer the refusal may be about what would have been removed.
         let before = obsolete?;
-        let obsolete = self.find_obsolete(&error::duplicates(&refusal)).await?;
+        let duplicates = error::duplicates(&refusal);
+        if duplicates.is_empty() {
+            return Ok(Err(refusal));
+        }
+        let obsolete = self.find_obsolete(&duplicates).await?;
         if obsolete == before {
             return Ok(Err(refusal));
         }

@@ -20,7 +20,7 @@ const MEASUREMENTS: [&str; 3] =
 const RBAC: &str = "rbac.authorization.k8s.io";
 const OPENSHIFT_RBAC: &str = "authorization.openshift.io";
 
-const TABLE: [Ignored; 20] = [
+const TABLE: [Ignored; 19] = [
     row("", "ConfigMap", Name::Is("kube-root-ca.crt")),
     row("", "ServiceAccount", Name::Is("default")),
     row("", "Event", Name::Any),
@@ -43,7 +43,6 @@ const TABLE: [Ignored; 20] = [
     row(OPENSHIFT_RBAC, "RoleBinding", Name::Is("system:deployers")),
     row(OPENSHIFT_RBAC, "RoleBinding", Name::Is("system:image-builders")),
     row(OPENSHIFT_RBAC, "RoleBinding", Name::Is("system:image-pullers")),
-    row(OPENSHIFT_RBAC, "RoleBindingRestriction", Name::Any),
 ];
 
 const fn row(group: &'static str, kind: &'static str, name: Name) -> Ignored {
